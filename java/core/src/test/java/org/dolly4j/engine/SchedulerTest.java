@@ -222,7 +222,7 @@ class SchedulerTest {
             Request request = scheduler.submit(spec(prompt(20), 3, 100, 1));
             session.letRun(4);
             while (session.steps() < 5) {
-                Thread.onSpinWait();
+                Thread.sleep(1);
             }
             request.cancel();
             session.letRun(1);
@@ -255,7 +255,7 @@ class SchedulerTest {
         Request waiting = scheduler.submit(spec(prompt(3), 1, 30, 1));
         session.letRun(2);
         while (session.steps() < 3) {
-            Thread.onSpinWait();
+            Thread.sleep(1);
         }
         scheduler.close();
         scheduler.close();

@@ -163,6 +163,11 @@ public final class FakeDecoderSession implements DecoderSession {
         return logits.duplicate().position(0).limit(logitsRow * vocabSize);
     }
 
+    @Override
+    public FloatBuffer step(Batch batch, FloatBuffer hidden) {
+        throw new UnsupportedOperationException("the fake has no residual stream");
+    }
+
     private int[] seenFrom(Batch batch, int sequence, int lastPosition) {
         int[] seen = new int[lastPosition + 1];
         for (int position = 0; position <= lastPosition; position++) {
