@@ -8,7 +8,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
 
 /** Tells JavaCPP how dolly4j.h becomes {@link NativeApi} and the struct classes beside it. */
 @Properties(
-        value = @Platform(include = "dolly4j.h", link = "dolly4j"),
+        value = @Platform(include = "dolly4j.h", link = "dolly4j", library = "jnidolly4j"),
         target = "org.dolly4j.runtime",
         global = "org.dolly4j.runtime.NativeApi")
 public class NativeConfig implements InfoMapper {
