@@ -91,8 +91,11 @@ final class NativeSession implements DecoderSession {
             throw new IllegalArgumentException("hidden must be a direct buffer of native byte order with " + needed
                     + " floats, not " + hidden.remaining());
         }
-        run(batch, new FloatPointer(hidden));
-        Reference.reachabilityFence(hidden);
+        try {
+            run(batch, new FloatPointer(hidden));
+        } finally {
+            Reference.reachabilityFence(hidden);
+        }
         return logits.slice(0, batch.logitsCount() * vocabSize());
     }
 
