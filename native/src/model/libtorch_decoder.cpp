@@ -61,6 +61,8 @@ class LibtorchDecoder final : public Decoder {
   /// LayerNorm of x [rows, hidden], rounded to the compute type for the matmul that reads it.
   Tensor normalize(const Norm& norm, const Tensor& x, std::int64_t rows) const;
   Tensor feed_forward(const Layer& layer, const Tensor& x, std::int64_t rows) const;
+  Tensor gelu_erf(const Tensor& x) const;
+  Tensor gelu_tanh(const Tensor& x) const;
   Tensor to_compute_type(const Tensor& x, const Sizes& sizes) const;
   Tensor to_float32(const Tensor& x, const Sizes& sizes) const;
 
@@ -72,6 +74,7 @@ class LibtorchDecoder final : public Decoder {
  private:
   Tensor adopt(d4j_slot slot, int layer);
   Rotary make_rotary() const;
+  Tensor constant(double value) const;
 
   d4j_decoder_spec spec_;
   TorchDevice device_;
@@ -82,6 +85,11 @@ class LibtorchDecoder final : public Decoder {
   Norm final_norm_;
   Linear head_;
   Rotary rotary_;
+  // Factors as tensors of one element: the dispatcher's shim cannot convert a Scalar.
+  Tensor one_;
+  Tensor half_;
+  Tensor sqrt_half_;
+  Tensor sqrt_two_over_pi_;
 };
 
 /// Rows of a sequence and where its keys and values lie.
@@ -141,6 +149,30 @@ LibtorchDecoder::LibtorchDecoder(const d4j_decoder_spec& spec, const d4j_model_o
   final_norm_ = {adopt(D4J_FINAL_NORM_WEIGHT, 0), adopt(D4J_FINAL_NORM_BIAS, 0)};
   head_ = {spec.tied_head != 0 ? embedding_.share() : adopt(D4J_HEAD_WEIGHT, 0), adopt(D4J_HEAD_BIAS, 0)};
   rotary_ = make_rotary();
+  one_ = constant(1.0);
+  half_ = constant(0.5);
+  sqrt_half_ = constant(std::sqrt(0.5));
+  sqrt_two_over_pi_ = constant(std::sqrt(2.0 / std::acos(-1.0)));
+}
+
+Tensor LibtorchDecoder::constant(double value) const {
+  float element = static_cast<float>(value);
+  Tensor tensor = Tensor::empty({1}, TensorType::kFloat32, device_);
+  tensor.copy_from(Tensor::over(&element, {1}, TensorType::kFloat32));
+  return tensor;
+}
+
+// aten::gelu is not used: it takes a string, and libtorch 2.10's shim leaks every string it converts.
+
+Tensor LibtorchDecoder::gelu_erf(const Tensor& x) const {
+  const Tensor erf = torch_ops::erf(torch_ops::mul(x, sqrt_half_));
+  return torch_ops::mul(torch_ops::mul(x, half_), add(erf, one_, device_));
+}
+
+Tensor LibtorchDecoder::gelu_tanh(const Tensor& x) const {
+  const Tensor cube = torch_ops::mul(torch_ops::mul(x, x), x);
+  const Tensor tanh = torch_ops::tanh(torch_ops::mul(add(x, cube, device_, 0.044715), sqrt_two_over_pi_));
+  return torch_ops::mul(torch_ops::mul(x, half_), add(tanh, one_, device_));
 }
 
 /// A slot as a tensor on the device, undefined where the decoder has no such slot. The CPU's tensors use the memory of
@@ -219,7 +251,7 @@ Tensor LibtorchDecoder::normalize(const Norm& norm, const Tensor& x, std::int64_
 
 Tensor LibtorchDecoder::feed_forward(const Layer& layer, const Tensor& x, std::int64_t rows) const {
   const Tensor up = to_float32(torch_ops::linear(x, layer.fc1.weight, layer.fc1.bias), {rows, spec_.ffn_size});
-  const Tensor activated = torch_ops::gelu(up, spec_.activation == D4J_GELU_TANH);
+  const Tensor activated = spec_.activation == D4J_GELU_TANH ? gelu_tanh(up) : gelu_erf(up);
   const Tensor down = torch_ops::linear(to_compute_type(activated, {rows, spec_.ffn_size}), layer.fc2.weight,
                                         layer.fc2.bias);
   return to_float32(down, {rows, spec_.hidden_size});

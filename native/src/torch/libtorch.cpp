@@ -98,7 +98,6 @@ void attach_libtorch(const std::string& directory) {
   D4J_TAKE(torch_call_dispatcher);
   D4J_TAKE(torch_new_list_reserve_size);
   D4J_TAKE(torch_list_push_back);
-  D4J_TAKE(torch_new_string_handle);
   D4J_TAKE(torch_get_num_threads);
 #undef D4J_TAKE
 

@@ -13,10 +13,8 @@ namespace dolly4j {
 
 struct AtenTensorOpaque;
 struct StableListOpaque;
-struct StringOpaque;
 using AtenTensorHandle = AtenTensorOpaque*;
 using StableListHandle = StableListOpaque*;
-using StringHandle = StringOpaque*;
 using StableIValue = std::uint64_t;
 
 /// The functions used. All return 0 on success unless they return the value itself.
@@ -49,7 +47,6 @@ struct Libtorch {
   std::int32_t (*torch_call_dispatcher)(const char* op, const char* overload, StableIValue* stack, std::uint64_t version);
   std::int32_t (*torch_new_list_reserve_size)(std::size_t size, StableListHandle*);
   std::int32_t (*torch_list_push_back)(StableListHandle, StableIValue);
-  std::int32_t (*torch_new_string_handle)(const char* data, std::size_t length, StringHandle*);
   std::int32_t (*torch_get_num_threads)(std::uint32_t*);
 
   // Null where libtorch has no CUDA.

@@ -51,14 +51,6 @@ StableIValue int_list(std::initializer_list<std::int64_t> values) {
   return bits(list);
 }
 
-StableIValue string(const char* text) {
-  StringHandle handle = nullptr;
-  if (libtorch().torch_new_string_handle(text, std::strlen(text), &handle) != 0) {
-    fail("making a string");
-  }
-  return bits(handle);
-}
-
 /// Calls an op with one tensor as its result.
 template <std::size_t N>
 Tensor call(const char* op, const char* overload, StableIValue (&&stack)[N]) {
@@ -81,18 +73,18 @@ Tensor layer_norm(const Tensor& x, std::int64_t size, const Tensor& weight, cons
               {tensor(x), int_list({size}), optional_tensor(weight), optional_tensor(bias), bits(epsilon), bits(false)});
 }
 
-Tensor gelu(const Tensor& x, bool tanh_form) {
-  return call("aten::gelu", "", {tensor(x), string(tanh_form ? "tanh" : "none")});
-}
+Tensor erf(const Tensor& x) { return call("aten::erf", "", {tensor(x)}); }
+
+Tensor tanh(const Tensor& x) { return call("aten::tanh", "", {tensor(x)}); }
 
 Tensor mul(const Tensor& a, const Tensor& b) { return call("aten::mul", "Tensor", {tensor(a), tensor(b)}); }
 
-Tensor add(const Tensor& a, const Tensor& b, TorchDevice device) {
+Tensor add(const Tensor& a, const Tensor& b, TorchDevice device, double factor) {
   // aten::add.Tensor takes a Scalar, which the dispatcher's shim cannot convert.
   const Libtorch& torch = libtorch();
   AtenTensorHandle handle = nullptr;
   const auto add_tensor = device.is_cuda() ? torch.aoti_torch_cuda_add_Tensor : torch.aoti_torch_cpu_add_Tensor;
-  if (add_tensor(a.handle(), b.handle(), 1.0, &handle) != 0) {
+  if (add_tensor(a.handle(), b.handle(), factor, &handle) != 0) {
     fail("aten::add");
   }
   return Tensor(handle);

@@ -14,14 +14,15 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 /// aten::layer_norm over the last dimension, of the given size.
 Tensor layer_norm(const Tensor& x, std::int64_t size, const Tensor& weight, const Tensor& bias, double epsilon);
 
-/// aten::gelu; tanh_form selects the tanh approximation.
-Tensor gelu(const Tensor& x, bool tanh_form);
+/// aten::erf and aten::tanh of float32.
+Tensor erf(const Tensor& x);
+Tensor tanh(const Tensor& x);
 
 /// aten::mul.Tensor with broadcasting.
 Tensor mul(const Tensor& a, const Tensor& b);
 
-/// a + b with broadcasting.
-Tensor add(const Tensor& a, const Tensor& b, TorchDevice device);
+/// a + factor * b with broadcasting.
+Tensor add(const Tensor& a, const Tensor& b, TorchDevice device, double factor = 1.0);
 
 /// aten::index_select: elements of a dimension by int64 index, as a new contiguous tensor.
 Tensor index_select(const Tensor& x, std::int64_t dimension, const Tensor& index);
