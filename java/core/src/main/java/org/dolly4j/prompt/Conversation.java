@@ -78,6 +78,16 @@ public record Conversation(List<Turn> turns) {
         return instruction(List.of(), said.get(question));
     }
 
+    /** The last user turn. */
+    public String question() {
+        List<Turn> said = said();
+        return said.get(said.size() - 1).text();
+    }
+
+    private List<Turn> said() {
+        return turns.stream().filter(turn -> turn.role() != Role.SYSTEM).toList();
+    }
+
     private static int nextExchange(List<Turn> said, int first) {
         int next = first + 1;
         while (said.get(next).role() == Role.ASSISTANT) {
