@@ -1,12 +1,45 @@
 package org.dolly4j.runtime;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.IntPointer;
+import org.bytedeco.javacpp.PointerPointer;
+import org.dolly4j.BackendException;
+import org.dolly4j.CheckpointException;
+import org.dolly4j.checkpoint.DType;
+import org.dolly4j.checkpoint.TensorLocation;
+import org.dolly4j.model.Activation;
 import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.SlotRows;
+import org.dolly4j.model.WeightSlot;
 
 /** The weights of a model in native memory. Thread-safe. */
 public final class DecoderModel implements AutoCloseable {
-    private DecoderModel() {}
+    private final DecoderSpec spec;
+    private final ModelOptions options;
+    private final ModelHandle handle;
+    private final long weightBytes;
+    private final long blockBytes;
+    private int sessions;
+    private boolean closed;
+    private boolean freed;
+
+    private DecoderModel(DecoderSpec spec, ModelOptions options, ModelHandle handle) {
+        this.spec = spec;
+        this.options = options;
+        this.handle = handle;
+        try (NativeMemory memory = new NativeMemory()) {
+            NativeLibrary.check(NativeApi.d4j_model_memory(handle, memory));
+            weightBytes = memory.weight_bytes();
+            blockBytes = memory.block_bytes();
+        }
+    }
 
     /**
      * Loads weights.
@@ -14,26 +47,205 @@ public final class DecoderModel implements AutoCloseable {
      * @param spec shape of the decoder
      * @param rows where every slot of the spec comes from
      * @param options how to hold and run it
-     * @throws org.dolly4j.CheckpointException if weights are missing, out of bounds, or not finite
-     * @throws org.dolly4j.BackendException if the backend or device is not available
+     * @throws CheckpointException if weights are missing, out of bounds, or not finite
+     * @throws BackendException if the backend or device is not available, or memory is short
      */
     public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options) {
-        throw new UnsupportedOperationException(spec + " " + rows + " " + options);
+        int threads = options.threads() == 0 ? NativeLibrary.defaultThreads() : options.threads();
+        NativeLibrary.attachLibtorch(threads);
+        ModelHandle handle = create(spec, options);
+        try {
+            loadRows(handle, rows, threads);
+            try {
+                NativeLibrary.check(NativeApi.d4j_model_finish(handle));
+            } catch (IllegalArgumentException e) {
+                throw new CheckpointException("The checkpoint is not complete: " + e.getMessage(), e);
+            }
+            return new DecoderModel(spec, options, handle);
+        } catch (RuntimeException | Error e) {
+            NativeApi.d4j_model_free(handle);
+            throw e;
+        }
+    }
+
+    private static ModelHandle create(DecoderSpec spec, ModelOptions options) {
+        try (NativeSpec nativeSpec = nativeSpec(spec);
+                NativeModelOptions nativeOptions = new NativeModelOptions();
+                PointerPointer<ModelHandle> result = new PointerPointer<>(1)) {
+            nativeOptions
+                    .backend(
+                            switch (options.backend()) {
+                                case LIBTORCH -> NativeApi.D4J_BACKEND_LIBTORCH;
+                            })
+                    .compute_type(
+                            switch (options.computeType()) {
+                                case FLOAT32 -> NativeApi.D4J_FLOAT32;
+                                case BFLOAT16 -> NativeApi.D4J_BFLOAT16;
+                            })
+                    .cuda_device(options.cudaDevice());
+            NativeLibrary.check(NativeApi.d4j_model_create(nativeSpec, nativeOptions, result));
+            return result.get(ModelHandle.class);
+        }
+    }
+
+    private static NativeSpec nativeSpec(DecoderSpec spec) {
+        return new NativeSpec()
+                .layers(spec.layers())
+                .hidden_size(spec.hiddenSize())
+                .heads(spec.heads())
+                .head_size(spec.headSize())
+                .ffn_size(spec.ffnSize())
+                .vocab_size(spec.vocabSize())
+                .context_length(spec.contextLength())
+                .rotary_dims(spec.rotaryDims())
+                .rotary_base(spec.rotaryBase())
+                .norm_epsilon(spec.normEpsilon())
+                .activation(spec.activation() == Activation.GELU_ERF ? NativeApi.D4J_GELU_ERF : NativeApi.D4J_GELU_TANH)
+                .parallel_residual(flag(spec.parallelResidual()))
+                .shared_norm(flag(spec.sharedNorm()))
+                .attention_bias(flag(spec.attentionBias()))
+                .ffn_bias(flag(spec.ffnBias()))
+                .head_bias(flag(spec.headBias()))
+                .tied_head(flag(spec.tiedHead()));
+    }
+
+    private static int flag(boolean value) {
+        return value ? 1 : 0;
+    }
+
+    /** Loads tensors in parallel; the first failure ends the rest and is thrown. */
+    private static void loadRows(ModelHandle handle, List<SlotRows> rows, int threads) {
+        ExecutorService pool = Executors.newFixedThreadPool(threads, task -> {
+            Thread thread = new Thread(task, "dolly4j-load");
+            thread.setDaemon(true);
+            return thread;
+        });
+        try {
+            List<Future<?>> futures = new ArrayList<>();
+            for (SlotRows part : rows) {
+                futures.add(pool.submit(() -> loadRows(handle, part)));
+            }
+            for (Future<?> future : futures) {
+                future.get();
+            }
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof RuntimeException cause) {
+                throw cause;
+            }
+            throw new BackendException("Loading the weights failed: " + e.getCause(), e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new BackendException("Loading the weights was interrupted", e);
+        } finally {
+            pool.shutdownNow();
+            awaitEnd(pool);
+        }
+    }
+
+    /** Waits until no thread of the pool touches the model any more, interrupted or not. */
+    private static void awaitEnd(ExecutorService pool) {
+        boolean interrupted = false;
+        while (true) {
+            try {
+                if (pool.awaitTermination(1, TimeUnit.HOURS)) {
+                    break;
+                }
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private static void loadRows(ModelHandle handle, SlotRows part) {
+        TensorLocation source = part.source();
+        int dims = source.shape().size();
+        if (dims < 1 || dims > 2) {
+            throw new CheckpointException(
+                    source.path() + ": tensor '" + source.name() + "' has " + dims + " dimensions; expected 1 or 2");
+        }
+        int[] runs = new int[3 * part.runs().size()];
+        int i = 0;
+        for (SlotRows.Run run : part.runs()) {
+            runs[i++] = run.sourceRow();
+            runs[i++] = run.slotRow();
+            runs[i++] = run.count();
+        }
+        try (BytePointer name = new BytePointer(source.name());
+                BytePointer path = new BytePointer(source.path().toString());
+                IntPointer runPointer = new IntPointer(runs);
+                NativeRows nativeRows = new NativeRows()) {
+            nativeRows
+                    .name(name)
+                    .path(path)
+                    .offset(source.offset())
+                    .rows(source.shape().get(0))
+                    .columns(dims == 2 ? source.shape().get(1) : 1)
+                    .row_stride(source.strides().get(0))
+                    .column_stride(dims == 2 ? source.strides().get(1) : 1)
+                    .dtype(nativeType(source))
+                    .slot(nativeSlot(part.slot()))
+                    .layer(part.layer())
+                    .run_count(part.runs().size())
+                    .runs(runPointer);
+            NativeLibrary.check(NativeApi.d4j_model_load_rows(handle, nativeRows));
+        }
+    }
+
+    private static int nativeType(TensorLocation source) {
+        return switch (source.dtype()) {
+            case FLOAT32 -> NativeApi.D4J_FLOAT32;
+            case BFLOAT16 -> NativeApi.D4J_BFLOAT16;
+            case FLOAT16 -> NativeApi.D4J_FLOAT16;
+            case FLOAT64, INT64, INT32, INT16, INT8, UINT8, BOOL ->
+                throw new CheckpointException(source.path() + ": tensor '" + source.name() + "' has the element type "
+                        + source.dtype() + "; expected one of " + DType.FLOAT32 + ", " + DType.BFLOAT16 + ", "
+                        + DType.FLOAT16);
+        };
+    }
+
+    private static int nativeSlot(WeightSlot slot) {
+        return switch (slot) {
+            case EMBEDDING -> NativeApi.D4J_EMBEDDING;
+            case ATTENTION_NORM_WEIGHT -> NativeApi.D4J_ATTENTION_NORM_WEIGHT;
+            case ATTENTION_NORM_BIAS -> NativeApi.D4J_ATTENTION_NORM_BIAS;
+            case FFN_NORM_WEIGHT -> NativeApi.D4J_FFN_NORM_WEIGHT;
+            case FFN_NORM_BIAS -> NativeApi.D4J_FFN_NORM_BIAS;
+            case QKV_WEIGHT -> NativeApi.D4J_QKV_WEIGHT;
+            case QKV_BIAS -> NativeApi.D4J_QKV_BIAS;
+            case DENSE_WEIGHT -> NativeApi.D4J_DENSE_WEIGHT;
+            case DENSE_BIAS -> NativeApi.D4J_DENSE_BIAS;
+            case FC1_WEIGHT -> NativeApi.D4J_FC1_WEIGHT;
+            case FC1_BIAS -> NativeApi.D4J_FC1_BIAS;
+            case FC2_WEIGHT -> NativeApi.D4J_FC2_WEIGHT;
+            case FC2_BIAS -> NativeApi.D4J_FC2_BIAS;
+            case FINAL_NORM_WEIGHT -> NativeApi.D4J_FINAL_NORM_WEIGHT;
+            case FINAL_NORM_BIAS -> NativeApi.D4J_FINAL_NORM_BIAS;
+            case HEAD_WEIGHT -> NativeApi.D4J_HEAD_WEIGHT;
+            case HEAD_BIAS -> NativeApi.D4J_HEAD_BIAS;
+        };
     }
 
     /** Shape of the decoder. */
     public DecoderSpec spec() {
-        throw new UnsupportedOperationException();
+        return spec;
+    }
+
+    /** How it is held and run. */
+    public ModelOptions options() {
+        return options;
     }
 
     /** Bytes of native memory that the weights take. */
     public long weightBytes() {
-        throw new UnsupportedOperationException();
+        return weightBytes;
     }
 
     /** Bytes of KV cache per block of {@link DecoderSession#BLOCK_SIZE} tokens. */
     public long blockBytes() {
-        throw new UnsupportedOperationException();
+        return blockBytes;
     }
 
     /**
@@ -42,14 +254,35 @@ public final class DecoderModel implements AutoCloseable {
      * @param blocks KV blocks of {@link DecoderSession#BLOCK_SIZE} tokens
      * @param maxRows most rows of a step
      * @param maxLogitsRows most rows of a step that want logits
+     * @throws IllegalArgumentException if a number is out of range
+     * @throws IllegalStateException after close
+     * @throws BackendException if there is no memory for the KV cache
      */
-    public DecoderSession newSession(int blocks, int maxRows, int maxLogitsRows) {
-        throw new UnsupportedOperationException();
+    public synchronized DecoderSession newSession(int blocks, int maxRows, int maxLogitsRows) {
+        if (closed) {
+            throw new IllegalStateException("The model is closed");
+        }
+        NativeSession session = NativeSession.create(this, handle, blocks, maxRows, maxLogitsRows);
+        sessions++;
+        return session;
+    }
+
+    synchronized void sessionClosed() {
+        sessions--;
+        freeIfUnused();
     }
 
     /** Frees the weights once no session uses them; idempotent. */
     @Override
-    public void close() {
-        throw new UnsupportedOperationException();
+    public synchronized void close() {
+        closed = true;
+        freeIfUnused();
+    }
+
+    private void freeIfUnused() {
+        if (closed && sessions == 0 && !freed) {
+            freed = true;
+            NativeApi.d4j_model_free(handle);
+        }
     }
 }

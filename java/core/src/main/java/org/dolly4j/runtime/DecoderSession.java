@@ -31,10 +31,19 @@ public interface DecoderSession extends AutoCloseable {
      */
     FloatBuffer step(Batch batch);
 
+    /**
+     * As {@link #step(Batch)}, and shows the residual stream.
+     *
+     * @param hidden direct buffer that is filled with float32 [layers + 2, rows, hidden size]: embedding, output of each
+     *     block, final norm
+     * @throws IllegalArgumentException if the buffer is not direct or too small
+     */
+    FloatBuffer step(Batch batch, FloatBuffer hidden);
+
     /** Copies a KV block, all layers. */
     void copyBlock(int source, int target);
 
-    /** Makes a running step end soon with an exception; safe from any thread. */
+    /** Makes the running step, or the next one if none runs, end soon with an exception; safe from any thread. */
     void abort();
 
     /** Frees the cache; idempotent, waits for a running step. */

@@ -1,0 +1,181 @@
+package org.dolly4j.checkpoint;
+
+import java.io.InputStream;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Gives a pickled PyTorch state dict its meaning: the globals it needs, tensors as views of storages, and where the
+ * storages lie. Source: {@code torch.serialization._legacy_save / _save} and {@code torch._utils}.
+ */
+final class StateDictPickle implements Unpickler.Meaning {
+    /** Finds the bytes of a storage. */
+    interface Storages {
+        /**
+         * The storage with this key.
+         *
+         * @param bytes bytes that it must have
+         * @throws org.dolly4j.CheckpointException if it is not there or has another size
+         */
+        Storage find(String key, DType dtype, long bytes);
+    }
+
+    /**
+     * Elements in a file that tensors are views of.
+     *
+     * @param dtype element type
+     * @param offset first byte in the file
+     * @param bytes size
+     */
+    record Storage(DType dtype, long offset, long bytes) {}
+
+    /** A tensor before its name is known. */
+    private record View(Storage storage, long firstElement, List<Long> shape, List<Long> strides) {}
+
+    /** What may be called. */
+    private enum Callable {
+        ORDERED_DICT("collections.OrderedDict"),
+        REBUILD_TENSOR("torch._utils._rebuild_tensor_v2"),
+        REBUILD_PARAMETER("torch._utils._rebuild_parameter");
+
+        private final String globalName;
+
+        Callable(String globalName) {
+            this.globalName = globalName;
+        }
+
+        @Override
+        public String toString() {
+            return globalName;
+        }
+    }
+
+    private static final Map<String, Callable> CALLABLES = Map.of(
+            Callable.ORDERED_DICT.globalName, Callable.ORDERED_DICT,
+            Callable.REBUILD_TENSOR.globalName, Callable.REBUILD_TENSOR,
+            Callable.REBUILD_PARAMETER.globalName, Callable.REBUILD_PARAMETER);
+
+    private static final Map<String, DType> STORAGE_TYPES = Map.of(
+            "torch.FloatStorage", DType.FLOAT32,
+            "torch.HalfStorage", DType.FLOAT16,
+            "torch.BFloat16Storage", DType.BFLOAT16,
+            "torch.DoubleStorage", DType.FLOAT64,
+            "torch.LongStorage", DType.INT64,
+            "torch.IntStorage", DType.INT32,
+            "torch.ShortStorage", DType.INT16,
+            "torch.CharStorage", DType.INT8,
+            "torch.ByteStorage", DType.UINT8,
+            "torch.BoolStorage", DType.BOOL);
+
+    private final CheckpointFile file;
+    private final String entry;
+    private final Storages storages;
+
+    private StateDictPickle(CheckpointFile file, String entry, Storages storages) {
+        this.file = file;
+        this.entry = entry;
+        this.storages = storages;
+    }
+
+    /**
+     * Locates the tensors of a state dict.
+     *
+     * @param file file that holds pickle and storages
+     * @param entry what the pickle is called, for messages
+     * @param pickle the pickle, buffered
+     * @param storages finds storages in the file
+     * @return tensors by name, in the pickle's order, unmodifiable
+     * @throws org.dolly4j.CheckpointException if the pickle is anything but a dict of tensors inside their storages
+     */
+    static Map<String, TensorLocation> read(CheckpointFile file, String entry, InputStream pickle, Storages storages) {
+        var meaning = new StateDictPickle(file, entry, storages);
+        Object root = new Unpickler(file, entry, pickle, meaning).load();
+        if (!(root instanceof Map<?, ?> dict)) {
+            throw file.error(
+                    "%s holds %s; a state dict (a dict of tensors) is expected.", entry, Unpickler.describe(root));
+        }
+        Map<String, TensorLocation> tensors = new LinkedHashMap<>();
+        dict.forEach((name, value) -> tensors.put(String.valueOf(name), meaning.place(name, value)));
+        return Collections.unmodifiableMap(tensors);
+    }
+
+    @Override
+    public Object global(String module, String name) {
+        String globalName = module + "." + name;
+        Object callable = CALLABLES.get(globalName);
+        return callable != null ? callable : STORAGE_TYPES.get(globalName);
+    }
+
+    @Override
+    public Object call(Object callable, List<?> arguments) {
+        if (!(callable instanceof Callable known)) {
+            return null;
+        }
+        return switch (known) {
+            case ORDERED_DICT -> arguments.isEmpty() ? new LinkedHashMap<>() : null;
+            case REBUILD_TENSOR -> rebuildTensor(arguments);
+            // (data, requires_grad, backward_hooks)
+            case REBUILD_PARAMETER -> arguments.size() == 3 && arguments.get(0) instanceof View data ? data : null;
+        };
+    }
+
+    /** (storage, storage offset, sizes, strides, requires_grad, backward_hooks[, metadata]), in elements. */
+    private static View rebuildTensor(List<?> arguments) {
+        if (arguments.size() < 6
+                || arguments.size() > 7
+                || !(arguments.get(0) instanceof Storage storage)
+                || !(arguments.get(1) instanceof Long firstElement)
+                || !(arguments.get(2) instanceof List<?> shape)
+                || !(arguments.get(3) instanceof List<?> strides)
+                || !allLong(shape)
+                || !allLong(strides)) {
+            return null;
+        }
+        return new View(storage, firstElement, longs(shape), longs(strides));
+    }
+
+    /** ("storage", storage type, key, device it was on, number of elements). */
+    @Override
+    public Object persistent(Object id) {
+        if (!(id instanceof List<?> parts)
+                || parts.size() != 5
+                || !"storage".equals(parts.get(0))
+                || !(parts.get(1) instanceof DType dtype)
+                || !(parts.get(2) instanceof String key)
+                || !(parts.get(4) instanceof Long elements)) {
+            throw file.error("%s refers to something other than a storage of weights. The file is damaged.", entry);
+        }
+        if (elements < 0 || elements > Long.MAX_VALUE / dtype.bytes()) {
+            throw file.error("%s: storage '%s' has %d elements. The file is damaged.", entry, key, elements);
+        }
+        return storages.find(key, dtype, elements * dtype.bytes());
+    }
+
+    private TensorLocation place(Object key, Object value) {
+        if (!(key instanceof String name) || !(value instanceof View view)) {
+            throw file.error(
+                    "%s has %s under '%s'; a state dict holds only tensors. Save model.state_dict() alone.",
+                    entry, Unpickler.describe(value), String.valueOf(key));
+        }
+        TensorLocation.requireSaneName(name, file.path());
+        return TensorLocation.inRun(
+                name,
+                file.path(),
+                view.storage.offset,
+                view.storage.bytes,
+                view.storage.dtype,
+                view.firstElement,
+                view.shape,
+                view.strides);
+    }
+
+    private static boolean allLong(List<?> values) {
+        return values.size() <= TensorLocation.MAX_DIMENSIONS && values.stream().allMatch(Long.class::isInstance);
+    }
+
+    private static List<Long> longs(List<?> values) {
+        return values.stream().map(Long.class::cast).toList();
+    }
+}

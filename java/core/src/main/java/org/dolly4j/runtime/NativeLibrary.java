@@ -1,0 +1,142 @@
+package org.dolly4j.runtime;
+
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Loader;
+import org.dolly4j.BackendException;
+import org.dolly4j.CheckpointException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Loads the native libraries and turns native failures into exceptions: the one place for both. */
+final class NativeLibrary {
+    private static final Logger LOG = LoggerFactory.getLogger(NativeLibrary.class);
+    private static final String LIBTORCH_CLASS = "org.bytedeco.pytorch.global.torch";
+
+    private static boolean loaded;
+    private static boolean libtorchAttached;
+
+    private NativeLibrary() {}
+
+    /**
+     * Loads dolly4j's own native library.
+     *
+     * @throws BackendException if there is none for this platform or it cannot be loaded
+     */
+    static synchronized void load() {
+        if (loaded) {
+            return;
+        }
+        // JavaCPP would refuse allocations once the process has mapped more than the heap's size.
+        setUnlessSet("org.bytedeco.javacpp.maxPhysicalBytes", "0");
+        setUnlessSet("org.bytedeco.javacpp.maxBytes", "0");
+        String directory = System.getProperty("dolly4j.native.dir");
+        if (directory != null) {
+            setUnlessSet("org.bytedeco.javacpp.cachedir", directory);
+        }
+        try {
+            Loader.load(NativeApi.class);
+        } catch (UnsatisfiedLinkError | NoClassDefFoundError | ExceptionInInitializerError e) {
+            throw new BackendException(
+                    "The native library of dolly4j for " + Loader.getPlatform() + " cannot be loaded: " + e.getMessage()
+                            + ". Check that the jar was built on this platform and that "
+                            + "-Ddolly4j.native.dir names a folder that can be written, if set.",
+                    e);
+        }
+        loaded = true;
+    }
+
+    /**
+     * Loads libtorch, from the class path or from the folder in the system property {@code dolly4j.libtorch}.
+     *
+     * @param threads CPU threads for its ops; heeded by the first call of the process
+     * @throws BackendException if libtorch is missing or older than 2.10
+     */
+    static synchronized void attachLibtorch(int threads) {
+        load();
+        if (libtorchAttached) {
+            warnIfThreadsDiffer(threads);
+            return;
+        }
+        check(NativeApi.d4j_libtorch_set_threads(threads));
+        String directory = System.getProperty("dolly4j.libtorch");
+        if (directory == null) {
+            loadLibtorchFromClassPath();
+        }
+        check(NativeApi.d4j_libtorch_attach(directory));
+        libtorchAttached = true;
+        LOG.debug("libtorch attached: {}", buildInfo());
+    }
+
+    private static void loadLibtorchFromClassPath() {
+        try {
+            Loader.load(Class.forName(LIBTORCH_CLASS));
+        } catch (ClassNotFoundException | LinkageError e) {
+            throw new BackendException(
+                    "libtorch cannot be loaded: " + e.getMessage()
+                            + ". Add org.bytedeco:pytorch and org.bytedeco:openblas "
+                            + "with the classifier " + Loader.getPlatform() + " to the class path, or set "
+                            + "-Ddolly4j.libtorch=DIR to the torch/lib folder of a Python package (2.10 or later).",
+                    e);
+        }
+    }
+
+    private static void warnIfThreadsDiffer(int threads) {
+        int running = buildInfo().libtorchThreads();
+        if (running != threads) {
+            LOG.warn("libtorch runs with {} threads since it was first loaded; {} are ignored", running, threads);
+        }
+    }
+
+    /** CPU threads used unless told otherwise: physical cores, at most what this process may use. */
+    static int defaultThreads() {
+        load();
+        int available = Runtime.getRuntime().availableProcessors();
+        int physical = Loader.totalCores();
+        return Math.max(1, physical > 0 ? Math.min(physical, available) : available);
+    }
+
+    static BuildInfo buildInfo() {
+        load();
+        try (NativeBuildInfo info = new NativeBuildInfo()) {
+            check(NativeApi.d4j_get_build_info(info));
+            return new BuildInfo(
+                    text(info.version()),
+                    text(info.compiler()),
+                    info.libtorch_attached() != 0,
+                    text(info.libtorch_source()),
+                    info.libtorch_threads(),
+                    info.cuda_device_count());
+        }
+    }
+
+    /**
+     * Turns a status into an exception.
+     *
+     * @throws IllegalArgumentException for D4J_INVALID_ARGUMENT
+     * @throws CheckpointException for D4J_BAD_FILE
+     * @throws BackendException for all else but D4J_OK
+     */
+    static void check(int status) {
+        if (status == NativeApi.D4J_OK) {
+            return;
+        }
+        String message = text(NativeApi.d4j_last_error());
+        if (status == NativeApi.D4J_INVALID_ARGUMENT) {
+            throw new IllegalArgumentException(message);
+        }
+        if (status == NativeApi.D4J_BAD_FILE) {
+            throw new CheckpointException(message);
+        }
+        throw new BackendException(message);
+    }
+
+    private static String text(BytePointer pointer) {
+        return pointer == null || pointer.isNull() ? "" : pointer.getString();
+    }
+
+    private static void setUnlessSet(String key, String value) {
+        if (System.getProperty(key) == null) {
+            System.setProperty(key, value);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+/*
+ * dolly4j.h - the native library of dolly4j: weights, KV cache and the decoder step.
+ *
+ * Plain C; everything Java needs crosses here and nothing else does. Rules that hold for every function:
+ *   - It returns D4J_OK or another d4j_status; the text of the failure is d4j_last_error() of the same thread.
+ *   - No C++ exception leaves it, whatever the arguments. Sizes, ids and pointers in structs are checked before use.
+ *   - Handles come from the create functions and end with the free functions, which accept NULL.
+ *   - A model may be used by many threads, a session by one at a time (d4j_session_abort by any).
+ */
+#ifndef DOLLY4J_H
+#define DOLLY4J_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define D4J_API __attribute__((visibility("default")))
+#else
+#define D4J_API
+#endif
+
+typedef enum {
+  D4J_OK = 0,
+  D4J_INVALID_ARGUMENT = 1, /* the caller broke a rule stated here */
+  D4J_BAD_FILE = 2,         /* a weights file cannot be read, is too short, or holds NaN or infinity */
+  D4J_OUT_OF_MEMORY = 3,
+  D4J_BACKEND_MISSING = 4, /* libtorch or the device is not available */
+  D4J_BACKEND_FAILED = 5,  /* libtorch or the device refused an operation */
+  D4J_ABORTED = 6          /* d4j_session_abort ended the step */
+} d4j_status;
+
+/* Element types of tensors in files; the first two are also the compute types. */
+typedef enum { D4J_FLOAT32 = 0, D4J_BFLOAT16 = 1, D4J_FLOAT16 = 2 } d4j_dtype;
+
+typedef enum { D4J_GELU_ERF = 0, D4J_GELU_TANH = 1 } d4j_activation;
+
+typedef enum { D4J_BACKEND_LIBTORCH = 0 } d4j_backend;
+
+/* Weights of a decoder. Matrices are [output rows, input columns]; vectors count as [n, 1]. */
+typedef enum {
+  D4J_EMBEDDING = 0,         /* [vocab, hidden] */
+  D4J_ATTENTION_NORM_WEIGHT, /* [hidden] */
+  D4J_ATTENTION_NORM_BIAS,
+  D4J_FFN_NORM_WEIGHT, /* [hidden]; absent when the norm is shared */
+  D4J_FFN_NORM_BIAS,
+  D4J_QKV_WEIGHT, /* [3 * hidden, hidden]: Q, K, V; heads in order; rotary dimensions in rotate-half order */
+  D4J_QKV_BIAS,
+  D4J_DENSE_WEIGHT, /* [hidden, hidden] */
+  D4J_DENSE_BIAS,
+  D4J_FC1_WEIGHT, /* [ffn, hidden] */
+  D4J_FC1_BIAS,
+  D4J_FC2_WEIGHT, /* [hidden, ffn] */
+  D4J_FC2_BIAS,
+  D4J_FINAL_NORM_WEIGHT, /* [hidden] */
+  D4J_FINAL_NORM_BIAS,
+  D4J_HEAD_WEIGHT, /* [vocab, hidden]; absent when tied */
+  D4J_HEAD_BIAS,
+  D4J_SLOT_COUNT
+} d4j_slot;
+
+/* Shape and traits of a decoder. Flags are 0 or 1. */
+typedef struct {
+  int32_t layers;
+  int32_t hidden_size; /* = heads * head_size */
+  int32_t heads;
+  int32_t head_size;
+  int32_t ffn_size;
+  int32_t vocab_size;
+  int32_t context_length; /* positions a sequence may have */
+  int32_t rotary_dims;    /* even, 0 .. head_size */
+  double rotary_base;
+  double norm_epsilon;
+  int32_t activation; /* d4j_activation */
+  int32_t parallel_residual;
+  int32_t shared_norm;
+  int32_t attention_bias;
+  int32_t ffn_bias;
+  int32_t head_bias;
+  int32_t tied_head;
+} d4j_decoder_spec;
+
+typedef struct {
+  int32_t backend;      /* d4j_backend */
+  int32_t compute_type; /* D4J_FLOAT32 or D4J_BFLOAT16: weights, inputs of matmuls, KV cache */
+  int32_t cuda_device;  /* ordinal of a CUDA device, or -1 for the CPU */
+} d4j_model_options;
+
+/* A tensor in a file, and which of its rows go to which rows of a slot. Strides count elements. */
+typedef struct {
+  const char* name; /* for messages */
+  const char* path;
+  int64_t offset; /* byte of element [0, 0] in the file */
+  int64_t rows;
+  int64_t columns;
+  int64_t row_stride;    /* >= 0 */
+  int64_t column_stride; /* >= 0 */
+  int32_t dtype;         /* d4j_dtype */
+  int32_t slot;          /* d4j_slot */
+  int32_t layer;         /* 0 for slots outside the blocks */
+  int32_t run_count;
+  const int32_t* runs; /* run_count triples: first source row, first slot row, number of rows */
+} d4j_rows;
+
+/* Bytes of memory on the device the model lives on. */
+typedef struct {
+  int64_t weight_bytes;
+  int64_t block_bytes; /* of one KV block, all layers */
+} d4j_memory;
+
+typedef struct {
+  int32_t blocks;          /* KV blocks of D4J_BLOCK_SIZE tokens */
+  int32_t max_rows;        /* most rows of a step */
+  int32_t max_logits_rows; /* most rows of a step that want logits */
+} d4j_session_options;
+
+/*
+ * One step over a ragged batch. Row r of sequence s (sequence_starts[s] <= r < sequence_starts[s + 1]) is its token at
+ * positions[r]; the rows of a sequence are its last ones, in order: positions end at context_lengths[s] - 1. Keys and
+ * values of position p go to, and are read from, block block_tables[s * block_table_stride + p / 16], place p % 16.
+ */
+typedef struct {
+  int32_t rows;
+  int32_t sequences;
+  int32_t block_table_stride;
+  int32_t logits_count;
+  const int32_t* tokens;          /* [rows] */
+  const int32_t* positions;       /* [rows] */
+  const int32_t* sequence_starts; /* [sequences + 1], first 0, last = rows, strictly ascending */
+  const int32_t* context_lengths; /* [sequences], these rows included */
+  const int32_t* block_tables;    /* [sequences, block_table_stride] */
+  const int32_t* logits_rows;     /* [logits_count], rows that want logits */
+  float* logits;                  /* out: [logits_count, vocab] */
+  float* hidden; /* out, or NULL: [layers + 2, rows, hidden]: embedding, output of each block, final norm */
+} d4j_step;
+
+typedef struct {
+  int32_t libtorch_attached;   /* 0 or 1 */
+  int32_t libtorch_threads;    /* CPU threads of libtorch, 0 while it is not attached */
+  int32_t cuda_device_count;   /* as libtorch sees them; 0 without */
+  const char* version;         /* of this library */
+  const char* compiler;        /* that built it */
+  const char* libtorch_source; /* file of the attached libtorch_cpu.so, or "" */
+} d4j_build_info;
+
+typedef struct d4j_model d4j_model;
+typedef struct d4j_session d4j_session;
+
+#define D4J_BLOCK_SIZE 16
+
+/* Text of the last failure of this thread, UTF-8; valid until the next call of this thread. */
+D4J_API const char* d4j_last_error(void);
+
+D4J_API d4j_status d4j_get_build_info(d4j_build_info* info);
+
+/*
+ * Sets the threads libtorch will use; has an effect only before it is loaded, and yields to an OMP_NUM_THREADS that the
+ * user has set.
+ */
+D4J_API d4j_status d4j_libtorch_set_threads(int32_t threads);
+
+/*
+ * Takes hold of libtorch: of the libtorch_cpu.so that is loaded in this process already (directory NULL), or of the
+ * one in a directory, such as torch/lib of a Python package. Later calls do nothing. Names the symbol that is missing
+ * from a libtorch older than 2.10.
+ */
+D4J_API d4j_status d4j_libtorch_attach(const char* directory);
+
+D4J_API d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_options* options, d4j_model** model);
+
+/*
+ * Copies rows of a tensor in a file into a slot, converting to the slot's type: norms are float32, all else is the
+ * compute type (round to nearest even). May be called from several threads for different slots.
+ */
+D4J_API d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows);
+
+/* Ends loading; fails and names the slot if one lacks rows. Needed before sessions. */
+D4J_API d4j_status d4j_model_finish(d4j_model* model);
+
+D4J_API d4j_status d4j_model_memory(const d4j_model* model, d4j_memory* memory);
+
+/* Sessions of the model must be freed before. */
+D4J_API void d4j_model_free(d4j_model* model);
+
+D4J_API d4j_status d4j_session_create(d4j_model* model, const d4j_session_options* options, d4j_session** session);
+
+D4J_API d4j_status d4j_session_step(d4j_session* session, const d4j_step* step);
+
+/* Copies a KV block, all layers. */
+D4J_API d4j_status d4j_session_copy_block(d4j_session* session, int32_t source, int32_t target);
+
+/* Makes the running step, or the next one if none runs, end with D4J_ABORTED at its next layer. */
+D4J_API void d4j_session_abort(d4j_session* session);
+
+D4J_API void d4j_session_free(d4j_session* session);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,191 @@
+// The C entry points: argument checks, the one try/catch, the last error. What they do is done elsewhere.
+#include "dolly4j.h"
+
+#include <atomic>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "api/error.h"
+#include "model/libtorch_decoder.h"
+#include "model/slots.h"
+#include "model/step.h"
+#include "model/weights.h"
+#include "torch/libtorch.h"
+
+struct d4j_model {
+  d4j_decoder_spec spec;
+  d4j_model_options options;
+  std::unique_ptr<dolly4j::Weights> weights;  // until finished
+  std::unique_ptr<dolly4j::Decoder> decoder;  // once finished
+  std::int64_t weight_bytes;
+};
+
+struct d4j_session {
+  const d4j_model* model;
+  d4j_session_options options;
+  std::unique_ptr<dolly4j::StepRunner> runner;
+  std::atomic<bool> abort{false};
+};
+
+namespace {
+
+using dolly4j::Error;
+using dolly4j::require;
+
+thread_local std::string last_error;
+
+d4j_status report(d4j_status status, const char* message) noexcept {
+  try {
+    last_error = message;
+  } catch (...) {
+    last_error.clear();
+  }
+  return status;
+}
+
+/// Runs a function and turns what it throws into a status.
+template <typename Function>
+d4j_status guard(Function&& function) noexcept {
+  try {
+    function();
+    return D4J_OK;
+  } catch (const Error& error) {
+    return report(error.status(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(D4J_OUT_OF_MEMORY, "out of memory");
+  } catch (const std::exception& error) {
+    return report(D4J_BACKEND_FAILED, error.what());
+  } catch (...) {
+    return report(D4J_BACKEND_FAILED, "unknown failure in native code");
+  }
+}
+
+void require_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
+  require(value >= low && value <= high, std::string(name) + " must be " + std::to_string(low) + " .. " +
+                                             std::to_string(high) + ", not " + std::to_string(value));
+}
+
+std::int64_t block_bytes(const d4j_model& model) {
+  const std::int64_t element = model.options.compute_type == D4J_FLOAT32 ? 4 : 2;
+  return std::int64_t{2} * model.spec.layers * D4J_BLOCK_SIZE * model.spec.hidden_size * element;
+}
+
+}  // namespace
+
+const char* d4j_last_error(void) { return last_error.c_str(); }
+
+d4j_status d4j_get_build_info(d4j_build_info* info) {
+  return guard([&] {
+    require(info != nullptr, "info is needed");
+    *info = d4j_build_info{};
+    info->version = DOLLY4J_VERSION;
+    info->compiler = __VERSION__;
+    info->libtorch_source = "";
+    if (const dolly4j::Libtorch* torch = dolly4j::attached_libtorch()) {
+      std::uint32_t threads = 0;
+      torch->torch_get_num_threads(&threads);
+      info->libtorch_attached = 1;
+      info->libtorch_threads = static_cast<std::int32_t>(threads);
+      info->cuda_device_count = torch->cuda_devices;
+      info->libtorch_source = torch->source.c_str();
+    }
+  });
+}
+
+d4j_status d4j_libtorch_set_threads(int32_t threads) {
+  return guard([&] { dolly4j::set_libtorch_threads(threads); });
+}
+
+d4j_status d4j_libtorch_attach(const char* directory) {
+  return guard([&] { dolly4j::attach_libtorch(directory == nullptr ? "" : directory); });
+}
+
+d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_options* options, d4j_model** model) {
+  return guard([&] {
+    require(spec != nullptr && options != nullptr && model != nullptr, "spec, options and model are needed");
+    *model = nullptr;
+    dolly4j::check_spec(*spec);
+    require(options->backend == D4J_BACKEND_LIBTORCH, "unknown backend " + std::to_string(options->backend));
+    require_range("compute_type", options->compute_type, D4J_FLOAT32, D4J_BFLOAT16);
+    require_range("cuda_device", options->cuda_device, -1, 1023);
+    const auto type = static_cast<d4j_dtype>(options->compute_type);
+    auto weights = std::make_unique<dolly4j::Weights>(*spec, type);
+    const std::int64_t bytes = weights->bytes();
+    *model = new d4j_model{*spec, *options, std::move(weights), nullptr, bytes};
+  });
+}
+
+d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows) {
+  return guard([&] {
+    require(model != nullptr && rows != nullptr, "model and rows are needed");
+    require(model->weights != nullptr, "the model is loaded already");
+    model->weights->load(*rows);
+  });
+}
+
+d4j_status d4j_model_finish(d4j_model* model) {
+  return guard([&] {
+    require(model != nullptr, "model is needed");
+    require(model->weights != nullptr, "the model is loaded already");
+    model->weights->check_complete();
+    model->decoder = dolly4j::new_libtorch_decoder(model->spec, model->options, std::move(model->weights));
+  });
+}
+
+d4j_status d4j_model_memory(const d4j_model* model, d4j_memory* memory) {
+  return guard([&] {
+    require(model != nullptr && memory != nullptr, "model and memory are needed");
+    *memory = {model->weight_bytes, block_bytes(*model)};
+  });
+}
+
+void d4j_model_free(d4j_model* model) { delete model; }
+
+d4j_status d4j_session_create(d4j_model* model, const d4j_session_options* options, d4j_session** session) {
+  return guard([&] {
+    require(model != nullptr && options != nullptr && session != nullptr, "model, options and session are needed");
+    *session = nullptr;
+    require(model->decoder != nullptr, "d4j_model_finish must come before sessions");
+    require_range("blocks", options->blocks, 1, 1 << 26);
+    require_range("max_rows", options->max_rows, 1, 1 << 24);
+    require_range("max_logits_rows", options->max_logits_rows, 0, options->max_rows);
+    auto runner = model->decoder->new_runner(*options);
+    *session = new d4j_session{model, *options, std::move(runner)};
+  });
+}
+
+d4j_status d4j_session_step(d4j_session* session, const d4j_step* step) {
+  return guard([&] {
+    require(session != nullptr && step != nullptr, "session and step are needed");
+    dolly4j::check_step(session->model->spec, session->options, *step);
+    try {
+      session->runner->run(*step, session->abort);
+    } catch (const Error& error) {
+      if (error.status() == D4J_ABORTED) {
+        session->abort.store(false);
+      }
+      throw;
+    }
+  });
+}
+
+d4j_status d4j_session_copy_block(d4j_session* session, int32_t source, int32_t target) {
+  return guard([&] {
+    require(session != nullptr, "session is needed");
+    require_range("source block", source, 0, session->options.blocks - 1);
+    require_range("target block", target, 0, session->options.blocks - 1);
+    if (source != target) {
+      session->runner->copy_block(source, target);
+    }
+  });
+}
+
+void d4j_session_abort(d4j_session* session) {
+  if (session != nullptr) {
+    session->abort.store(true);
+  }
+}
+
+void d4j_session_free(d4j_session* session) { delete session; }

@@ -1,0 +1,30 @@
+// A file read by position. Not mapped: a file that another process shortens while it is read then gives an error, where
+// a mapping would end the process with SIGBUS.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace dolly4j {
+
+class InputFile {
+ public:
+  /// Throws D4J_BAD_FILE with the system's reason.
+  explicit InputFile(std::string path);
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+  ~InputFile();
+
+  const std::string& path() const { return path_; }
+  std::int64_t size() const { return size_; }
+
+  /// Reads bytes [offset, offset + length). Throws D4J_BAD_FILE if the file has no such bytes. Thread-safe.
+  void read(std::int64_t offset, std::int64_t length, void* target) const;
+
+ private:
+  std::string path_;
+  int file_ = -1;
+  std::int64_t size_ = 0;
+};
+
+}  // namespace dolly4j

@@ -1,0 +1,16 @@
+// The decoder as a graph of libtorch ops, on the CPU or a CUDA device: the reference of the kernels, and what runs where
+// no kernel exists.
+#pragma once
+
+#include <memory>
+
+#include "model/step.h"
+#include "model/weights.h"
+
+namespace dolly4j {
+
+/// Takes over complete weights. Throws D4J_BACKEND_MISSING if libtorch or the device is not available.
+std::unique_ptr<Decoder> new_libtorch_decoder(const d4j_decoder_spec& spec, const d4j_model_options& options,
+                                              std::unique_ptr<Weights> weights);
+
+}  // namespace dolly4j

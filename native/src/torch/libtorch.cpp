@@ -1,0 +1,123 @@
+#include "torch/libtorch.h"
+
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+
+#include "api/error.h"
+
+namespace dolly4j {
+namespace {
+
+std::mutex attach_mutex;
+std::atomic<const Libtorch*> attached{nullptr};
+
+std::string dl_message() {
+  const char* message = dlerror();
+  return message == nullptr ? "unknown reason" : message;
+}
+
+/// Loads a library for the whole process, or finds it where it is loaded already.
+void* open_library(const std::string& directory, const char* name, bool required) {
+  void* handle = directory.empty() ? dlopen(name, RTLD_NOW | RTLD_NOLOAD)
+                                   : dlopen((directory + "/" + name).c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (handle == nullptr && required) {
+    if (directory.empty()) {
+      throw Error(D4J_BACKEND_MISSING, std::string(name) + " is not loaded in this process: " + dl_message());
+    }
+    throw Error(D4J_BACKEND_MISSING, "cannot load libtorch from " + directory + ": " + dl_message());
+  }
+  return handle;
+}
+
+template <typename Function>
+void take(void* library, const std::string& source, const char* name, Function*& function) {
+  function = reinterpret_cast<Function*>(dlsym(library, name));
+  if (function == nullptr) {
+    throw Error(D4J_BACKEND_MISSING,
+                source + " lacks the function " + name + "; dolly4j needs libtorch 2.10 or later");
+  }
+}
+
+std::string library_file(void* symbol) {
+  Dl_info info{};
+  return dladdr(symbol, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "libtorch_cpu.so";
+}
+
+int count_cuda_devices(void* cuda_library) {
+  // torch::cuda::device_count has no C name; the CUDA runtime that libtorch_cuda brings along has.
+  using GetDeviceCount = int (*)(int*);
+  auto get_device_count = reinterpret_cast<GetDeviceCount>(dlsym(cuda_library, "cudaGetDeviceCount"));
+  int count = 0;
+  if (get_device_count == nullptr || get_device_count(&count) != 0) {
+    return 0;
+  }
+  return count;
+}
+
+}  // namespace
+
+void set_libtorch_threads(int threads) {
+  require(threads >= 1 && threads <= 4096, "threads must be 1 .. 4096, not " + std::to_string(threads));
+  const std::lock_guard<std::mutex> lock(attach_mutex);
+  if (attached.load() == nullptr) {
+    setenv("OMP_NUM_THREADS", std::to_string(threads).c_str(), /*overwrite=*/0);
+  }
+}
+
+void attach_libtorch(const std::string& directory) {
+  const std::lock_guard<std::mutex> lock(attach_mutex);
+  if (attached.load() != nullptr) {
+    return;
+  }
+  void* cpu = open_library(directory, "libtorch_cpu.so", true);
+  auto table = std::make_unique<Libtorch>();
+  table->source = directory.empty() ? "libtorch_cpu.so" : directory + "/libtorch_cpu.so";
+
+#define D4J_TAKE(name) take(cpu, table->source, #name, table->name)
+  D4J_TAKE(aoti_torch_device_type_cpu);
+  table->source = library_file(reinterpret_cast<void*>(table->aoti_torch_device_type_cpu));
+  D4J_TAKE(aoti_torch_device_type_cuda);
+  D4J_TAKE(aoti_torch_dtype_float32);
+  D4J_TAKE(aoti_torch_dtype_bfloat16);
+  D4J_TAKE(aoti_torch_dtype_int64);
+  D4J_TAKE(aoti_torch_dtype_bool);
+  D4J_TAKE(aoti_torch_grad_mode_set_enabled);
+  D4J_TAKE(aoti_torch_delete_tensor_object);
+  D4J_TAKE(aoti_torch_new_tensor_handle);
+  D4J_TAKE(aoti_torch_empty_strided);
+  D4J_TAKE(aoti_torch_create_tensor_from_blob_v2);
+  D4J_TAKE(aoti_torch__reinterpret_tensor);
+  D4J_TAKE(aoti_torch_copy_);
+  D4J_TAKE(aoti_torch_zero_);
+  D4J_TAKE(aoti_torch_layout_strided);
+  D4J_TAKE(aoti_torch_cpu_add_Tensor);
+  D4J_TAKE(torch_call_dispatcher);
+  D4J_TAKE(torch_new_list_reserve_size);
+  D4J_TAKE(torch_list_push_back);
+  D4J_TAKE(torch_get_num_threads);
+#undef D4J_TAKE
+
+  table->aoti_torch_cuda_add_Tensor = nullptr;
+  void* cuda = open_library(directory, "libtorch_cuda.so", false);
+  if (cuda != nullptr) {
+    take(cuda, "libtorch_cuda.so", "aoti_torch_cuda_add_Tensor", table->aoti_torch_cuda_add_Tensor);
+    table->cuda_devices = count_cuda_devices(cuda);
+  }
+  attached.store(table.release());  // for the life of the process: libtorch cannot be unloaded
+}
+
+const Libtorch* attached_libtorch() { return attached.load(); }
+
+const Libtorch& libtorch() {
+  const Libtorch* table = attached.load();
+  if (table == nullptr) {
+    throw Error(D4J_BACKEND_MISSING, "libtorch is not attached; call d4j_libtorch_attach first");
+  }
+  return *table;
+}
+
+}  // namespace dolly4j
