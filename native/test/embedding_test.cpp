@@ -32,12 +32,12 @@ TEST(EmbeddingCases, oracleWritesEveryNumber) {
   EXPECT_TRUE(result.passed()) << result;
 }
 
-TEST(EmbeddingCases, rejectTheNextRow) {
+TEST(EmbeddingCases, rejectTheRowBefore) {
   const Conformance result = check_embedding(
       [](const EmbeddingArgs& args) {
         std::vector<std::int32_t> tokens(args.tokens, args.tokens + args.rows);
         for (std::int32_t& token : tokens) {
-          token ^= token > 0 ? 1 : 0;
+          token -= token > 0 ? 1 : 0;
         }
         EmbeddingArgs wrong = args;
         wrong.tokens = tokens.data();

@@ -265,7 +265,7 @@ std::vector<KvAppendShape> kv_append_shapes() {
   for (const std::vector<SequenceShape>& sequences : batches()) {
     for (int head_size : kHeadSizes) {
       for (DType cache : kTypes) {
-        shapes.push_back({sequences, 3, head_size, cache});
+        shapes.push_back({sequences, head_size > 100 ? 1 : 3, head_size, cache});
       }
     }
   }
@@ -273,16 +273,12 @@ std::vector<KvAppendShape> kv_append_shapes() {
 }
 
 KvAppendCase::KvAppendCase(const KvAppendShape& shape, std::uint64_t seed)
-    : shape_(shape), batch_(shape.sequences, seed), seed_(seed) {
+    : shape_(shape), batch_(shape.sequences, seed), cache_(0, shape.cache) {
   Random random(seed);
-  const std::int64_t count = std::int64_t{batch_.rows()} * shape.heads * shape.head_size;
-  k_ = random.normals(count);
-  qkv_ = random.normals(3 * count);
-}
-
-Buffer KvAppendCase::cache() const {
-  const std::int64_t slots = std::int64_t{batch_.blocks()} * kKvBlockSize;
-  return Buffer(Random(seed_ + 1).normals(slots * shape_.heads * shape_.head_size), shape_.cache);
+  const std::int64_t width = std::int64_t{shape.heads} * shape.head_size;
+  k_ = random.normals(batch_.rows() * width);
+  qkv_ = random.normals(batch_.rows() * 3 * width);
+  cache_ = Buffer(random.normals(std::int64_t{batch_.blocks()} * kKvBlockSize * width), shape.cache);
 }
 
 KvAppendArgs KvAppendCase::args(Buffer& keys, Buffer& values) const {
@@ -300,14 +296,18 @@ std::string describe(const PagedAttentionShape& shape) {
 }
 
 std::vector<PagedAttentionShape> paged_attention_shapes() {
+  constexpr DType f32 = DType::float32;
+  constexpr DType b16 = DType::bfloat16;
   std::vector<PagedAttentionShape> shapes;
-  for (const std::vector<SequenceShape>& sequences : batches()) {
-    for (int head_size : kHeadSizes) {
-      for (float deviation : {1.0F, 30.0F}) {
-        shapes.push_back({sequences, 3, head_size, deviation, DType::float32, DType::float32, DType::float32});
-        shapes.push_back({sequences, 3, head_size, deviation, DType::float32, DType::bfloat16, DType::float32});
-        shapes.push_back({sequences, 3, head_size, deviation, DType::bfloat16, DType::bfloat16, DType::bfloat16});
-      }
+  for (int head_size : kHeadSizes) {
+    for (const std::vector<SequenceShape>& sequences : batches()) {
+      shapes.push_back({sequences, 3, head_size, 1, f32, f32, f32});
+    }
+    const std::vector<SequenceShape> mixed = batches().back();
+    shapes.push_back({mixed, 2, head_size, 30, f32, f32, f32});
+    for (float deviation : {1.0F, 30.0F}) {
+      shapes.push_back({mixed, 2, head_size, deviation, f32, b16, f32});
+      shapes.push_back({mixed, 2, head_size, deviation, b16, b16, b16});
     }
   }
   return shapes;

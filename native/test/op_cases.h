@@ -151,8 +151,8 @@ std::vector<KvAppendShape> kv_append_shapes();
 class KvAppendCase {
  public:
   KvAppendCase(const KvAppendShape& shape, std::uint64_t seed);
-  // Keys or values before the op: random numbers in every slot.
-  Buffer cache() const;
+  // Keys and values before the op: random numbers in every slot.
+  const Buffer& cache() const { return cache_; }
   KvAppendArgs args(Buffer& keys, Buffer& values) const;
 
  private:
@@ -160,7 +160,7 @@ class KvAppendCase {
   OwnedBatch batch_;
   std::vector<float> k_;
   std::vector<float> qkv_;
-  std::uint64_t seed_;
+  Buffer cache_;
 };
 
 // ---- paged_attention ----

@@ -1,0 +1,68 @@
+package org.dolly4j.check;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.util.Map;
+import org.dolly4j.CheckpointException;
+import org.dolly4j.checkpoint.DType;
+import org.dolly4j.checkpoint.Safetensors;
+import org.dolly4j.checkpoint.TensorLocation;
+
+/** Tensors of a small safetensors file, as Java arrays. */
+final class GoldenTensors {
+    private final Path file;
+    private final Map<String, TensorLocation> tensors;
+
+    GoldenTensors(Path file) {
+        this.file = file;
+        this.tensors = Safetensors.read(file);
+    }
+
+    boolean has(String name) {
+        return tensors.containsKey(name);
+    }
+
+    /** An int64 tensor. */
+    int[] ints(String name) {
+        ByteBuffer bytes = read(name);
+        int[] values = new int[bytes.remaining() / Long.BYTES];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = Math.toIntExact(bytes.getLong());
+        }
+        return values;
+    }
+
+    /** A float32 or bfloat16 tensor, row-major. */
+    float[] floats(String name) {
+        ByteBuffer bytes = read(name);
+        DType dtype = tensors.get(name).dtype();
+        float[] values = new float[bytes.remaining() / dtype.bytes()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] =
+                    dtype == DType.BFLOAT16 ? Float.intBitsToFloat(bytes.getShort() << Short.SIZE) : bytes.getFloat();
+        }
+        return values;
+    }
+
+    private ByteBuffer read(String name) {
+        TensorLocation tensor = tensors.get(name);
+        if (tensor == null) {
+            throw new CheckpointException(file + ": lacks the tensor '" + name + "'");
+        }
+        ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(tensor.length())).order(ByteOrder.LITTLE_ENDIAN);
+        try (FileChannel channel = FileChannel.open(tensor.path())) {
+            while (bytes.hasRemaining()) {
+                if (channel.read(bytes, tensor.offset() + bytes.position()) < 0) {
+                    throw new CheckpointException(file + ": ends inside the tensor '" + name + "'");
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return bytes.flip();
+    }
+}
