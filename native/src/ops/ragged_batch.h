@@ -6,10 +6,12 @@
 
 #include <cstdint>
 
+#include "dolly4j.h"
+
 namespace dolly4j {
 
 // Positions of one block of the KV cache.
-constexpr int kKvBlockSize = 16;
+constexpr int kKvBlockSize = D4J_BLOCK_SIZE;
 
 struct RaggedBatch {
   int rows;

@@ -50,9 +50,7 @@ final class JsonFile implements AutoCloseable {
         String name = path.toString();
         try (JsonFile file = open(path)) {
             T value = content.read(file);
-            if (file.reader.peek() != JsonToken.END_DOCUMENT) {
-                throw file.error("should end here but goes on");
-            }
+            file.expect(JsonToken.END_DOCUMENT, "at its end");
             return value;
         } catch (FileSystemException e) {
             throw new CheckpointException(name + ": cannot be read (" + e + ").", e);
