@@ -11,7 +11,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.TreeMap;
-import java.util.function.Function;
 import java.util.stream.Stream;
 import org.dolly4j.CheckpointException;
 import org.dolly4j.Dolly;
@@ -36,9 +35,6 @@ public final class PipelineCheck {
     private static final String STOP_STRINGS = "stop_strings";
     private static final String POSTPROCESS = "postprocess";
     private static final String PUBLISHED = "dolly-tokenizer";
-
-    /** What tokenizers without settings have as their end of sequence: the default of HF's GPTNeoXTokenizer. */
-    private static final String END_OF_TEXT = "<|endoftext|>";
 
     private final Path goldens;
     private final Path tokenizers;
@@ -113,17 +109,17 @@ public final class PipelineCheck {
             Optional<Path> tokenizer = tokenizerOf(pair, checkpoint);
             if (!Files.isDirectory(checkpoint) || tokenizer.isEmpty()) {
                 Path missing = Files.isDirectory(checkpoint) ? tokenizers.resolve(pair.tokenizer) : checkpoint;
-                forCases(parts, pair, (part, line, name) -> part.report.skip(name, "no folder " + missing));
+                forCases(parts, pair, (part, line, index) -> part.report.skip(name(index), "no folder " + missing));
                 continue;
             }
             DollyOptions withTokenizer =
                     options.toBuilder().tokenizer(tokenizer.get()).build();
             try (Dolly dolly = Dolly.load(checkpoint, withTokenizer)) {
-                forCases(parts, pair, (part, line, name) -> {
+                forCases(parts, pair, (part, line, index) -> {
                     if (part.is(GENERATE)) {
-                        generate(dolly, line, name, part.report);
+                        generate(dolly, line, index, part.report);
                     } else {
-                        count(part.report, name, stopStrings(dolly, line));
+                        count(part.report, name(index), stopStrings(dolly, line));
                     }
                 });
             }
@@ -139,7 +135,7 @@ public final class PipelineCheck {
     }
 
     private interface CaseCheck {
-        void run(Part part, JsonObject line, String name);
+        void run(Part part, JsonObject line, int index);
     }
 
     private static void forCases(List<Part> parts, Pair pair, CaseCheck check) {
@@ -148,7 +144,7 @@ public final class PipelineCheck {
                 JsonObject line = part.lines.get(i);
                 if ((part.is(GENERATE) || part.is(STOP_STRINGS))
                         && Pair.of(line).equals(pair)) {
-                    check.run(part, line, "line " + (i + 1));
+                    check.run(part, line, i);
                 }
             }
         }
@@ -161,36 +157,33 @@ public final class PipelineCheck {
                 .maxNewTokens(line.get("max_new_tokens").getAsInt());
     }
 
-    /** Runs the prompts of a case as one batch, once for the answers and once for the full texts. */
-    private static void generate(Dolly dolly, JsonObject line, String name, CheckReport report) {
+    /** Runs the prompts of a case as one batch. Every other case asks for full texts, which end with the answers. */
+    private static void generate(Dolly dolly, JsonObject line, int index, CheckReport report) {
         List<JsonObject> rows = new ArrayList<>();
         line.getAsJsonArray("rows").forEach(row -> rows.add(row.getAsJsonObject()));
         List<Integer> stopIds =
                 Arrays.stream(Goldens.ints(line, "stop_ids")).boxed().toList();
-        Function<Boolean, List<GenerationResult>> run = fullText -> dolly.generateAll(rows.stream()
+        boolean fullText = index % 2 == 1;
+        String text = fullText ? "full_text" : "answer";
+        List<GenerationRequest> requests = rows.stream()
                 .map(row -> request(line, row)
                         .stopTokenIds(stopIds)
                         .returnFullText(fullText)
                         .build())
-                .toList());
-        List<GenerationResult> answers = run.apply(false);
-        List<GenerationResult> fullTexts = run.apply(true);
+                .toList();
+        List<GenerationResult> results = dolly.generateAll(requests);
         for (int i = 0; i < rows.size(); i++) {
             JsonObject row = rows.get(i);
-            int[] promptIds = dolly.promptTokens(request(line, row).build());
             String why = firstDifference(
-                    difference("prompt_ids", Goldens.ints(row, "prompt_ids"), promptIds),
-                    generated(row, answers.get(i).generations().get(0)),
-                    difference(
-                            "answer",
-                            Goldens.text(row, "answer"),
-                            answers.get(i).text()),
-                    difference(
-                            "full_text",
-                            Goldens.text(row, "full_text"),
-                            fullTexts.get(i).text()));
-            count(report, rows.size() == 1 ? name : name + ", row " + (i + 1), why);
+                    difference("prompt_ids", Goldens.ints(row, "prompt_ids"), dolly.promptTokens(requests.get(i))),
+                    generated(row, results.get(i).generations().get(0)),
+                    difference(text, Goldens.text(row, text), results.get(i).text()));
+            count(report, rows.size() == 1 ? name(index) : name(index) + ", row " + (i + 1), why);
         }
+    }
+
+    private static String name(int index) {
+        return "line " + (index + 1);
     }
 
     /** Tokens and finish. Dolly's pipeline goes on after an end key spelt out, where this one stops. */
@@ -240,9 +233,9 @@ public final class PipelineCheck {
                 Path folder = tokenizers.resolve(Goldens.text(line, "tokenizer"));
                 if (Files.isDirectory(folder)) {
                     Tokenizer tokenizer = loaded.computeIfAbsent(folder.toString(), any -> Tokenizer.load(folder));
-                    count(part.report, "line " + (i + 1), postprocess(tokenizer, line));
+                    count(part.report, name(i), postprocess(tokenizer, line));
                 } else {
-                    part.report.skip("line " + (i + 1), "no folder " + folder);
+                    part.report.skip(name(i), "no folder " + folder);
                 }
             }
         } else if (!part.is(GENERATE) && !part.is(STOP_STRINGS)) {
@@ -253,9 +246,8 @@ public final class PipelineCheck {
     private static String postprocess(Tokenizer tokenizer, JsonObject line) {
         int[] ids = Goldens.ints(line, "ids");
         OptionalInt responseKey = tokenizer.firstSpecialTokenStartingWith(PromptKeys.RESPONSE_KEY);
-        OptionalInt eos = tokenizer.eosTokenId().isPresent() ? tokenizer.eosTokenId() : tokenizer.tokenId(END_OF_TEXT);
         AnswerFinder finder = new AnswerFinder(
-                responseKey, tokenizer.tokenId(PromptKeys.END_KEY), eos, answer -> tokenizer.decode(answer, false));
+                responseKey, tokenizer.tokenId(PromptKeys.END_KEY), answer -> tokenizer.decode(answer, false));
         Optional<String> found = finder.find(ids);
         return firstDifference(
                 difference("text", Goldens.text(line, "text"), tokenizer.decode(ids, false)),

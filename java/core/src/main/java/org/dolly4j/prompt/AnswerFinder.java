@@ -18,19 +18,16 @@ public final class AnswerFinder {
 
     private final OptionalInt responseKey;
     private final OptionalInt endKey;
-    private final OptionalInt eos;
     private final Function<int[], String> decode;
 
     /**
      * @param responseKey id of the response key; absent if it is no special token
      * @param endKey id of the end key; absent if it is no special token
-     * @param eos id of the end-of-sequence token, dropped from the end of a sequence that is searched as text
      * @param decode turns ids into text, special tokens included
      */
-    public AnswerFinder(OptionalInt responseKey, OptionalInt endKey, OptionalInt eos, Function<int[], String> decode) {
+    public AnswerFinder(OptionalInt responseKey, OptionalInt endKey, Function<int[], String> decode) {
         this.responseKey = responseKey;
         this.endKey = endKey;
-        this.eos = eos;
         this.decode = decode;
     }
 
@@ -39,7 +36,7 @@ public final class AnswerFinder {
      * these are tokens, and an end key before the response key leaves an empty answer; without, they are the first
      * matches of {@code #+\s*Response:} and, after it, {@code #+\s*End}. A missing end key means the end of the sequence.
      *
-     * @param ids prompt and answer
+     * @param ids prompt and answer; a token that ended the answer is text like any other
      * @return empty if there is no response key
      */
     public Optional<String> find(int[] ids) {
@@ -58,8 +55,7 @@ public final class AnswerFinder {
     }
 
     private Optional<String> findByPatterns(int[] ids) {
-        boolean endsWithEos = ids.length > 0 && eos.isPresent() && ids[ids.length - 1] == eos.getAsInt();
-        String text = decode.apply(endsWithEos ? Arrays.copyOf(ids, ids.length - 1) : ids);
+        String text = decode.apply(ids);
         Matcher response = RESPONSE.matcher(text);
         if (!response.find()) {
             return Optional.empty();

@@ -10,13 +10,10 @@ import org.junit.jupiter.api.Test;
 class AnswerFinderTest {
     private static final int RESPONSE = 1000;
     private static final int END = 1001;
-    private static final int EOS = 0;
 
     private static String decode(int[] ids) {
         return Arrays.stream(ids)
-                .mapToObj(id -> id == RESPONSE
-                        ? "### Response:"
-                        : id == END ? "### End" : id == EOS ? "<eos>" : String.valueOf((char) id))
+                .mapToObj(id -> id == RESPONSE ? "### Response:" : id == END ? "### End" : String.valueOf((char) id))
                 .collect(Collectors.joining());
     }
 
@@ -24,10 +21,10 @@ class AnswerFinderTest {
         return text.chars().toArray();
     }
 
-    private final AnswerFinder byTokens = new AnswerFinder(
-            OptionalInt.of(RESPONSE), OptionalInt.of(END), OptionalInt.of(EOS), AnswerFinderTest::decode);
+    private final AnswerFinder byTokens =
+            new AnswerFinder(OptionalInt.of(RESPONSE), OptionalInt.of(END), AnswerFinderTest::decode);
     private final AnswerFinder byPatterns =
-            new AnswerFinder(OptionalInt.empty(), OptionalInt.empty(), OptionalInt.of(EOS), AnswerFinderTest::decode);
+            new AnswerFinder(OptionalInt.empty(), OptionalInt.empty(), AnswerFinderTest::decode);
 
     @Test
     void byTokens_takesTheTextBetweenTheFirstKeys() {
@@ -50,11 +47,5 @@ class AnswerFinderTest {
                 .contains("yes");
         assertThat(byPatterns.find(ids("### Response:### End"))).contains("");
         assertThat(byPatterns.find(ids("no key"))).isEmpty();
-    }
-
-    @Test
-    void byPatterns_dropsAFinalEosOnly() {
-        int[] ids = ids("#Response:a\0b\0");
-        assertThat(byPatterns.find(ids)).contains("a<eos>b");
     }
 }

@@ -1,0 +1,435 @@
+package org.dolly4j;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.dolly4j.prompt.Conversation;
+import org.dolly4j.prompt.Conversation.Role;
+import org.dolly4j.prompt.Conversation.Turn;
+import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.sampling.SamplingOptions;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The facade on a tiny checkpoint of random weights, which now and then ends an answer by itself. */
+@Timeout(120)
+class DollyTest {
+    private static final Path CHECKPOINT = TestTokenizers.resource("/goldens/pipeline/checkpoints/dolly-tiny-ends");
+    private static final String QUESTION = "Tell me a story about a fox.";
+    private static final int CONTEXT = 2048;
+
+    private static Dolly dolly;
+
+    @BeforeAll
+    static void load() {
+        dolly = Dolly.load(CHECKPOINT, options());
+    }
+
+    @AfterAll
+    static void close() {
+        dolly.close();
+    }
+
+    private static DollyOptions options() {
+        return DollyOptions.builder()
+                .tokenizer(TestTokenizers.published())
+                .threads(1)
+                .build();
+    }
+
+    private static GenerationRequest.Builder ask(int maxNewTokens) {
+        return GenerationRequest.forInstruction(QUESTION)
+                .maxNewTokens(maxNewTokens)
+                .seed(7);
+    }
+
+    private static String joined(List<TextPiece> pieces, int sequence) {
+        return pieces.stream()
+                .filter(piece -> piece.sequence() == sequence)
+                .map(TextPiece::text)
+                .collect(Collectors.joining());
+    }
+
+    @Test
+    void info_saysWhatTheModelIs() {
+        ModelInfo info = dolly.info();
+        assertThat(info.name()).isEqualTo("dolly-tiny-ends");
+        assertThat(info.architecture()).isEqualTo("gpt_neox");
+        assertThat(info.contextLength()).isEqualTo(CONTEXT);
+        assertThat(info.computeType()).isEqualTo(ComputeType.BFLOAT16);
+        assertThat(info.kvCacheTokens()).isGreaterThan(4 * CONTEXT);
+        assertThat(info.weightBytes()).isBetween(2 * info.parameters(), 3 * info.parameters());
+    }
+
+    @Test
+    void generate_givesTextTokensCountsAndTimings() {
+        GenerationRequest request = ask(24).build();
+        GenerationResult result = dolly.generate(request);
+        Generation answer = result.generations().get(0);
+        assertThat(result.generations()).hasSize(1);
+        assertThat(answer.tokenIds()).hasSizeBetween(1, 24);
+        assertThat(result.completionTokens()).isEqualTo(answer.tokenIds().length);
+        assertThat(result.promptTokens()).isEqualTo(dolly.promptTokens(request).length);
+        assertThat(result.seed()).isEqualTo(7);
+        assertThat(result.text()).isEqualTo(answer.text()).isNotEmpty();
+        assertThat(result.timings().queue())
+                .isLessThanOrEqualTo(result.timings().firstToken());
+        assertThat(result.timings().firstToken())
+                .isLessThanOrEqualTo(result.timings().total());
+    }
+
+    @Test
+    void seed_givesTheSameAnswerAgain_andWithoutOneAnotherIsDrawn() {
+        GenerationResult first = dolly.generate(ask(24).build());
+        assertThat(dolly.generate(ask(24).build()).text()).isEqualTo(first.text());
+        GenerationRequest unseeded =
+                GenerationRequest.forInstruction(QUESTION).maxNewTokens(24).build();
+        GenerationResult drawn = dolly.generate(unseeded);
+        assertThat(dolly.generate(unseeded).seed()).isNotEqualTo(drawn.seed());
+        GenerationResult again = dolly.generate(ask(24).seed(drawn.seed()).build());
+        assertThat(again.text()).isEqualTo(drawn.text());
+    }
+
+    @Test
+    void defaultSampling_isThatOfDollysPipeline() {
+        assertThat(dolly.defaultSampling()).isEqualTo(SamplingOptions.dolly());
+        GenerationResult stated =
+                dolly.generate(ask(24).sampling(SamplingOptions.dolly()).build());
+        assertThat(dolly.generate(ask(24).build()).text()).isEqualTo(stated.text());
+    }
+
+    @Test
+    void severalSequences_streamBesideEachOther_andTheFirstIsTheOneAlone() {
+        List<TextPiece> pieces = new ArrayList<>();
+        GenerationResult result = dolly.generate(ask(40).sequences(5).build(), pieces::add);
+        assertThat(result.generations()).hasSize(5);
+        for (int i = 0; i < 5; i++) {
+            int sequence = i;
+            Generation answer = result.generations().get(i);
+            assertThat(joined(pieces, i)).isEqualTo(answer.text());
+            assertThat(pieces.stream().filter(piece -> piece.sequence() == sequence))
+                    .last()
+                    .extracting(piece -> piece.finishReason().orElseThrow())
+                    .isEqualTo(answer.finishReason());
+            assertThat(pieces.stream()
+                            .filter(piece -> piece.sequence() == sequence
+                                    && piece.finishReason().isPresent()))
+                    .hasSize(1);
+        }
+        assertThat(result.generations().stream().map(Generation::text)).doesNotHaveDuplicates();
+        assertThat(dolly.generate(ask(40).build()).text()).isEqualTo(result.text());
+    }
+
+    @Test
+    void callback_comesOnTheCallersThread() {
+        Thread caller = Thread.currentThread();
+        dolly.generate(
+                ask(5).build(), piece -> assertThat(Thread.currentThread()).isSameAs(caller));
+    }
+
+    @Test
+    void stream_givesTheSameTextAsGenerate() {
+        GenerationRequest request = ask(40).returnFullText(true).build();
+        try (Stream<TextPiece> pieces = dolly.stream(request)) {
+            assertThat(joined(pieces.toList(), 0))
+                    .isEqualTo(dolly.generate(request).text())
+                    .startsWith(QUESTION + "\n");
+        }
+    }
+
+    @Test
+    void streamOfAnInstruction_givesItsTextInPieces() {
+        try (Stream<String> pieces = dolly.stream(QUESTION)) {
+            assertThat(pieces.toList()).isNotEmpty().doesNotContain("");
+        }
+    }
+
+    @Test
+    void closedStream_endsItsRequest() {
+        GenerationRequest endless = endless();
+        try (Stream<TextPiece> pieces = dolly.stream(endless)) {
+            assertThat(pieces.limit(3).toList()).hasSize(3);
+        }
+        assertThat(dolly.generate(ask(1).build()).timings().queue().toMillis()).isLessThan(500);
+    }
+
+    /** Some 1,900 tokens that no end key cuts short. */
+    private static GenerationRequest endless() {
+        return ask(1900)
+                .sampling(SamplingOptions.builder().minNewTokens(1900).build())
+                .build();
+    }
+
+    @Test
+    void throwingConsumer_endsItsRequestAlone() {
+        IllegalArgumentException thrown = new IllegalArgumentException("deliberate");
+        assertThatThrownBy(() -> dolly.generate(endless(), piece -> {
+                    throw thrown;
+                }))
+                .isSameAs(thrown);
+        assertThat(dolly.generate(ask(1).build()).timings().queue().toMillis()).isLessThan(500);
+    }
+
+    @Test
+    void stalledConsumer_delaysNobody() throws Exception {
+        CountDownLatch stalled = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
+        CompletableFuture<GenerationResult> slow =
+                CompletableFuture.supplyAsync(() -> dolly.generate(ask(20).build(), piece -> {
+                    stalled.countDown();
+                    awaitUnchecked(goOn);
+                }));
+        stalled.await();
+        GenerationResult other = dolly.generate(ask(20).build());
+        assertThat(slow).isNotDone();
+        goOn.countDown();
+        assertThat(slow.get().text()).isEqualTo(other.text());
+    }
+
+    private static void awaitUnchecked(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @Test
+    void interruptedCaller_cancelsItsRequest() {
+        Thread.currentThread().interrupt();
+        assertThatThrownBy(() -> dolly.generate(endless())).isInstanceOf(CancellationException.class);
+        assertThat(Thread.interrupted()).isTrue();
+        assertThat(dolly.generate(ask(1).build()).timings().queue().toMillis()).isLessThan(500);
+    }
+
+    @Test
+    void generateAll_keepsTheOrder_andEqualsSingleRequests() {
+        List<GenerationRequest> requests = IntStream.range(0, 12)
+                .mapToObj(i -> GenerationRequest.forInstruction("Name " + i + " colours.")
+                        .maxNewTokens(10)
+                        .seed(i)
+                        .build())
+                .toList();
+        List<GenerationResult> results = dolly.generateAll(requests);
+        for (int i = 0; i < requests.size(); i++) {
+            assertThat(results.get(i).text())
+                    .isEqualTo(dolly.generate(requests.get(i)).text());
+        }
+    }
+
+    @Test
+    void generateAll_withOneThatCannotBegin_cancelsTheOthers() {
+        GenerationRequest tooLong = ask(CONTEXT).build();
+        assertThatThrownBy(() -> dolly.generateAll(List.of(endless(), tooLong)))
+                .isInstanceOf(ContextLengthException.class);
+        assertThat(dolly.generate(ask(1).build()).timings().queue().toMillis()).isLessThan(500);
+    }
+
+    @Test
+    void manyThreads_getTheAnswersTheyWouldGetAlone() throws Exception {
+        List<CompletableFuture<GenerationResult>> futures = new ArrayList<>();
+        for (int i = 0; i < 16; i++) {
+            GenerationRequest request = ask(16).seed(i).build();
+            futures.add(CompletableFuture.supplyAsync(() -> dolly.generate(request)));
+        }
+        for (int i = 0; i < futures.size(); i++) {
+            assertThat(futures.get(i).get().text())
+                    .isEqualTo(dolly.generate(ask(16).seed(i).build()).text());
+        }
+    }
+
+    @Test
+    void stopString_isCutOutOfTextAndStream() {
+        String whole = dolly.generate(ask(40).build()).text();
+        String stop = whole.substring(8, 11);
+        List<TextPiece> pieces = new ArrayList<>();
+        Generation stopped = dolly.generate(ask(40).stopStrings(List.of(stop)).build(), pieces::add)
+                .generations()
+                .get(0);
+        assertThat(stopped.finishReason()).isEqualTo(FinishReason.STOP);
+        assertThat(stopped.text())
+                .isEqualTo(whole.substring(0, whole.indexOf(stop)).strip());
+        assertThat(joined(pieces, 0)).isEqualTo(stopped.text());
+        assertThat(dolly.tokenizer().decode(stopped.tokenIds(), false)).contains(stop);
+    }
+
+    @Test
+    void rawPrompt_isContinuedAsItStands() {
+        GenerationRequest.Builder request =
+                GenerationRequest.forPrompt("Once upon").maxNewTokens(12).seed(7);
+        Generation answer = dolly.generate(request.build()).generations().get(0);
+        int shown = answer.finishReason() == FinishReason.LENGTH ? 12 : answer.tokenIds().length - 1;
+        assertThat(answer.text()).isEqualTo(dolly.tokenizer().decode(Arrays.copyOf(answer.tokenIds(), shown), false));
+        assertThat(dolly.generate(request.returnFullText(true).build()).text()).isEqualTo("Once upon" + answer.text());
+    }
+
+    @Test
+    void conversation_isAnsweredAsInstructionWithContext() {
+        Conversation conversation = new Conversation(List.of(
+                new Turn(Role.SYSTEM, "Be brief."),
+                new Turn(Role.USER, "Hi"),
+                new Turn(Role.ASSISTANT, "Hello."),
+                new Turn(Role.USER, QUESTION)));
+        GenerationRequest asConversation = GenerationRequest.forConversation(conversation)
+                .maxNewTokens(10)
+                .seed(1)
+                .build();
+        GenerationRequest asInstruction = GenerationRequest.forInstruction(
+                        QUESTION, "Be brief.\nUser: Hi\nAssistant: Hello.")
+                .maxNewTokens(10)
+                .seed(1)
+                .build();
+        assertThat(dolly.generate(asConversation).text())
+                .isEqualTo(dolly.generate(asInstruction).text());
+    }
+
+    @Test
+    void emptyAndOversizedInstructions_areRefused() {
+        assertThatThrownBy(() -> dolly.generate("")).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> dolly.generate("word ".repeat(3000))).isInstanceOf(ContextLengthException.class);
+        assertThatThrownBy(() -> dolly.stream("word ".repeat(3000))).isInstanceOf(ContextLengthException.class);
+    }
+
+    @Test
+    void promptAsLongAsTheContext_isAnswered() {
+        GenerationRequest request = GenerationRequest.forInstruction("word ".repeat(3000))
+                .truncate(Truncate.TAIL)
+                .maxNewTokens(1)
+                .build();
+        GenerationResult result = dolly.generate(request);
+        assertThat(result.promptTokens()).isBetween(CONTEXT - 3, CONTEXT - 1);
+        assertThat(result.completionTokens()).isEqualTo(1);
+    }
+
+    @Test
+    void kvCacheTooSmallForARequest_isSaid() {
+        DollyOptions small = options().toBuilder().kvCacheTokens(64).build();
+        try (Dolly other = Dolly.load(CHECKPOINT, small)) {
+            assertThat(other.info().kvCacheTokens()).isEqualTo(64);
+            assertThat(other.generate(ask(10).build()).completionTokens()).isPositive();
+            assertThatThrownBy(() -> other.generate(ask(100).build()))
+                    .isInstanceOf(ContextLengthException.class)
+                    .hasMessageContaining("KV cache");
+        }
+    }
+
+    @Test
+    void close_endsRequestsInFlight_andLaterCallsSayClosed() throws Exception {
+        Dolly other = Dolly.load(CHECKPOINT, options());
+        CountDownLatch running = new CountDownLatch(1);
+        CompletableFuture<GenerationResult> inFlight =
+                CompletableFuture.supplyAsync(() -> other.generate(endless(), piece -> running.countDown()));
+        running.await();
+        Stream<TextPiece> waiting = other.stream(ask(5).build());
+        other.close();
+        other.close();
+        assertThatThrownBy(inFlight::get)
+                .isInstanceOf(ExecutionException.class)
+                .cause()
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("closed");
+        assertThatThrownBy(waiting::toList)
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("closed");
+        assertThatThrownBy(() -> other.generate(QUESTION))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("closed");
+        assertThat(other.info().name()).isEqualTo("dolly-tiny-ends");
+    }
+
+    @Test
+    void loadAndClose_withoutAQuestion_isQuiet() {
+        Dolly other = Dolly.load(CHECKPOINT, options());
+        assertThatCode(other::close).doesNotThrowAnyException();
+    }
+
+    @Test
+    void forgottenModel_isFreedOnceItIsGarbage(@TempDir Path folder) throws Exception {
+        Path copy = Files.createDirectory(folder.resolve("forgotten"));
+        copyCheckpoint(copy);
+        loadAndForget(copy);
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        while (threadNames().contains("dolly4j-engine-forgotten") && System.nanoTime() < deadline) {
+            System.gc();
+            Thread.sleep(20);
+        }
+        assertThat(threadNames()).doesNotContain("dolly4j-engine-forgotten");
+    }
+
+    private static void loadAndForget(Path folder) {
+        Dolly forgotten = Dolly.load(folder, options());
+        assertThat(threadNames()).contains("dolly4j-engine-forgotten");
+        assertThat(forgotten.generate(ask(1).build()).completionTokens()).isEqualTo(1);
+    }
+
+    private static List<String> threadNames() {
+        return Thread.getAllStackTraces().keySet().stream().map(Thread::getName).toList();
+    }
+
+    @Test
+    void hubId_isAnsweredWithOneSentence() {
+        assertThatThrownBy(() -> Dolly.load("databricks/dolly-v2-3b"))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("'databricks/dolly-v2-3b'")
+                .hasMessageContaining("load their folder");
+    }
+
+    @Test
+    void missingFolder_isSaid(@TempDir Path folder) {
+        assertThatThrownBy(() -> Dolly.load(folder.resolve("none")))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("none");
+        assertThatThrownBy(() -> Dolly.load(folder.resolve("a/b/none").toString()))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("none");
+    }
+
+    @Test
+    void generationConfig_isTheBaseOfDefaultSampling(@TempDir Path folder) throws IOException {
+        copyWithGenerationConfig(folder, "{\"temperature\": 0.5, \"top_p\": 0.1, \"stop_strings\": [\"e\"]}");
+        try (Dolly other = Dolly.load(folder, options())) {
+            assertThat(other.defaultSampling())
+                    .isEqualTo(
+                            SamplingOptions.dolly().toBuilder().temperature(0.5).build());
+            assertThat(other.generate(ask(40).build()).text()).doesNotContain("e");
+        }
+    }
+
+    @Test
+    void generationConfigOutOfRange_isRefused(@TempDir Path folder) throws IOException {
+        copyWithGenerationConfig(folder, "{\"temperature\": -1}");
+        assertThatThrownBy(() -> Dolly.load(folder, options()))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("generation_config.json")
+                .hasMessageContaining("temperature");
+    }
+
+    private static void copyWithGenerationConfig(Path folder, String config) throws IOException {
+        copyCheckpoint(folder);
+        Files.writeString(folder.resolve("generation_config.json"), config);
+    }
+
+    private static void copyCheckpoint(Path folder) throws IOException {
+        for (String file : List.of("config.json", "model.safetensors")) {
+            Files.copy(CHECKPOINT.resolve(file), folder.resolve(file));
+        }
+    }
+}
