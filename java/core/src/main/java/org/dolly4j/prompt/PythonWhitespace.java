@@ -4,13 +4,13 @@ package org.dolly4j.prompt;
  * White space as Python's {@code str.strip} and {@code \s} see it: Unicode's White_Space and U+001C..U+001F. Not the
  * JDK's {@code \s}, {@code isWhitespace} or {@code strip}, which take other sets.
  */
-final class PythonWhitespace {
+public final class PythonWhitespace {
     /** The set as the inside of a character class of java.util.regex. */
     static final String CLASS = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 
     private PythonWhitespace() {}
 
-    static boolean is(char c) {
+    public static boolean is(char c) {
         return (c >= '\t' && c <= '\r')
                 || (c >= 0x1c && c <= ' ')
                 || c == 0x85
@@ -25,7 +25,7 @@ final class PythonWhitespace {
     }
 
     /** The text without white space at its ends. */
-    static String strip(String text) {
+    public static String strip(String text) {
         int start = 0;
         int end = text.length();
         while (start < end && is(text.charAt(start))) {
