@@ -128,7 +128,8 @@ class LibtorchRunner final : public StepRunner {
   std::vector<SequenceRows> sequences_;
 };
 
-LibtorchDecoder::LibtorchDecoder(const d4j_decoder_spec& spec, const d4j_model_options& options, std::unique_ptr<Weights> weights)
+LibtorchDecoder::LibtorchDecoder(const d4j_decoder_spec& spec, const d4j_model_options& options,
+                                 std::unique_ptr<Weights> weights)
     : spec_(spec),
       device_{options.cuda_device},
       compute_type_(options.compute_type == D4J_FLOAT32 ? TensorType::kFloat32 : TensorType::kBFloat16),
@@ -252,8 +253,8 @@ Tensor LibtorchDecoder::normalize(const Norm& norm, const Tensor& x, std::int64_
 Tensor LibtorchDecoder::feed_forward(const Layer& layer, const Tensor& x, std::int64_t rows) const {
   const Tensor up = to_float32(torch_ops::linear(x, layer.fc1.weight, layer.fc1.bias), {rows, spec_.ffn_size});
   const Tensor activated = spec_.activation == D4J_GELU_TANH ? gelu_tanh(up) : gelu_erf(up);
-  const Tensor down = torch_ops::linear(to_compute_type(activated, {rows, spec_.ffn_size}), layer.fc2.weight,
-                                        layer.fc2.bias);
+  const Tensor down =
+      torch_ops::linear(to_compute_type(activated, {rows, spec_.ffn_size}), layer.fc2.weight, layer.fc2.bias);
   return to_float32(down, {rows, spec_.hidden_size});
 }
 
@@ -362,15 +363,14 @@ Tensor LibtorchRunner::attention(const Layer& layer, std::size_t index, const Te
     const auto cached = [&](const Tensor& cache) {
       const Sizes sizes{1, heads, context, size};
       const Sizes strides{context * hidden, size, hidden, 1};
-      return sequence.contiguous_slot >= 0
-                 ? cache.view(sizes, strides, sequence.contiguous_slot * hidden)
-                 : torch_ops::index_select(cache, 0, sequence.slots).view(sizes, strides, 0);
+      return sequence.contiguous_slot >= 0 ? cache.view(sizes, strides, sequence.contiguous_slot * hidden)
+                                           : torch_ops::index_select(cache, 0, sequence.slots).view(sizes, strides, 0);
     };
     const Sizes sizes{1, heads, sequence.rows, size};
     const Sizes strides{sequence.rows * hidden, size, hidden, 1};
     const bool causal = sequence.rows > 1 && sequence.rows == context;
-    const Tensor result = torch_ops::attention(q.view(sizes, strides, sequence.first_row * hidden), cached(keys_[index]),
-                                               cached(values_[index]), sequence.mask, causal);
+    const Tensor result = torch_ops::attention(q.view(sizes, strides, sequence.first_row * hidden),
+                                               cached(keys_[index]), cached(values_[index]), sequence.mask, causal);
     Tensor target = attended.view(sizes, strides, sequence.first_row * hidden);
     target.copy_from(result);
   }

@@ -52,9 +52,9 @@ void check_step(const d4j_decoder_spec& spec, const d4j_session_options& options
     check_sequence(spec, options, step, s);
   }
   for (std::int32_t i = 0; i < step.logits_count; ++i) {
-    require(step.logits_rows[i] >= 0 && step.logits_rows[i] < step.rows,
-            "step: logits are wanted of row " + std::to_string(step.logits_rows[i]) + " of " +
-                std::to_string(step.rows));
+    require(
+        step.logits_rows[i] >= 0 && step.logits_rows[i] < step.rows,
+        "step: logits are wanted of row " + std::to_string(step.logits_rows[i]) + " of " + std::to_string(step.rows));
   }
 }
 

@@ -37,8 +37,7 @@ template <typename Function>
 void take(void* library, const std::string& source, const char* name, Function*& function) {
   function = reinterpret_cast<Function*>(dlsym(library, name));
   if (function == nullptr) {
-    throw Error(D4J_BACKEND_MISSING,
-                source + " lacks the function " + name + "; dolly4j needs libtorch 2.10 or later");
+    throw Error(D4J_BACKEND_MISSING, source + " lacks the function " + name + "; dolly4j needs libtorch 2.10 or later");
   }
 }
 

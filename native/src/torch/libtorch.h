@@ -44,13 +44,15 @@ struct Libtorch {
   std::int32_t (*aoti_torch_zero_)(AtenTensorHandle);
   std::int32_t (*aoti_torch_layout_strided)();
   std::int32_t (*aoti_torch_cpu_add_Tensor)(AtenTensorHandle, AtenTensorHandle, double alpha, AtenTensorHandle* result);
-  std::int32_t (*torch_call_dispatcher)(const char* op, const char* overload, StableIValue* stack, std::uint64_t version);
+  std::int32_t (*torch_call_dispatcher)(const char* op, const char* overload, StableIValue* stack,
+                                        std::uint64_t version);
   std::int32_t (*torch_new_list_reserve_size)(std::size_t size, StableListHandle*);
   std::int32_t (*torch_list_push_back)(StableListHandle, StableIValue);
   std::int32_t (*torch_get_num_threads)(std::uint32_t*);
 
   // Null where libtorch has no CUDA.
-  std::int32_t (*aoti_torch_cuda_add_Tensor)(AtenTensorHandle, AtenTensorHandle, double alpha, AtenTensorHandle* result);
+  std::int32_t (*aoti_torch_cuda_add_Tensor)(AtenTensorHandle, AtenTensorHandle, double alpha,
+                                             AtenTensorHandle* result);
 
   /// Path of the attached libtorch_cpu.so.
   std::string source;

@@ -69,8 +69,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }
 
 Tensor layer_norm(const Tensor& x, std::int64_t size, const Tensor& weight, const Tensor& bias, double epsilon) {
-  return call("aten::layer_norm", "",
-              {tensor(x), int_list({size}), optional_tensor(weight), optional_tensor(bias), bits(epsilon), bits(false)});
+  return call(
+      "aten::layer_norm", "",
+      {tensor(x), int_list({size}), optional_tensor(weight), optional_tensor(bias), bits(epsilon), bits(false)});
 }
 
 Tensor erf(const Tensor& x) { return call("aten::erf", "", {tensor(x)}); }

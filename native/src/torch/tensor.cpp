@@ -62,10 +62,9 @@ Tensor Tensor::over(void* data, const Sizes& sizes, TensorType type) {
   const Libtorch& torch = libtorch();
   const Sizes strides = contiguous_strides(sizes);
   AtenTensorHandle handle = nullptr;
-  check(torch.aoti_torch_create_tensor_from_blob_v2(data, static_cast<std::int64_t>(sizes.size()), sizes.data(),
-                                                    strides.data(), 0, dtype_of(type),
-                                                    torch.aoti_torch_device_type_cpu(), 0, &handle,
-                                                    torch.aoti_torch_layout_strided(), nullptr, 0),
+  check(torch.aoti_torch_create_tensor_from_blob_v2(
+            data, static_cast<std::int64_t>(sizes.size()), sizes.data(), strides.data(), 0, dtype_of(type),
+            torch.aoti_torch_device_type_cpu(), 0, &handle, torch.aoti_torch_layout_strided(), nullptr, 0),
         "wrap memory as a tensor");
   return Tensor(handle);
 }
