@@ -83,10 +83,10 @@ public final class RandomCheckpoint {
         long start = System.nanoTime();
         write(folder, shape, format, dtype, seed, threads);
         double seconds = (System.nanoTime() - start) / 1e9;
+        long bytes = sizeOf(folder);
         if (tokenizer.isPresent()) {
             copyTokenizer(tokenizer.get(), folder);
         }
-        long bytes = sizeOf(folder);
         System.out.printf(
                 Locale.ROOT, "%s: %,d bytes in %.1f s, %.0f MB/s%n", folder, bytes, seconds, bytes / seconds / 1e6);
     }

@@ -5,11 +5,14 @@ import java.util.List;
 
 /** Finds the leftmost of several texts in a text, and of those that start there the longest. */
 final class AddedTokenMatcher {
+    private static final int ASCII = 128;
+
     private final Node root = new Node();
 
-    /** Which ASCII characters start a pattern. */
-    private final boolean[] startsAscii = new boolean[128];
+    /** Which ASCII characters start a pattern; and which pairs of them, c << 7 | d, start or are one. */
+    private final boolean[] starts = new boolean[ASCII];
 
+    private final boolean[] startPairs = new boolean[ASCII * ASCII];
     private boolean startsBeyondAscii;
 
     /** A place in the trie: the characters that may come next, ascending, and where they lead. */
@@ -50,12 +53,19 @@ final class AddedTokenMatcher {
                 node = node.addChild(pattern.charAt(k));
             }
             node.pattern = i;
-            char first = pattern.charAt(0);
-            if (first < startsAscii.length) {
-                startsAscii[first] = true;
-            } else {
-                startsBeyondAscii = true;
-            }
+            addStart(pattern);
+        }
+    }
+
+    private void addStart(String pattern) {
+        char first = pattern.charAt(0);
+        if (first >= ASCII) {
+            startsBeyondAscii = true;
+            return;
+        }
+        starts[first] = true;
+        for (int second = 0; second < ASCII; second++) {
+            startPairs[first << 7 | second] |= pattern.length() == 1 || pattern.charAt(1) == second;
         }
     }
 
@@ -63,7 +73,7 @@ final class AddedTokenMatcher {
     long find(char[] text, int from, int to) {
         for (int i = from; i < to; i++) {
             char c = text[i];
-            if (c < startsAscii.length ? startsAscii[c] : startsBeyondAscii) {
+            if (c < ASCII ? starts[c] && mayStart(text, i, to) : startsBeyondAscii) {
                 int pattern = longestAt(text, i, to);
                 if (pattern >= 0) {
                     return (long) i << 32 | pattern;
@@ -71,6 +81,11 @@ final class AddedTokenMatcher {
             }
         }
         return -1;
+    }
+
+    /** Whether the pair that follows may start a pattern: most places are told apart without the trie. */
+    private boolean mayStart(char[] text, int at, int to) {
+        return at + 1 == to || text[at + 1] >= ASCII || startPairs[text[at] << 7 | text[at + 1]];
     }
 
     private int longestAt(char[] text, int from, int to) {

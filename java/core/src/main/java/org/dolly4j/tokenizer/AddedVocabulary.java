@@ -2,13 +2,12 @@ package org.dolly4j.tokenizer;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.dolly4j.CheckpointException;
 
 /**
@@ -19,14 +18,14 @@ import org.dolly4j.CheckpointException;
 final class AddedVocabulary {
     private final Path path;
     private final TokenizerJson model;
-    private final Set<Integer> modelIds;
+    private final BitSet modelIds = new BitSet();
     private final Map<String, AddedToken> tokens = new LinkedHashMap<>();
     private int largestId = -1;
 
     private AddedVocabulary(Path path, TokenizerJson model) {
         this.path = path;
         this.model = model;
-        this.modelIds = new HashSet<>(model.vocab().values());
+        model.vocab().values().forEach(modelIds::set);
     }
 
     /**
@@ -71,7 +70,7 @@ final class AddedVocabulary {
             id = modelId;
         } else {
             id = Math.max(model.vocab().size(), largestId + 1);
-            if (modelIds.contains(id)) {
+            if (modelIds.get(id)) {
                 throw error("the added token '" + token.content() + "' would get id " + id
                         + ", which a token of model.vocab has: the ids of model.vocab have gaps");
             }

@@ -110,15 +110,21 @@ final class JsonFile implements AutoCloseable {
 
     /** Reads an object; the keys come in the order of the file, none twice. */
     void object(Field field) throws IOException {
-        expect(JsonToken.BEGIN_OBJECT, "an object");
         Set<String> seen = new HashSet<>();
-        reader.beginObject();
-        while (reader.hasNext()) {
-            String key = reader.nextName();
+        map(key -> {
             if (!seen.add(key)) {
                 throw error("stands twice in its object");
             }
             field.read(key);
+        });
+    }
+
+    /** Reads an object whose keys the reader of its fields checks. */
+    void map(Field field) throws IOException {
+        expect(JsonToken.BEGIN_OBJECT, "an object");
+        reader.beginObject();
+        while (reader.hasNext()) {
+            field.read(reader.nextName());
         }
         reader.endObject();
     }

@@ -62,7 +62,10 @@ final class Nfc {
         int i = from;
         while (i < to) {
             if (text[i] < FIRST_MARK) {
-                stretch = i++;
+                do {
+                    i++;
+                } while (i < to && text[i] < FIRST_MARK);
+                stretch = i - 1;
                 lastClass = 0;
                 continue;
             }

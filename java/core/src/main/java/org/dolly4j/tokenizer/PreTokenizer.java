@@ -39,8 +39,20 @@ final class PreTokenizer {
 
     private static int runEnd(char[] text, int from, int to, int wordClass) {
         int i = from;
-        while (i < to && classAt(text, i, to) == wordClass) {
-            i += Character.isHighSurrogate(text[i]) ? Character.charCount(Character.codePointAt(text, i, to)) : 1;
+        while (i < to) {
+            char c = text[i];
+            if (c < ASCII_CLASS.length) {
+                if (ASCII_CLASS[c] != wordClass) {
+                    break;
+                }
+                i++;
+            } else {
+                int codePoint = Character.codePointAt(text, i, to);
+                if (UnicodeData.classOf(codePoint) != wordClass) {
+                    break;
+                }
+                i += Character.charCount(codePoint);
+            }
         }
         return i;
     }

@@ -2,11 +2,11 @@ package org.dolly4j.tokenizer;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.Collectors;
 import org.dolly4j.CheckpointException;
 
 /**
@@ -18,7 +18,8 @@ import org.dolly4j.CheckpointException;
 public final class Tokenizer {
     private final TextEncoder encoder;
     private final TokenTable tokens;
-    private final Map<String, Integer> idOfToken;
+    private final Map<String, Integer> vocab;
+    private final Map<String, Integer> addedIds;
     private final List<AddedToken> addedTokens;
     private final TokenizerSettings settings;
 
@@ -30,8 +31,8 @@ public final class Tokenizer {
                 new TokenizerPipeline(nfc, addPrefixSpace, model.pipeline().splitsWords());
         this.encoder = new TextEncoder(model, pipeline, addedTokens);
         this.tokens = new TokenTable(model.vocab(), addedTokens, nfc);
-        this.idOfToken = new HashMap<>(model.vocab());
-        addedTokens.forEach(token -> idOfToken.put(token.content(), token.id()));
+        this.vocab = model.vocab();
+        this.addedIds = addedTokens.stream().collect(Collectors.toMap(AddedToken::content, AddedToken::id));
         this.addedTokens = addedTokens;
         this.settings = settings;
     }
@@ -104,7 +105,8 @@ public final class Tokenizer {
 
     /** The id of a token given by its text: an added token by its content, another in byte-level spelling. */
     public OptionalInt tokenId(String token) {
-        Integer id = idOfToken.get(token);
+        Integer added = addedIds.get(token);
+        Integer id = added != null ? added : vocab.get(token);
         return id == null ? OptionalInt.empty() : OptionalInt.of(id);
     }
 

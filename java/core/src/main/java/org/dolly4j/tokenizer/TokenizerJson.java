@@ -4,6 +4,7 @@ import com.google.gson.stream.JsonToken;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -169,16 +170,18 @@ record TokenizerJson(
         }
 
         private void readVocab(JsonFile file) throws IOException {
-            Map<Integer, String> tokenOfId = new HashMap<>();
-            file.object(token -> {
+            BitSet taken = new BitSet();
+            file.map(token -> {
                 int id = file.index(MAX_ID);
-                vocab.put(token, id);
-                String other = tokenOfId.putIfAbsent(id, token);
-                if (other != null) {
+                if (vocab.put(token, id) != null) {
                     throw new CheckpointException(
-                            "%s: model.vocab gives id %s to both '%s' and '%s'. The file is damaged."
-                                    .formatted(path, id, other, token));
+                            path + ": model.vocab has '" + token + "' twice. The file is damaged.");
                 }
+                if (taken.get(id)) {
+                    throw new CheckpointException(path + ": model.vocab gives id " + id + " to '" + token
+                            + "' and to a token before it. The file is damaged.");
+                }
+                taken.set(id);
             });
         }
 

@@ -273,6 +273,8 @@ class TorchZipTest {
     void storageOfAnotherSizeThanItsEntry_isRefused() {
         assertRefused(archive(w(7, 0, SHAPE, STRIDES).endDict()))
                 .hasMessageContaining("storage 'archive/data/0' should have 28 bytes but has 24");
+        assertRefused(archive(w(5, 0, new long[] {5}, new long[] {1}).endDict()))
+                .hasMessageContaining("should have 20 bytes but has 24");
         assertRefused(archive(w(-1, 0, SHAPE, STRIDES).endDict())).hasMessageContaining("has -1 elements");
         assertRefused(archive(w(1L << 62, 0, SHAPE, STRIDES).endDict())).hasMessageContaining("elements");
     }
@@ -297,6 +299,15 @@ class TorchZipTest {
                         .text("cpu")
                         .number(6)
                         .raw('t', 'Q'))
+                .hasMessageContaining("other than a storage");
+        assertPickleRefused(TestPickle.protocol2()
+                        .raw('(')
+                        .text("storage")
+                        .global("torch", "FloatStorage")
+                        .text("0")
+                        .text("cpu")
+                        .number(6)
+                        .raw('N', 't', 'Q'))
                 .hasMessageContaining("other than a storage");
     }
 
