@@ -74,8 +74,15 @@ final class GptNeoX implements Family {
             throw new CheckpointException(checkpoint.folder() + ": lacks " + list(missing)
                     + ". Its config.json and its weights are not of the same model, or it is incomplete.");
         }
-        warnOfUnknown(checkpoint, tensors.keySet(), used);
-        return new WeightPlan(spec, rows);
+        List<String> unknown = tensors.entrySet().stream()
+                .filter(entry -> !used.contains(entry.getKey()))
+                .map(entry -> entry.getValue().name())
+                .sorted()
+                .toList();
+        if (!unknown.isEmpty()) {
+            LOG.warn("{}: ignores {}, which GPT-NeoX does not have.", checkpoint.folder(), list(unknown));
+        }
+        return new WeightPlan(spec, rows, unknown);
     }
 
     /** Tensors under their names without prefix, the head under its older name, buffers left out. */
@@ -178,14 +185,6 @@ final class GptNeoX implements Family {
             }
         }
         return runs;
-    }
-
-    private static void warnOfUnknown(Checkpoint checkpoint, Set<String> names, Set<String> used) {
-        List<String> unknown =
-                names.stream().filter(name -> !used.contains(name)).sorted().toList();
-        if (!unknown.isEmpty()) {
-            LOG.warn("{}: ignores {}, which GPT-NeoX does not have.", checkpoint.folder(), list(unknown));
-        }
     }
 
     private static String list(List<String> names) {

@@ -180,15 +180,26 @@ class GptNeoXTest {
     }
 
     @Test
-    void unknownTensorsAndOldBuffers_areIgnored() {
-        TensorLocation mask = new TensorLocation("m", HD16, 0, 1, DType.BOOL, List.of(1L), List.of(1L));
+    void oldBuffers_areNoUnknownTensors() {
         Checkpoint checkpoint = changed(tensors -> {
-            tensors.put("gpt_neox.layers.0.attention.bias", mask);
-            tensors.put("gpt_neox.layers.0.attention.masked_bias", mask);
-            tensors.put("gpt_neox.layers.0.attention.rotary_emb.inv_freq", mask);
-            tensors.put("score.weight", mask);
+            for (String buffer : List.of("bias", "masked_bias", "rotary_emb.inv_freq")) {
+                String name = "gpt_neox.layers.0.attention." + buffer;
+                tensors.put(name, scalar(name));
+            }
         });
         assertThat(Family.planFor(checkpoint)).isEqualTo(Family.planFor(Checkpoint.open(HD16)));
+    }
+
+    @Test
+    void unknownTensors_areReportedAndNotUsed() {
+        Checkpoint checkpoint = changed(tensors -> tensors.put("score.weight", scalar("score.weight")));
+        WeightPlan plan = Family.planFor(checkpoint);
+        assertThat(plan.unknownTensors()).containsExactly("score.weight");
+        assertThat(plan.rows()).isEqualTo(Family.planFor(Checkpoint.open(HD16)).rows());
+    }
+
+    private static TensorLocation scalar(String name) {
+        return new TensorLocation(name, HD16, 0, 1, DType.BOOL, List.of(), List.of());
     }
 
     @Test
