@@ -67,6 +67,6 @@ quietly compile cmake --build "$build_dir" --parallel
 
 if [ "$stage" = test ]; then
   start=$(date +%s)
-  ctest --test-dir "$build_dir" --output-on-failure
+  ctest --test-dir "$build_dir" --output-on-failure --parallel "$(getconf _NPROCESSORS_ONLN)"
   echo "native test: $(($(date +%s) - start)) s"
 fi

@@ -165,7 +165,8 @@ LinearCase::LinearCase(const LinearShape& shape, std::uint64_t seed)
   const float deviation = 1 / std::sqrt(static_cast<float>(shape.inputs));
   weight_ = Buffer(random.normals(std::int64_t{shape.outputs} * shape.inputs, deviation), shape.inputs_type);
   if (shape.bias) {
-    bias_ = random.normals(shape.outputs);
+    // A decoder's bias has the type of its weights, whatever it is added in.
+    bias_ = Buffer(random.normals(shape.outputs), shape.inputs_type).floats();
   }
 }
 

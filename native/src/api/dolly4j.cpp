@@ -17,7 +17,7 @@
 struct d4j_model {
   d4j_decoder_spec spec;
   d4j_model_options options;
-  std::unique_ptr<dolly4j::Weights> weights;  // until finished
+  std::shared_ptr<dolly4j::Weights> weights;  // until finished
   std::unique_ptr<dolly4j::Decoder> decoder;  // once finished
   std::int64_t weight_bytes;
 };
@@ -111,7 +111,7 @@ d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_option
     require_range("compute_type", options->compute_type, D4J_FLOAT32, D4J_BFLOAT16);
     require_range("cuda_device", options->cuda_device, -1, 1023);
     const auto type = static_cast<d4j_dtype>(options->compute_type);
-    auto weights = std::make_unique<dolly4j::Weights>(*spec, type);
+    auto weights = std::make_shared<dolly4j::Weights>(*spec, type);
     const std::int64_t bytes = weights->bytes();
     *model = new d4j_model{*spec, *options, std::move(weights), nullptr, bytes};
   });
@@ -120,7 +120,7 @@ d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_option
 d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows) {
   return guard([&] {
     require(model != nullptr && rows != nullptr, "model and rows are needed");
-    require(model->weights != nullptr, "the model is loaded already");
+    require(model->weights != nullptr, "the model is finished already");
     model->weights->load(*rows);
   });
 }
@@ -128,9 +128,10 @@ d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows) {
 d4j_status d4j_model_finish(d4j_model* model) {
   return guard([&] {
     require(model != nullptr, "model is needed");
-    require(model->weights != nullptr, "the model is loaded already");
+    require(model->weights != nullptr, "the model is finished already");
     model->weights->check_complete();
-    model->decoder = dolly4j::new_libtorch_decoder(model->spec, model->options, std::move(model->weights));
+    model->decoder = dolly4j::new_libtorch_decoder(model->spec, model->options, model->weights);
+    model->weights.reset();
   });
 }
 

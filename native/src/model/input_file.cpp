@@ -17,7 +17,7 @@ InputFile::InputFile(std::string path) : path_(std::move(path)) {
   if (file_ < 0) {
     throw Error(D4J_BAD_FILE, path_ + ": cannot open: " + std::system_category().message(errno));
   }
-  struct stat info {};
+  struct stat info{};
   if (fstat(file_, &info) != 0 || !S_ISREG(info.st_mode)) {
     close(file_);
     throw Error(D4J_BAD_FILE, path_ + ": not a regular file");

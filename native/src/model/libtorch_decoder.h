@@ -9,8 +9,9 @@
 
 namespace dolly4j {
 
-/// Takes over complete weights. Throws D4J_BACKEND_MISSING if libtorch or the device is not available.
+/// A decoder of complete weights, which it uses where they are on the CPU and copies to a CUDA device. Throws
+/// D4J_BACKEND_MISSING if libtorch or the device is not available, D4J_BACKEND_FAILED if the device's memory is short.
 std::unique_ptr<Decoder> new_libtorch_decoder(const d4j_decoder_spec& spec, const d4j_model_options& options,
-                                              std::unique_ptr<Weights> weights);
+                                              const std::shared_ptr<const Weights>& weights);
 
 }  // namespace dolly4j

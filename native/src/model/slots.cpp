@@ -25,8 +25,7 @@ void check_spec(const d4j_decoder_spec& spec) {
   require_range("vocab_size", spec.vocab_size, 1, 1 << 24);
   require_range("context_length", spec.context_length, 1, 1 << 24);
   require_range("rotary_dims", spec.rotary_dims, 0, spec.head_size);
-  require(spec.rotary_dims % 2 == 0,
-          "decoder spec: rotary_dims must be even, not " + std::to_string(spec.rotary_dims));
+  require(spec.rotary_dims % 2 == 0, "decoder spec: rotary_dims must be even, not " + std::to_string(spec.rotary_dims));
   require(std::int64_t{spec.heads} * spec.head_size == spec.hidden_size,
           "decoder spec: heads * head_size must be hidden_size, " + std::to_string(spec.hidden_size) + ", not " +
               std::to_string(spec.heads) + " * " + std::to_string(spec.head_size));
@@ -87,9 +86,9 @@ SlotShape slot_shape(const d4j_decoder_spec& spec, d4j_slot slot) {
 
 const char* slot_name(d4j_slot slot) {
   static constexpr const char* kNames[D4J_SLOT_COUNT] = {
-      "embedding",  "attention_norm.weight", "attention_norm.bias", "ffn_norm.weight", "ffn_norm.bias", "qkv.weight",
-      "qkv.bias",   "dense.weight",          "dense.bias",          "fc1.weight",      "fc1.bias",      "fc2.weight",
-      "fc2.bias",   "final_norm.weight",     "final_norm.bias",     "head.weight",     "head.bias"};
+      "embedding", "attention_norm.weight", "attention_norm.bias", "ffn_norm.weight", "ffn_norm.bias", "qkv.weight",
+      "qkv.bias",  "dense.weight",          "dense.bias",          "fc1.weight",      "fc1.bias",      "fc2.weight",
+      "fc2.bias",  "final_norm.weight",     "final_norm.bias",     "head.weight",     "head.bias"};
   return slot >= 0 && slot < D4J_SLOT_COUNT ? kNames[slot] : "unknown";
 }
 

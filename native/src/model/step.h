@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "dolly4j.h"
+#include "ops/ragged_batch.h"
 
 namespace dolly4j {
 
@@ -27,6 +28,9 @@ class Decoder {
 
   virtual std::unique_ptr<StepRunner> new_runner(const d4j_session_options& options) const = 0;
 };
+
+/// The rows, sequences and blocks of a step that has passed check_step; points into the step.
+RaggedBatch batch_of(const d4j_step& step);
 
 /// Throws D4J_INVALID_ARGUMENT unless all ids, positions, blocks and rows of a step are in range and fit each other.
 void check_step(const d4j_decoder_spec& spec, const d4j_session_options& options, const d4j_step& step);

@@ -127,12 +127,13 @@ Weights::Entry& Weights::claim(const d4j_rows& rows) {
     const std::int64_t source = rows.runs[3 * i];
     const std::int64_t target = rows.runs[3 * i + 1];
     const std::int64_t count = rows.runs[3 * i + 2];
-    require(count >= 1 && source >= 0 && source + count <= rows.rows && target >= 0 &&
-                target + count <= entry.matrix.rows,
-            where(rows) + ": a run of rows goes past the tensor or past " + slot_name(slot));
+    require(
+        count >= 1 && source >= 0 && source + count <= rows.rows && target >= 0 && target + count <= entry.matrix.rows,
+        where(rows) + ": a run of rows goes past the tensor or past " + slot_name(slot));
     for (std::int64_t row = target; row < target + count; ++row) {
       std::uint8_t& claimed = entry.claimed[static_cast<std::size_t>(row)];
-      require(claimed == 0, where(rows) + ": row " + std::to_string(row) + " of " + slot_name(slot) + " is loaded twice");
+      require(claimed == 0,
+              where(rows) + ": row " + std::to_string(row) + " of " + slot_name(slot) + " is loaded twice");
       claimed = 1;
     }
   }
@@ -178,7 +179,8 @@ void Weights::load(const d4j_rows& rows) {
         const std::uint8_t* row = buffer.data() + r * rows.row_stride * size;
         if (!dense) {
           for (std::int64_t c = 0; c < columns; ++c) {
-            std::memcpy(gathered.data() + c * size, row + c * rows.column_stride * size, static_cast<std::size_t>(size));
+            std::memcpy(gathered.data() + c * size, row + c * rows.column_stride * size,
+                        static_cast<std::size_t>(size));
           }
           row = gathered.data();
         }
@@ -203,10 +205,10 @@ void Weights::check_complete() const {
   for (int s = 0; s < D4J_SLOT_COUNT; ++s) {
     const std::vector<Entry>& entries = slots_[static_cast<std::size_t>(s)];
     for (std::size_t layer = 0; layer < entries.size(); ++layer) {
-      require(entries[layer].missing == 0,
-              std::string(slot_name(static_cast<d4j_slot>(s))) + " of layer " + std::to_string(layer) + " lacks " +
-                  std::to_string(entries[layer].missing) + " of its " + std::to_string(entries[layer].matrix.rows) +
-                  " rows");
+      require(entries[layer].missing == 0, std::string(slot_name(static_cast<d4j_slot>(s))) + " of layer " +
+                                               std::to_string(layer) + " lacks " +
+                                               std::to_string(entries[layer].missing) + " of its " +
+                                               std::to_string(entries[layer].matrix.rows) + " rows");
     }
   }
 }

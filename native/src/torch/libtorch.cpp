@@ -37,8 +37,7 @@ template <typename Function>
 void take(void* library, const std::string& source, const char* name, Function*& function) {
   function = reinterpret_cast<Function*>(dlsym(library, name));
   if (function == nullptr) {
-    throw Error(D4J_BACKEND_MISSING,
-                source + " lacks the function " + name + "; dolly4j needs libtorch 2.10 or later");
+    throw Error(D4J_BACKEND_MISSING, source + " lacks the function " + name + "; dolly4j needs libtorch 2.10 or later");
   }
 }
 
@@ -60,11 +59,20 @@ int count_cuda_devices(void* cuda_library) {
 
 }  // namespace
 
+NoGrad::NoGrad() : before_(libtorch().aoti_torch_grad_mode_is_enabled()) {
+  libtorch().aoti_torch_grad_mode_set_enabled(false);
+}
+
+NoGrad::~NoGrad() { libtorch().aoti_torch_grad_mode_set_enabled(before_); }
+
 void set_libtorch_threads(int threads) {
   require(threads >= 1 && threads <= 4096, "threads must be 1 .. 4096, not " + std::to_string(threads));
   const std::lock_guard<std::mutex> lock(attach_mutex);
   if (attached.load() == nullptr) {
     setenv("OMP_NUM_THREADS", std::to_string(threads).c_str(), /*overwrite=*/0);
+    // Threads that wait for the next op spin for some 50 us, not for milliseconds: on a machine that does other work too
+    // the default costs far more than a wake-up does.
+    setenv("GOMP_SPINCOUNT", "20000", /*overwrite=*/0);
   }
 }
 
@@ -85,9 +93,16 @@ void attach_libtorch(const std::string& directory) {
   D4J_TAKE(aoti_torch_dtype_bfloat16);
   D4J_TAKE(aoti_torch_dtype_int64);
   D4J_TAKE(aoti_torch_dtype_bool);
+  D4J_TAKE(aoti_torch_grad_mode_is_enabled);
   D4J_TAKE(aoti_torch_grad_mode_set_enabled);
   D4J_TAKE(aoti_torch_delete_tensor_object);
   D4J_TAKE(aoti_torch_new_tensor_handle);
+  D4J_TAKE(aoti_torch_get_dim);
+  D4J_TAKE(aoti_torch_get_sizes);
+  D4J_TAKE(aoti_torch_get_strides);
+  D4J_TAKE(aoti_torch_get_dtype);
+  D4J_TAKE(aoti_torch_get_device_type);
+  D4J_TAKE(aoti_torch_get_device_index);
   D4J_TAKE(aoti_torch_empty_strided);
   D4J_TAKE(aoti_torch_create_tensor_from_blob_v2);
   D4J_TAKE(aoti_torch__reinterpret_tensor);
@@ -95,16 +110,20 @@ void attach_libtorch(const std::string& directory) {
   D4J_TAKE(aoti_torch_zero_);
   D4J_TAKE(aoti_torch_layout_strided);
   D4J_TAKE(aoti_torch_cpu_add_Tensor);
+  D4J_TAKE(aoti_torch_cpu_add_Scalar);
+  D4J_TAKE(aoti_torch_cpu_mul_Scalar);
   D4J_TAKE(torch_call_dispatcher);
   D4J_TAKE(torch_new_list_reserve_size);
   D4J_TAKE(torch_list_push_back);
   D4J_TAKE(torch_get_num_threads);
 #undef D4J_TAKE
 
-  table->aoti_torch_cuda_add_Tensor = nullptr;
-  void* cuda = open_library(directory, "libtorch_cuda.so", false);
-  if (cuda != nullptr) {
-    take(cuda, "libtorch_cuda.so", "aoti_torch_cuda_add_Tensor", table->aoti_torch_cuda_add_Tensor);
+  if (void* cuda = open_library(directory, "libtorch_cuda.so", false)) {
+#define D4J_TAKE(name) take(cuda, "libtorch_cuda.so", #name, table->name)
+    D4J_TAKE(aoti_torch_cuda_add_Tensor);
+    D4J_TAKE(aoti_torch_cuda_add_Scalar);
+    D4J_TAKE(aoti_torch_cuda_mul_Scalar);
+#undef D4J_TAKE
     table->cuda_devices = count_cuda_devices(cuda);
   }
   attached.store(table.release());  // for the life of the process: libtorch cannot be unloaded

@@ -62,12 +62,17 @@ Tensor Tensor::over(void* data, const Sizes& sizes, TensorType type) {
   const Libtorch& torch = libtorch();
   const Sizes strides = contiguous_strides(sizes);
   AtenTensorHandle handle = nullptr;
-  check(torch.aoti_torch_create_tensor_from_blob_v2(data, static_cast<std::int64_t>(sizes.size()), sizes.data(),
-                                                    strides.data(), 0, dtype_of(type),
-                                                    torch.aoti_torch_device_type_cpu(), 0, &handle,
-                                                    torch.aoti_torch_layout_strided(), nullptr, 0),
+  check(torch.aoti_torch_create_tensor_from_blob_v2(
+            data, static_cast<std::int64_t>(sizes.size()), sizes.data(), strides.data(), 0, dtype_of(type),
+            torch.aoti_torch_device_type_cpu(), 0, &handle, torch.aoti_torch_layout_strided(), nullptr, 0),
         "wrap memory as a tensor");
   return Tensor(handle);
+}
+
+Tensor Tensor::copy_of(const void* data, const Sizes& sizes, TensorType type, TorchDevice device) {
+  Tensor tensor = empty(sizes, type, device);
+  tensor.copy_from(over(const_cast<void*>(data), sizes, type));  // which is only read
+  return tensor;
 }
 
 Tensor Tensor::share() const {
@@ -84,23 +89,61 @@ Tensor Tensor::view(const Sizes& sizes, const Sizes& strides, std::int64_t offse
   return Tensor(handle);
 }
 
-Tensor Tensor::view(const Sizes& sizes, std::int64_t offset) const {
-  return view(sizes, contiguous_strides(sizes), offset);
-}
-
 void Tensor::copy_from(const Tensor& source) {
   check(libtorch().aoti_torch_copy_(handle_, source.handle_, /*non_blocking=*/0), "copy a tensor");
 }
 
-Tensor Tensor::to(const Sizes& sizes, TensorType from, TensorType to, TorchDevice device) const {
-  if (from == to) {
+Tensor Tensor::to(TensorType type) const {
+  if (type == this->type()) {
     return share();
   }
-  Tensor result = empty(sizes, to, device);
+  Tensor result = empty(sizes(), type, device());
   result.copy_from(*this);
   return result;
 }
 
 void Tensor::fill_zero() { check(libtorch().aoti_torch_zero_(handle_), "clear a tensor"); }
+
+Sizes Tensor::sizes() const {
+  std::int64_t dims = 0;
+  std::int64_t* sizes = nullptr;
+  check(libtorch().aoti_torch_get_dim(handle_, &dims), "count dimensions");
+  check(libtorch().aoti_torch_get_sizes(handle_, &sizes), "tell a tensor's sizes");
+  return {sizes, sizes + dims};
+}
+
+std::int64_t Tensor::size(std::size_t dimension) const {
+  std::int64_t* sizes = nullptr;
+  check(libtorch().aoti_torch_get_sizes(handle_, &sizes), "tell a tensor's sizes");
+  return sizes[dimension];
+}
+
+std::int64_t Tensor::stride(std::size_t dimension) const {
+  std::int64_t* strides = nullptr;
+  check(libtorch().aoti_torch_get_strides(handle_, &strides), "tell a tensor's strides");
+  return strides[dimension];
+}
+
+TensorType Tensor::type() const {
+  std::int32_t dtype = 0;
+  check(libtorch().aoti_torch_get_dtype(handle_, &dtype), "tell a tensor's type");
+  for (const TensorType type : {TensorType::kFloat32, TensorType::kBFloat16, TensorType::kInt64, TensorType::kBool}) {
+    if (dtype_of(type) == dtype) {
+      return type;
+    }
+  }
+  throw Error(D4J_BACKEND_FAILED, "libtorch made a tensor of an unexpected type");
+}
+
+TorchDevice Tensor::device() const {
+  std::int32_t type = 0;
+  check(libtorch().aoti_torch_get_device_type(handle_, &type), "tell a tensor's device");
+  if (type != libtorch().aoti_torch_device_type_cuda()) {
+    return {};
+  }
+  std::int32_t index = 0;
+  check(libtorch().aoti_torch_get_device_index(handle_, &index), "tell a tensor's device");
+  return {index};
+}
 
 }  // namespace dolly4j

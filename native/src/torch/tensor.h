@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <utility>
 #include <vector>
 
@@ -22,7 +21,7 @@ struct TorchDevice {
 
 using Sizes = std::vector<std::int64_t>;
 
-/// A tensor of libtorch. Copies share the elements, as in libtorch.
+/// A tensor of libtorch, or none ("undefined"). Moves only; share() and the views have the same elements.
 class Tensor {
  public:
   Tensor() = default;
@@ -42,25 +41,30 @@ class Tensor {
   /// Over contiguous CPU memory that the caller keeps alive.
   static Tensor over(void* data, const Sizes& sizes, TensorType type);
 
+  /// A copy, on a device, of contiguous CPU memory.
+  static Tensor copy_of(const void* data, const Sizes& sizes, TensorType type, TorchDevice device);
+
   /// Another handle of the same tensor.
   Tensor share() const;
 
-  /// A view with sizes, strides and offset of its own, in elements of the storage.
-  Tensor view(const Sizes& sizes, const Sizes& strides, std::int64_t offset) const;
-
-  /// A contiguous view of a contiguous tensor, from an element on.
-  Tensor view(const Sizes& sizes, std::int64_t offset = 0) const;
+  /// A view with sizes and strides of its own, that begins so many elements after this tensor's first.
+  Tensor view(const Sizes& sizes, const Sizes& strides, std::int64_t offset = 0) const;
 
   /// Copies the elements of a tensor of the same sizes, converting type and device.
   void copy_from(const Tensor& source);
 
-  /// A tensor of that type and device with the same elements; shares them if nothing changes.
-  Tensor to(const Sizes& sizes, TensorType from, TensorType to, TorchDevice device) const;
+  /// The same elements in that type: this tensor if it has it already, else a contiguous copy.
+  Tensor to(TensorType type) const;
 
   void fill_zero();
 
   bool defined() const { return handle_ != nullptr; }
   AtenTensorHandle handle() const { return handle_; }
+  Sizes sizes() const;
+  std::int64_t size(std::size_t dimension) const;
+  std::int64_t stride(std::size_t dimension) const;
+  TensorType type() const;
+  TorchDevice device() const;
 
  private:
   AtenTensorHandle handle_ = nullptr;

@@ -1,29 +1,154 @@
 package org.dolly4j.sampling;
 
 import java.nio.FloatBuffer;
+import java.util.List;
+import org.dolly4j.BackendException;
+import org.dolly4j.DollyException;
 
-/** Chooses tokens by {@link SamplingOptions}. Not thread-safe; holds its work space. */
+/**
+ * Chooses tokens by {@link SamplingOptions}. Filters and their order are those of Hugging Face's {@code generate}; the
+ * draw is not torch's: the random number is Philox4x32-10 of seed and position, and picks by inversion of the
+ * distribution function over the remaining tokens in ascending order of ids. So a seed gives the same tokens whatever
+ * other requests run beside it. Ties go to the lowest id.
+ *
+ * <p>Allocates nothing per token once its work space has grown to its size. Not thread-safe.
+ */
 public final class Sampler {
+    private final SamplingOptions options;
+    private final Candidates candidates;
+    private final LogitsProcessor[] processors;
+    private final LogitsWarper[] warpers;
+    private final List<String> processorNames;
+    private final Philox random = new Philox();
+
     /**
+     * A sampler with a work space of its own.
+     *
      * @param options what to do
      * @param vocabSize length of a logits row
      * @param eosIds end tokens, which min length and min new tokens hold back
+     * @throws IllegalArgumentException if {@code vocabSize} is less than 1 or a bad word holds an id outside it
      */
     public Sampler(SamplingOptions options, int vocabSize, int[] eosIds) {
-        throw new UnsupportedOperationException();
+        this(options, eosIds, new Candidates(vocabSize));
+    }
+
+    /**
+     * A sampler that shares its work space, of up to 28 bytes per token of the vocabulary, with other samplers of the
+     * same thread.
+     *
+     * @param options what to do
+     * @param eosIds end tokens, which min length and min new tokens hold back
+     * @param workspace made for the model's vocabulary
+     * @throws IllegalArgumentException if a bad word holds an id outside the vocabulary
+     */
+    public Sampler(SamplingOptions options, int[] eosIds, Candidates workspace) {
+        this.options = options;
+        candidates = workspace;
+        ProcessorChain chain = new ProcessorChain(options, workspace.vocabSize(), eosIds.clone());
+        processors = chain.processors();
+        warpers = chain.warpers();
+        processorNames = chain.names();
+    }
+
+    /** Hugging Face's names of the processors that the options build, in the order in which they apply. */
+    public List<String> processorNames() {
+        return processorNames;
     }
 
     /**
      * Chooses the next token.
      *
-     * @param logits at least {@code vocabSize} floats from its position on; not changed
-     * @param history prompt and tokens so far
+     * @param logits at least {@code vocabSize} floats from its position on, of which negative infinity means impossible;
+     *     not changed
+     * @param history prompt and tokens so far; ids outside the vocabulary are ignored
      * @param historyLength how many of {@code history} count; also the position of the drawn token
      * @param promptLength how many of them are the prompt
      * @param seed key of the random number together with the position
      * @return token id
+     * @throws BackendException if a logit is NaN or positive infinity, or all are negative infinity
+     * @throws DollyException if the options leave no token, or make scores overflow
+     * @throws IllegalArgumentException if the lengths do not fit
      */
     public int sample(FloatBuffer logits, int[] history, int historyLength, int promptLength, long seed) {
-        throw new UnsupportedOperationException();
+        float max = process(logits, history, historyLength, promptLength);
+        if (!options.doSample()) {
+            return candidates.firstWith(max);
+        }
+        for (LogitsWarper warper : warpers) {
+            warper.warp(candidates);
+        }
+        return candidates.draw(random.uniform(seed, historyLength));
+    }
+
+    /**
+     * The distribution that {@link #sample} draws from, or takes the best token of; parameters and exceptions are the
+     * same.
+     */
+    public TokenDistribution distribution(FloatBuffer logits, int[] history, int historyLength, int promptLength) {
+        process(logits, history, historyLength, promptLength);
+        for (LogitsWarper warper : warpers) {
+            warper.warp(candidates);
+        }
+        candidates.retainAtLeast(Double.NEGATIVE_INFINITY);
+        int count = candidates.count();
+        int[] ids = new int[count];
+        float[] scores = new float[count];
+        double[] probabilities = new double[count];
+        candidates.softmax(candidates.max());
+        for (int i = 0; i < count; i++) {
+            ids[i] = candidates.id(i);
+            scores[i] = candidates.score(i);
+            probabilities[i] = candidates.weight(i) / candidates.expSum();
+        }
+        return new TokenDistribution(ids, scores, probabilities);
+    }
+
+    /** Loads and processes the scores of the whole vocabulary; returns the greatest. */
+    private float process(FloatBuffer logits, int[] history, int historyLength, int promptLength) {
+        int vocabSize = candidates.vocabSize();
+        if (logits.remaining() < vocabSize) {
+            throw new IllegalArgumentException(
+                    "a logits row has " + vocabSize + " floats, but the buffer holds " + logits.remaining());
+        }
+        if (promptLength < 0 || historyLength < promptLength || history.length < historyLength) {
+            throw new IllegalArgumentException("lengths must be 0 <= promptLength <= historyLength <= history.length,"
+                    + " but are " + promptLength + ", " + historyLength + ", " + history.length);
+        }
+        candidates.load(logits);
+        float[] scores = candidates.vocabularyScores();
+        for (LogitsProcessor processor : processors) {
+            processor.process(scores, history, historyLength, promptLength);
+        }
+        float max = candidates.max();
+        if (!Float.isFinite(max)) {
+            throw noFiniteMaximum(logits, max);
+        }
+        return max;
+    }
+
+    private DollyException noFiniteMaximum(FloatBuffer logits, float max) {
+        int vocabSize = candidates.vocabSize();
+        float greatest = Float.NEGATIVE_INFINITY;
+        for (int id = 0; id < vocabSize; id++) {
+            float logit = logits.get(logits.position() + id);
+            if (Float.isNaN(logit) || logit == Float.POSITIVE_INFINITY) {
+                return new BackendException("logits are not finite: that of token " + id + " is " + logit
+                        + ". The weights are damaged or a computation overflowed; check the checkpoint, or run it"
+                        + " in float32");
+            }
+            greatest = Math.max(greatest, logit);
+        }
+        if (greatest == Float.NEGATIVE_INFINITY) {
+            return new BackendException("logits are not finite: all " + vocabSize + " are -Infinity. The weights are"
+                    + " damaged or a computation overflowed; check the checkpoint, or run it in float32");
+        }
+        if (max == Float.NEGATIVE_INFINITY) {
+            return new DollyException(
+                    "the sampling options leave no token to choose from: " + options + ". Ban fewer tokens");
+        }
+        return new DollyException("the greatest logit, " + greatest + ", overflows with temperature = "
+                + options.temperature() + " and repetitionPenalty = " + options.repetitionPenalty()
+                + "; set them nearer to 1, or doSample = false for the best token");
     }
 }

@@ -1,4 +1,4 @@
-#include "torch/ops.h"
+#include "torch/aten.h"
 
 #include <cstring>
 #include <initializer_list>
@@ -7,7 +7,7 @@
 
 #include "api/error.h"
 
-namespace dolly4j::torch_ops {
+namespace dolly4j::aten {
 namespace {
 
 [[noreturn]] void fail(const std::string& op) {
@@ -69,8 +69,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }
 
 Tensor layer_norm(const Tensor& x, std::int64_t size, const Tensor& weight, const Tensor& bias, double epsilon) {
-  return call("aten::layer_norm", "",
-              {tensor(x), int_list({size}), optional_tensor(weight), optional_tensor(bias), bits(epsilon), bits(false)});
+  return call(
+      "aten::layer_norm", "",
+      {tensor(x), int_list({size}), optional_tensor(weight), optional_tensor(bias), bits(epsilon), bits(false)});
 }
 
 Tensor erf(const Tensor& x) { return call("aten::erf", "", {tensor(x)}); }
@@ -79,15 +80,34 @@ Tensor tanh(const Tensor& x) { return call("aten::tanh", "", {tensor(x)}); }
 
 Tensor mul(const Tensor& a, const Tensor& b) { return call("aten::mul", "Tensor", {tensor(a), tensor(b)}); }
 
-Tensor add(const Tensor& a, const Tensor& b, TorchDevice device, double factor) {
-  // aten::add.Tensor takes a Scalar, which the dispatcher's shim cannot convert.
+Tensor mul(const Tensor& a, double b) {
   const Libtorch& torch = libtorch();
-  AtenTensorHandle handle = nullptr;
-  const auto add_tensor = device.is_cuda() ? torch.aoti_torch_cuda_add_Tensor : torch.aoti_torch_cpu_add_Tensor;
-  if (add_tensor(a.handle(), b.handle(), factor, &handle) != 0) {
+  AtenTensorHandle result = nullptr;
+  const auto mul_scalar = a.device().is_cuda() ? torch.aoti_torch_cuda_mul_Scalar : torch.aoti_torch_cpu_mul_Scalar;
+  if (mul_scalar(a.handle(), b, &result) != 0) {
+    fail("aten::mul");
+  }
+  return Tensor(result);
+}
+
+Tensor add(const Tensor& a, const Tensor& b, double factor) {
+  const Libtorch& torch = libtorch();
+  AtenTensorHandle result = nullptr;
+  const auto add_tensor = a.device().is_cuda() ? torch.aoti_torch_cuda_add_Tensor : torch.aoti_torch_cpu_add_Tensor;
+  if (add_tensor(a.handle(), b.handle(), factor, &result) != 0) {
     fail("aten::add");
   }
-  return Tensor(handle);
+  return Tensor(result);
+}
+
+Tensor add(const Tensor& a, double b) {
+  const Libtorch& torch = libtorch();
+  AtenTensorHandle result = nullptr;
+  const auto add_scalar = a.device().is_cuda() ? torch.aoti_torch_cuda_add_Scalar : torch.aoti_torch_cpu_add_Scalar;
+  if (add_scalar(a.handle(), b, /*alpha=*/1.0, &result) != 0) {
+    fail("aten::add");
+  }
+  return Tensor(result);
 }
 
 Tensor index_select(const Tensor& x, std::int64_t dimension, const Tensor& index) {
@@ -98,9 +118,10 @@ void index_copy(Tensor& target, const Tensor& index, const Tensor& source) {
   call("aten::index_copy_", "", {tensor(target), bits(std::int64_t{0}), tensor(index), tensor(source)});
 }
 
-Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, bool causal) {
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
+                                    bool causal) {
   return call("aten::scaled_dot_product_attention", "",
               {tensor(q), tensor(k), tensor(v), optional_tensor(mask), bits(0.0), bits(causal), none(), bits(false)});
 }
 
-}  // namespace dolly4j::torch_ops
+}  // namespace dolly4j::aten

@@ -1,0 +1,334 @@
+package org.dolly4j;
+
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Spliterator;
+import java.util.Spliterators;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
+import org.dolly4j.engine.Request;
+import org.dolly4j.engine.RequestSpec;
+import org.dolly4j.engine.StopCondition;
+import org.dolly4j.prompt.AnswerText;
+import org.dolly4j.sampling.SamplingOptions;
+import org.dolly4j.tokenizer.Tokenizer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A Dolly model, loaded and ready to answer.
+ *
+ * <pre>{@code
+ * try (Dolly dolly = Dolly.load(Path.of("dolly-v2-3b"))) {
+ *     System.out.println(dolly.generate("Why is the sky blue?"));
+ * }
+ * }</pre>
+ *
+ * <p>Text, defaults and key handling are those of databricks' {@code InstructionTextGenerationPipeline}. All methods are
+ * safe from any thread; answers are handed out on the thread that waits for them. After {@link #close} every method that
+ * asks the model throws {@link IllegalStateException}.
+ */
+public final class Dolly implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(Dolly.class);
+    private static final Cleaner CLEANER = Cleaner.create();
+
+    private final LoadedModel model;
+    private final TemplateTokens templateTokens;
+    private final PromptEncoder promptEncoder;
+    private final SamplingOptions defaultSampling;
+    private final int[] eosIds;
+    private final Resources resources;
+    private final Cleaner.Cleanable cleanable;
+
+    private Dolly(LoadedModel model) {
+        this.model = model;
+        templateTokens = TemplateTokens.of(model.tokenizer());
+        promptEncoder = new PromptEncoder(
+                model.tokenizer(), templateTokens, model.info().contextLength());
+        defaultSampling = DefaultSampling.of(model.checkpoint().generationConfig());
+        List<Integer> stated = model.checkpoint().generationConfig().eosTokenIds();
+        eosIds = stated.isEmpty()
+                ? model.tokenizer().eosTokenId().stream().toArray()
+                : stated.stream().mapToInt(Integer::intValue).toArray();
+        resources = new Resources(model);
+        cleanable = CLEANER.register(this, resources);
+    }
+
+    /** What {@link #close} frees; apart from the Dolly itself, so that the cleaner does not keep that alive. */
+    private static final class Resources implements Runnable {
+        private final LoadedModel model;
+        private final AtomicBoolean closed = new AtomicBoolean();
+
+        Resources(LoadedModel model) {
+            this.model = model;
+        }
+
+        void close() {
+            closed.set(true);
+            model.close();
+        }
+
+        @Override
+        public void run() {
+            if (!closed.get()) {
+                LOG.warn(
+                        "A Dolly ({}) was not closed before it was garbage. Close it, best by try-with-resources: its"
+                                + " {} MB of native memory are invisible to the garbage collector.",
+                        model.info().name(),
+                        (model.info().weightBytes() + model.info().kvCacheBytes()) >> 20);
+                close();
+            }
+        }
+    }
+
+    /** Loads a model folder with default options; see {@link #load(Path, DollyOptions)}. */
+    public static Dolly load(Path folder) {
+        return load(folder, DollyOptions.defaults());
+    }
+
+    /**
+     * Loads a model folder in the layout of Hugging Face: config.json, weights, tokenizer.json.
+     *
+     * @throws CheckpointException if a file is missing, damaged or of a kind that is not supported
+     * @throws BackendException if the backend or device is not available, or memory is short
+     */
+    public static Dolly load(Path folder, DollyOptions options) {
+        LoadedModel model = LoadedModel.load(folder, options);
+        try {
+            return new Dolly(model);
+        } catch (RuntimeException | Error e) {
+            model.close();
+            throw e;
+        }
+    }
+
+    /** Loads a model with default options; see {@link #load(String, DollyOptions)}. */
+    public static Dolly load(String model) {
+        return load(model, DollyOptions.defaults());
+    }
+
+    /**
+     * Loads a model folder given as text.
+     *
+     * @param model path of the folder
+     * @throws CheckpointException as {@link #load(Path, DollyOptions)}, and if it is the id of a model on the Hugging
+     *     Face hub, which is not downloaded
+     * @throws BackendException as {@link #load(Path, DollyOptions)}
+     */
+    public static Dolly load(String model, DollyOptions options) {
+        Path folder;
+        try {
+            folder = Path.of(model);
+        } catch (InvalidPathException e) {
+            throw new CheckpointException("'" + model + "' is no path of a model folder: " + e.getReason(), e);
+        }
+        if (!Files.exists(folder) && model.matches("[A-Za-z0-9][\\w.-]*/[A-Za-z0-9][\\w.-]*")) {
+            throw new CheckpointException(
+                    "There is no folder '" + model + "', and models of the Hugging Face hub are not"
+                            + " downloaded by this version: download the repository's files and load their folder.");
+        }
+        return load(folder, options);
+    }
+
+    /** Loads the small demo model with default options; see {@link #demo(DollyOptions)}. */
+    public static Dolly demo() {
+        return demo(DollyOptions.defaults());
+    }
+
+    /**
+     * Loads the small demo model that the artifact {@code dolly4j-demo-model} carries. Its files are extracted once, to
+     * the folder that the system property {@code dolly4j.demo.dir} names, or else to one of this user under the
+     * temporary folder.
+     *
+     * @throws CheckpointException if the artifact is not on the class path or cannot be extracted
+     */
+    public static Dolly demo(DollyOptions options) {
+        return load(DemoModel.folder(), options);
+    }
+
+    /** What the model is and how it is held. */
+    public ModelInfo info() {
+        return model.info();
+    }
+
+    /** The model's tokenizer. */
+    public Tokenizer tokenizer() {
+        return model.tokenizer();
+    }
+
+    /**
+     * The sampling of requests that state none: that of Dolly's pipeline ({@code doSample}, {@code topP} 0.92, {@code
+     * topK} 0), other values from generation_config.json.
+     */
+    public SamplingOptions defaultSampling() {
+        return defaultSampling;
+    }
+
+    /**
+     * Answers an instruction, with the defaults of Dolly's pipeline.
+     *
+     * @return the answer's text
+     * @throws IllegalArgumentException if the instruction is empty
+     * @throws ContextLengthException if it is longer than the model's context
+     */
+    public String generate(String instruction) {
+        return generate(GenerationRequest.forInstruction(instruction).build()).text();
+    }
+
+    /**
+     * Answers a request, and waits for all of it.
+     *
+     * @throws IllegalArgumentException if an option does not suit the model
+     * @throws ContextLengthException if prompt and answer exceed the model's context or KV cache
+     * @throws IllegalStateException if the model is closed, also while the request runs
+     * @throws BackendException if the backend fails
+     * @throws java.util.concurrent.CancellationException if the thread is interrupted
+     */
+    public GenerationResult generate(GenerationRequest request) {
+        return generate(request, piece -> {});
+    }
+
+    /**
+     * Answers a request and hands its text out as it comes. Exceptions are those of {@link #generate(GenerationRequest)}
+     * and of the consumer; the latter cancel the request.
+     *
+     * @param consumer called on this thread, in order; as slow as it likes
+     */
+    public GenerationResult generate(GenerationRequest request, Consumer<? super TextPiece> consumer) {
+        RunningGeneration running = submit(request);
+        try {
+            for (Optional<TextPiece> piece = running.nextPiece(); piece.isPresent(); piece = running.nextPiece()) {
+                consumer.accept(piece.get());
+            }
+            return running.result();
+        } finally {
+            running.cancel();
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /**
+     * Answers several requests, which may run together.
+     *
+     * @return the results in the order of the requests
+     * @throws RuntimeException as {@link #generate(GenerationRequest)}; the first failure cancels the others
+     */
+    public List<GenerationResult> generateAll(List<GenerationRequest> requests) {
+        List<RunningGeneration> running = new ArrayList<>();
+        try {
+            requests.forEach(request -> running.add(submit(request)));
+            return running.stream().map(RunningGeneration::await).toList();
+        } finally {
+            running.forEach(RunningGeneration::cancel);
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /** Streams the answer to an instruction, with the defaults of Dolly's pipeline; see {@link #stream(GenerationRequest)}. */
+    public Stream<String> stream(String instruction) {
+        return stream(GenerationRequest.forInstruction(instruction).build())
+                .map(TextPiece::text)
+                .filter(text -> !text.isEmpty());
+    }
+
+    /**
+     * Answers a request as a stream of its text, which waits for each piece. Closing the stream cancels the request;
+     * close one that is not read to its end.
+     *
+     * @throws RuntimeException as {@link #generate(GenerationRequest)}: here if the request cannot begin, and from the
+     *     stream's terminal operation if it fails later
+     */
+    public Stream<TextPiece> stream(GenerationRequest request) {
+        RunningGeneration running = submit(request);
+        Spliterator<TextPiece> pieces =
+                new Spliterators.AbstractSpliterator<>(Long.MAX_VALUE, Spliterator.ORDERED | Spliterator.NONNULL) {
+                    @Override
+                    public boolean tryAdvance(Consumer<? super TextPiece> action) {
+                        try {
+                            Optional<TextPiece> piece = running.nextPiece();
+                            piece.ifPresent(action);
+                            return piece.isPresent();
+                        } finally {
+                            Reference.reachabilityFence(Dolly.this);
+                        }
+                    }
+                };
+        return StreamSupport.stream(pieces, false).onClose(running::cancel);
+    }
+
+    /**
+     * The prompt of a request as the model gets it, shortened if the request says so.
+     *
+     * @return token ids
+     * @throws ContextLengthException if prompt and answer exceed the model's context
+     */
+    public int[] promptTokens(GenerationRequest request) {
+        return promptEncoder.encode(request).ids();
+    }
+
+    private RunningGeneration submit(GenerationRequest request) {
+        PromptEncoder.Encoded prompt = promptEncoder.encode(request);
+        boolean raw = request.input() instanceof GenerationRequest.Input.Raw;
+        boolean markedByTokens = templateTokens.endKey().isPresent();
+        List<String> stopStrings = request.stopStrings()
+                .orElse(model.checkpoint().generationConfig().stopStrings());
+        AnswerText.Rules rules = new AnswerText.Rules(stopStrings, !raw && !markedByTokens, !raw);
+        RequestSpec spec = new RequestSpec(
+                prompt.ids(),
+                request.sequences(),
+                prompt.maxNewTokens(),
+                request.sampling().orElse(defaultSampling),
+                endIds(raw),
+                request.stopTokenIds().stream().mapToInt(Integer::intValue).toArray(),
+                rules.canEnd() ? textStop(rules, request.sequences()) : StopCondition.NEVER,
+                request.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()));
+        Request running = model.scheduler().submit(spec);
+        return new RunningGeneration(
+                running,
+                model.tokenizer(),
+                rules,
+                templateTokens.endKey(),
+                request.returnFullText() ? prompt.text() : "");
+    }
+
+    /** As in Dolly's pipeline, the end key takes the place of the end-of-sequence token where there is one. */
+    private int[] endIds(boolean raw) {
+        IntStream endKey = templateTokens.endKey().stream();
+        return templateTokens.endKey().isEmpty() || raw
+                ? IntStream.concat(endKey, IntStream.of(eosIds)).toArray()
+                : endKey.toArray();
+    }
+
+    /** Reads along on the scheduler's thread, so that a sequence has no token after the one that completes its end. */
+    private StopCondition textStop(AnswerText.Rules rules, int sequences) {
+        List<AnswerStream> streams = new ArrayList<>();
+        for (int i = 0; i < sequences; i++) {
+            streams.add(new AnswerStream(model.tokenizer(), rules));
+        }
+        return (sequence, token) -> {
+            AnswerStream stream = streams.get(sequence);
+            stream.append(token);
+            return stream.ending() != AnswerText.Ending.NONE;
+        };
+    }
+
+    /**
+     * Frees the model's memory. Requests that are running or waiting end within a step, with an {@link
+     * IllegalStateException}. Idempotent.
+     */
+    @Override
+    public void close() {
+        resources.close();
+        cleanable.clean();
+    }
+}

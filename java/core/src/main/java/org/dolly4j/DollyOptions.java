@@ -1,0 +1,156 @@
+package org.dolly4j;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalInt;
+import org.dolly4j.runtime.ModelOptions;
+import org.dolly4j.runtime.ModelOptions.Backend;
+import org.dolly4j.runtime.ModelOptions.ComputeType;
+
+/** How a model is loaded and held. Immutable. */
+public final class DollyOptions {
+    private static final DollyOptions DEFAULTS = builder().build();
+
+    private final Optional<Path> tokenizer;
+    private final Optional<ComputeType> computeType;
+    private final Backend backend;
+    private final String device;
+    private final int threads;
+    private final OptionalInt kvCacheTokens;
+
+    private DollyOptions(Builder builder) {
+        tokenizer = builder.tokenizer;
+        computeType = builder.computeType;
+        backend = builder.backend;
+        device = builder.device;
+        threads = builder.threads;
+        kvCacheTokens = builder.kvCacheTokens;
+    }
+
+    /** Options with nothing set. */
+    public static DollyOptions defaults() {
+        return DEFAULTS;
+    }
+
+    /** A builder with nothing set. */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** A builder that starts from these options. */
+    public Builder toBuilder() {
+        Builder builder = new Builder();
+        builder.tokenizer = tokenizer;
+        builder.computeType = computeType;
+        builder.backend = backend;
+        builder.device = device;
+        builder.threads = threads;
+        builder.kvCacheTokens = kvCacheTokens;
+        return builder;
+    }
+
+    /** Where the tokenizer is, if not in the model folder. */
+    public Optional<Path> tokenizer() {
+        return tokenizer;
+    }
+
+    /** Element type to compute in, if not the one that suits the checkpoint. */
+    public Optional<ComputeType> computeType() {
+        return computeType;
+    }
+
+    /** What runs the steps. */
+    public Backend backend() {
+        return backend;
+    }
+
+    /** Where they run. */
+    public String device() {
+        return device;
+    }
+
+    /** CPU threads, 0 for the number of physical cores. */
+    public int threads() {
+        return threads;
+    }
+
+    /** Tokens that the KV cache holds, if stated. */
+    public OptionalInt kvCacheTokens() {
+        return kvCacheTokens;
+    }
+
+    /** What the native side needs of these, for a checkpoint that is best computed in {@code automatic}. */
+    ModelOptions modelOptions(ComputeType automatic) {
+        return new ModelOptions(computeType.orElse(automatic), backend, device, threads);
+    }
+
+    /** Sets options by name. */
+    public static final class Builder {
+        private Optional<Path> tokenizer = Optional.empty();
+        private Optional<ComputeType> computeType = Optional.empty();
+        private Backend backend = Backend.LIBTORCH;
+        private String device = "cpu";
+        private int threads;
+        private OptionalInt kvCacheTokens = OptionalInt.empty();
+
+        private Builder() {}
+
+        /** Takes the tokenizer from another folder, or tokenizer.json; by default from the model folder. */
+        public Builder tokenizer(Path value) {
+            tokenizer = Optional.of(value);
+            return this;
+        }
+
+        /**
+         * Computes in this type. By default in float32 if the weights are stored so, and in bfloat16 otherwise; float32
+         * is the exact mode.
+         */
+        public Builder computeType(ComputeType value) {
+            computeType = Optional.of(value);
+            return this;
+        }
+
+        /** Chooses what runs the steps. */
+        public Builder backend(Backend value) {
+            backend = value;
+            return this;
+        }
+
+        /** Chooses where they run: {@code cpu} (the default), {@code cuda} or {@code cuda:N}. */
+        public Builder device(String value) {
+            device = value;
+            return this;
+        }
+
+        /** Sets the number of CPU threads; 0, the default, means the number of physical cores. */
+        public Builder threads(int value) {
+            threads = value;
+            return this;
+        }
+
+        /**
+         * Sets how many tokens, of all that run at once, the KV cache holds. By default that is four times the model's
+         * context if it takes at most 1 GiB, and less otherwise, but at least one context.
+         */
+        public Builder kvCacheTokens(int value) {
+            kvCacheTokens = OptionalInt.of(value);
+            return this;
+        }
+
+        /**
+         * The options.
+         *
+         * @throws IllegalArgumentException if the device is not known, the number of threads is negative, or the KV
+         *     cache holds no token
+         */
+        public DollyOptions build() {
+            if (kvCacheTokens.isPresent() && kvCacheTokens.getAsInt() < 1) {
+                throw new IllegalArgumentException(
+                        "kvCacheTokens = " + kvCacheTokens.getAsInt() + " must be at least 1.");
+            }
+            DollyOptions options = new DollyOptions(this);
+            options.modelOptions(ComputeType.FLOAT32);
+            return options;
+        }
+    }
+}

@@ -1,0 +1,245 @@
+package org.dolly4j;
+
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import org.dolly4j.prompt.Conversation;
+import org.dolly4j.sampling.SamplingOptions;
+
+/** What to generate, and how. Immutable; made by a builder that starts from the text. */
+public final class GenerationRequest {
+    /** Most tokens of an answer unless the request says otherwise, as in Dolly's pipeline. */
+    public static final int DEFAULT_MAX_NEW_TOKENS = 256;
+
+    private final Input input;
+    private final Optional<SamplingOptions> sampling;
+    private final OptionalInt maxNewTokens;
+    private final int sequences;
+    private final OptionalLong seed;
+    private final Optional<List<String>> stopStrings;
+    private final List<Integer> stopTokenIds;
+    private final boolean returnFullText;
+    private final boolean allowSpecialTokensInText;
+    private final Truncate truncate;
+
+    private GenerationRequest(Builder builder) {
+        input = builder.input;
+        sampling = builder.sampling;
+        maxNewTokens = builder.maxNewTokens;
+        sequences = builder.sequences;
+        seed = builder.seed;
+        stopStrings = builder.stopStrings;
+        stopTokenIds = builder.stopTokenIds;
+        returnFullText = builder.returnFullText;
+        allowSpecialTokensInText = builder.allowSpecialTokensInText;
+        truncate = builder.truncate;
+    }
+
+    /** What the model is to go on from. */
+    sealed interface Input {
+        /** The text that the answer goes on from, or answers. */
+        String text();
+
+        /** An instruction, and maybe the text that it is about. */
+        record Instruction(String text, Optional<String> context) implements Input {}
+
+        /** A chat. */
+        record Chat(Conversation conversation) implements Input {
+            @Override
+            public String text() {
+                return conversation.question();
+            }
+        }
+
+        /** A text without template. */
+        record Raw(String text) implements Input {}
+    }
+
+    /** An instruction in Dolly's template. */
+    public static Builder forInstruction(String instruction) {
+        return new Builder(new Input.Instruction(instruction, Optional.empty()));
+    }
+
+    /** An instruction and the text that it is about, in Dolly's template. */
+    public static Builder forInstruction(String instruction, String context) {
+        return new Builder(new Input.Instruction(instruction, Optional.of(context)));
+    }
+
+    /** The last turn of a chat, in Dolly's template; earlier exchanges that do not fit into the context are left out. */
+    public static Builder forConversation(Conversation conversation) {
+        return new Builder(new Input.Chat(conversation));
+    }
+
+    /**
+     * A text that the model continues as it stands, without template. Special tokens in it are recognised, and the
+     * answer is the continuation with the white space at its ends; it stops at the end key and at the end of sequence.
+     */
+    public static Builder forPrompt(String prompt) {
+        return new Builder(new Input.Raw(prompt));
+    }
+
+    Input input() {
+        return input;
+    }
+
+    Optional<SamplingOptions> sampling() {
+        return sampling;
+    }
+
+    OptionalInt maxNewTokens() {
+        return maxNewTokens;
+    }
+
+    int sequences() {
+        return sequences;
+    }
+
+    OptionalLong seed() {
+        return seed;
+    }
+
+    Optional<List<String>> stopStrings() {
+        return stopStrings;
+    }
+
+    List<Integer> stopTokenIds() {
+        return stopTokenIds;
+    }
+
+    boolean returnFullText() {
+        return returnFullText;
+    }
+
+    boolean allowSpecialTokensInText() {
+        return allowSpecialTokensInText;
+    }
+
+    Truncate truncate() {
+        return truncate;
+    }
+
+    /** Sets options by name. */
+    public static final class Builder {
+        private final Input input;
+        private Optional<SamplingOptions> sampling = Optional.empty();
+        private OptionalInt maxNewTokens = OptionalInt.empty();
+        private int sequences = 1;
+        private OptionalLong seed = OptionalLong.empty();
+        private Optional<List<String>> stopStrings = Optional.empty();
+        private List<Integer> stopTokenIds = List.of();
+        private boolean returnFullText;
+        private boolean allowSpecialTokensInText;
+        private Truncate truncate = Truncate.NEVER;
+
+        private Builder(Input input) {
+            this.input = input;
+        }
+
+        /** Sets how tokens are chosen; by default {@link Dolly#defaultSampling()}. */
+        public Builder sampling(SamplingOptions value) {
+            sampling = Optional.of(value);
+            return this;
+        }
+
+        /**
+         * Sets the most tokens of each answer, at least 1. By default {@value #DEFAULT_MAX_NEW_TOKENS}, or what the
+         * context has room for; a number that is set must fit with the prompt.
+         */
+        public Builder maxNewTokens(int value) {
+            maxNewTokens = OptionalInt.of(value);
+            return this;
+        }
+
+        /** Sets how many answers are drawn, at least 1; by default 1. */
+        public Builder sequences(int value) {
+            sequences = value;
+            return this;
+        }
+
+        /** Sets the key of the random numbers; by default one is drawn. The first answer does not depend on their number. */
+        public Builder seed(long value) {
+            seed = OptionalLong.of(value);
+            return this;
+        }
+
+        /**
+         * Sets texts that end an answer and are not part of it, none empty; by default those of generation_config.json.
+         */
+        public Builder stopStrings(List<String> value) {
+            stopStrings = Optional.of(List.copyOf(value));
+            return this;
+        }
+
+        /** Sets tokens that end an answer, beside the end key; their text is part of it. By default none. */
+        public Builder stopTokenIds(List<Integer> value) {
+            stopTokenIds = List.copyOf(value);
+            return this;
+        }
+
+        /**
+         * Sets whether the text is the instruction, a newline and the answer, as in Dolly's pipeline, or the raw prompt
+         * and its continuation; by default it is the answer alone.
+         */
+        public Builder returnFullText(boolean value) {
+            returnFullText = value;
+            return this;
+        }
+
+        /**
+         * Sets whether the text is taken as Hugging Face takes it: special tokens that stand in it are recognised, so
+         * that it can forge template keys, and an empty instruction is accepted. By default special tokens in it are
+         * plain text.
+         */
+        public Builder allowSpecialTokensInText(boolean value) {
+            allowSpecialTokensInText = value;
+            return this;
+        }
+
+        /** Sets what happens to a prompt that is too long; by default the request is refused. */
+        public Builder truncate(Truncate value) {
+            truncate = Objects.requireNonNull(value, "truncate");
+            return this;
+        }
+
+        /**
+         * The request.
+         *
+         * @throws IllegalArgumentException if the instruction or prompt is empty, or an option is out of its range
+         */
+        public GenerationRequest build() {
+            checkText();
+            require(maxNewTokens.orElse(1) >= 1, "maxNewTokens", maxNewTokens.orElse(1), "at least 1");
+            require(sequences >= 1, "sequences", sequences, "at least 1");
+            require(
+                    stopTokenIds.stream().allMatch(id -> id >= 0),
+                    "stopTokenIds",
+                    stopTokenIds,
+                    "token ids, 0 or more");
+            require(
+                    stopStrings.map(all -> !all.contains("")).orElse(true),
+                    "stopStrings",
+                    stopStrings.orElse(List.of()),
+                    "without an empty text, which would end every answer at once");
+            return new GenerationRequest(this);
+        }
+
+        private void checkText() {
+            boolean raw = input instanceof Input.Raw;
+            boolean accepted = raw
+                    ? !input.text().isEmpty()
+                    : allowSpecialTokensInText || !input.text().isBlank();
+            if (!accepted) {
+                throw new IllegalArgumentException(
+                        (raw ? "The prompt is empty" : "The instruction is empty") + ": say what the model is to do.");
+            }
+        }
+
+        private static void require(boolean holds, String option, Object value, String range) {
+            if (!holds) {
+                throw new IllegalArgumentException(option + " = " + value + " must be " + range + ".");
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+package org.dolly4j;
+
+import java.nio.file.Path;
+import org.dolly4j.checkpoint.Checkpoint;
+import org.dolly4j.checkpoint.DType;
+import org.dolly4j.engine.Scheduler;
+import org.dolly4j.model.DecoderSpec;
+import org.dolly4j.model.Family;
+import org.dolly4j.model.WeightPlan;
+import org.dolly4j.runtime.DecoderModel;
+import org.dolly4j.runtime.DecoderSession;
+import org.dolly4j.runtime.ModelOptions;
+import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.tokenizer.Tokenizer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What a model folder becomes: Java's part of it, and the scheduler over the native part.
+ *
+ * @param checkpoint the folder
+ * @param tokenizer its tokenizer
+ * @param info what it is and how it is held
+ * @param weights the native weights
+ * @param scheduler runs requests over them
+ */
+record LoadedModel(
+        Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, DecoderModel weights, Scheduler scheduler) {
+    /** Rows of a prefill step: enough to be bound by arithmetic, few enough that a cancelled request ends soon. */
+    private static final int MAX_ROWS = 256;
+
+    /** Most sequences that are decoded together. */
+    private static final int MAX_LOGITS_ROWS = 64;
+
+    /** Contexts that the KV cache holds by default, if they fit into {@link #DEFAULT_KV_BYTES}. */
+    private static final int DEFAULT_KV_CONTEXTS = 4;
+
+    private static final long DEFAULT_KV_BYTES = 1L << 30;
+
+    private static final Logger LOG = LoggerFactory.getLogger(LoadedModel.class);
+
+    /**
+     * Loads a model folder.
+     *
+     * @throws CheckpointException if a file is missing, damaged or not supported
+     * @throws BackendException if the backend or device is not available, or memory is short
+     */
+    static LoadedModel load(Path folder, DollyOptions options) {
+        Checkpoint checkpoint = Checkpoint.open(folder);
+        WeightPlan plan = Family.planFor(checkpoint);
+        Tokenizer tokenizer = Tokenizer.load(options.tokenizer().orElse(folder));
+        ModelOptions modelOptions = options.modelOptions(automaticType(checkpoint));
+        warnOfRounding(checkpoint, options, modelOptions);
+        DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions);
+        try {
+            int blocks = kvBlocks(options, plan.spec(), weights.blockBytes());
+            ModelInfo info = info(checkpoint, weights, blocks);
+            DecoderSession session = weights.newSession(blocks, MAX_ROWS, MAX_LOGITS_ROWS);
+            LOG.debug("Loaded {}", info);
+            return new LoadedModel(checkpoint, tokenizer, info, weights, newScheduler(info, session));
+        } catch (RuntimeException | Error e) {
+            weights.close();
+            throw e;
+        }
+    }
+
+    private static Scheduler newScheduler(ModelInfo info, DecoderSession session) {
+        try {
+            return new Scheduler(info.name(), session, info.contextLength());
+        } catch (RuntimeException | Error e) {
+            session.close();
+            throw e;
+        }
+    }
+
+    private static ComputeType automaticType(Checkpoint checkpoint) {
+        return switch (checkpoint.weightDType()) {
+            case FLOAT32, FLOAT64 -> ComputeType.FLOAT32;
+            default -> ComputeType.BFLOAT16;
+        };
+    }
+
+    /** bfloat16 keeps three bits less of a weight than float16 does. */
+    private static void warnOfRounding(Checkpoint checkpoint, DollyOptions options, ModelOptions chosen) {
+        if (options.computeType().isEmpty()
+                && checkpoint.weightDType() == DType.FLOAT16
+                && chosen.computeType() == ComputeType.BFLOAT16) {
+            LOG.warn(
+                    "{} holds float16 weights; they are computed in bfloat16. Set computeType to FLOAT32 for the exact"
+                            + " weights, or to BFLOAT16 to say that this is meant.",
+                    checkpoint.folder());
+        }
+    }
+
+    private static int kvBlocks(DollyOptions options, DecoderSpec spec, long blockBytes) {
+        if (options.kvCacheTokens().isPresent()) {
+            return blocksFor(options.kvCacheTokens().getAsInt());
+        }
+        // One more than the tokens need: the last block of a prompt may stay beside the copy that a sequence writes to.
+        int context = blocksFor(spec.contextLength()) + 1;
+        long affordable = Math.min(DEFAULT_KV_BYTES / blockBytes, (long) DEFAULT_KV_CONTEXTS * context);
+        return Math.toIntExact(Math.max(context, affordable));
+    }
+
+    private static int blocksFor(int tokens) {
+        return (tokens - 1) / DecoderSession.BLOCK_SIZE + 1;
+    }
+
+    private static ModelInfo info(Checkpoint checkpoint, DecoderModel weights, int blocks) {
+        DecoderSpec spec = weights.spec();
+        ModelOptions options = weights.options();
+        return new ModelInfo(
+                checkpoint.folder().toAbsolutePath().normalize().getFileName().toString(),
+                checkpoint.config().requiredString("model_type"),
+                spec.parameterCount(),
+                spec.contextLength(),
+                spec.layers(),
+                spec.hiddenSize(),
+                spec.vocabSize(),
+                options.computeType(),
+                options.backend(),
+                options.device(),
+                weights.weightBytes(),
+                Math.multiplyExact(blocks, DecoderSession.BLOCK_SIZE),
+                blocks * weights.blockBytes());
+    }
+
+    /** Ends all requests and frees the native memory; idempotent. */
+    void close() {
+        scheduler.close();
+        weights.close();
+    }
+}

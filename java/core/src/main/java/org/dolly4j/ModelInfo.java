@@ -1,0 +1,36 @@
+package org.dolly4j;
+
+import org.dolly4j.runtime.ModelOptions.Backend;
+import org.dolly4j.runtime.ModelOptions.ComputeType;
+
+/**
+ * What a loaded model is and how it is held.
+ *
+ * @param name name of its folder
+ * @param architecture {@code model_type} of config.json
+ * @param parameters number of weights
+ * @param contextLength most tokens of prompt and answer together
+ * @param layers number of blocks
+ * @param hiddenSize width of the residual stream
+ * @param vocabSize number of logits, padding included
+ * @param computeType element type of weights and KV cache
+ * @param backend what runs the steps
+ * @param device where they run
+ * @param weightBytes native memory of the weights
+ * @param kvCacheTokens tokens that the KV cache holds
+ * @param kvCacheBytes native memory of the KV cache
+ */
+public record ModelInfo(
+        String name,
+        String architecture,
+        long parameters,
+        int contextLength,
+        int layers,
+        int hiddenSize,
+        int vocabSize,
+        ComputeType computeType,
+        Backend backend,
+        String device,
+        long weightBytes,
+        int kvCacheTokens,
+        long kvCacheBytes) {}

@@ -1,0 +1,177 @@
+package org.dolly4j;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+import org.dolly4j.prompt.Conversation;
+import org.dolly4j.prompt.Prompt;
+import org.dolly4j.prompt.Prompt.Kind;
+import org.dolly4j.prompt.PromptTemplate;
+import org.dolly4j.tokenizer.Tokenizer;
+
+/** Turns requests into prompt tokens that leave room for the answer. */
+final class PromptEncoder {
+    private final Tokenizer tokenizer;
+    private final PromptTemplate template;
+    private final int contextLength;
+
+    PromptEncoder(Tokenizer tokenizer, TemplateTokens tokens, int contextLength) {
+        this.tokenizer = tokenizer;
+        this.template = new PromptTemplate(tokens.keys());
+        this.contextLength = contextLength;
+    }
+
+    /**
+     * A prompt ready for the model.
+     *
+     * @param ids its tokens
+     * @param maxNewTokens most tokens of the answer
+     * @param text what stands before the answer in a full text
+     */
+    record Encoded(int[] ids, int maxNewTokens, String text) {}
+
+    /**
+     * Encodes a request's prompt, and shortens it if the request says so.
+     *
+     * @throws ContextLengthException if prompt and answer exceed the context
+     */
+    Encoded encode(GenerationRequest request) {
+        if (request.input() instanceof GenerationRequest.Input.Raw raw) {
+            Fitted prompt = fit(raw.text(), request);
+            return encoded(prompt.ids, request, prompt.text);
+        }
+        Conversation.Instruction instruction = instruction(request);
+        Fitted fitted = fit(instruction, request);
+        return encoded(fitted.ids, request, fitted.text + "\n");
+    }
+
+    private Encoded encoded(int[] ids, GenerationRequest request, String text) {
+        int room = contextLength - ids.length;
+        int maxNewTokens = request.maxNewTokens().orElse(Math.min(GenerationRequest.DEFAULT_MAX_NEW_TOKENS, room));
+        if (room < 1 || maxNewTokens > room) {
+            throw tooLong(ids.length, request);
+        }
+        return new Encoded(ids, maxNewTokens, text);
+    }
+
+    private ContextLengthException tooLong(int promptTokens, GenerationRequest request) {
+        String prompt = String.format(Locale.ROOT, "The prompt has %,d tokens; ", promptTokens);
+        if (promptTokens >= contextLength) {
+            return new ContextLengthException(prompt
+                    + String.format(
+                            Locale.ROOT,
+                            "the model's context of %,d has no room for it and an answer. Shorten it, or set truncate ="
+                                    + " HEAD or TAIL.",
+                            contextLength));
+        }
+        return new ContextLengthException(prompt
+                + String.format(
+                        Locale.ROOT,
+                        "with maxNewTokens = %,d that exceeds the model's context of %,d. Shorten it, lower maxNewTokens"
+                                + " to at most %,d, or set truncate = HEAD or TAIL.",
+                        request.maxNewTokens().orElseThrow(),
+                        contextLength,
+                        contextLength - promptTokens));
+    }
+
+    /** Tokens that a prompt may have where it can be shortened: half the context is enough room for a default answer. */
+    private int promptLimit(GenerationRequest request) {
+        int answer =
+                request.maxNewTokens().orElse(Math.min(GenerationRequest.DEFAULT_MAX_NEW_TOKENS, contextLength / 2));
+        return contextLength - answer;
+    }
+
+    private Conversation.Instruction instruction(GenerationRequest request) {
+        if (request.input() instanceof GenerationRequest.Input.Chat chat) {
+            return chat.conversation()
+                    .instruction(instruction -> encode(instruction, request).length <= promptLimit(request));
+        }
+        GenerationRequest.Input.Instruction given = (GenerationRequest.Input.Instruction) request.input();
+        return new Conversation.Instruction(given.text(), given.context());
+    }
+
+    private int[] encode(Conversation.Instruction instruction, GenerationRequest request) {
+        Prompt prompt = template.render(instruction.text(), instruction.context());
+        if (request.allowSpecialTokensInText()) {
+            return tokenizer.encode(prompt.text());
+        }
+        return prompt.segments().stream()
+                .flatMapToInt(segment -> segment.kind() == Kind.KEY
+                        ? IntStream.of(tokenizer.tokenId(segment.text()).orElseThrow())
+                        : Arrays.stream(tokenizer.encodeAsText(segment.text())))
+                .toArray();
+    }
+
+    private Fitted fit(Conversation.Instruction instruction, GenerationRequest request) {
+        int[] ids = encode(instruction, request);
+        if (request.truncate() == Truncate.NEVER || ids.length <= promptLimit(request)) {
+            return new Fitted(instruction.text(), ids);
+        }
+        if (instruction.context().isPresent()) {
+            Optional<Fitted> shorter = longestPart(
+                    instruction.context().get(),
+                    request,
+                    text -> encode(new Conversation.Instruction(instruction.text(), Optional.of(text)), request));
+            if (shorter.isPresent()) {
+                return new Fitted(instruction.text(), shorter.get().ids);
+            }
+        }
+        Conversation.Instruction alone = new Conversation.Instruction(instruction.text(), Optional.empty());
+        int[] idsAlone = encode(alone, request);
+        if (idsAlone.length <= promptLimit(request)) {
+            return new Fitted(alone.text(), idsAlone);
+        }
+        return longestPart(
+                        alone.text(),
+                        request,
+                        text -> encode(new Conversation.Instruction(text, Optional.empty()), request))
+                .orElseThrow(() -> tooLong(ids.length, request));
+    }
+
+    private Fitted fit(String rawPrompt, GenerationRequest request) {
+        int[] ids = tokenizer.encode(rawPrompt);
+        if (request.truncate() == Truncate.NEVER || ids.length <= promptLimit(request)) {
+            return new Fitted(rawPrompt, ids);
+        }
+        return longestPart(rawPrompt, request, tokenizer::encode).orElseThrow(() -> tooLong(ids.length, request));
+    }
+
+    /** A text that may have been shortened, and the tokens of the prompt that it stands in. */
+    private record Fitted(String text, int[] ids) {}
+
+    /**
+     * The longest part of a text that is too long, from the end that is kept, with which the prompt is short enough;
+     * empty if there is none. The text is cut, not the tokens, so the tokens are those that the shorter text has.
+     */
+    private Optional<Fitted> longestPart(String text, GenerationRequest request, Function<String, int[]> encode) {
+        int limit = promptLimit(request);
+        Optional<Fitted> longest = Optional.empty();
+        int fits = 0;
+        int tooLong = text.codePointCount(0, text.length());
+        boolean foundEnd = false;
+        int next = Math.max(limit, 1);
+        while (tooLong - fits > 1) {
+            next = Math.min(next, (fits + tooLong) >>> 1);
+            String part = part(text, next, request.truncate());
+            int[] ids = encode.apply(part);
+            if (ids.length <= limit) {
+                longest = Optional.of(new Fitted(part, ids));
+                fits = next;
+            } else {
+                tooLong = next;
+                foundEnd = true;
+            }
+            // Doubles until something is too long, so that only a part of a very long text is ever encoded here.
+            next = foundEnd ? tooLong : 2 * fits;
+        }
+        return longest;
+    }
+
+    private static String part(String text, int codePoints, Truncate truncate) {
+        return truncate == Truncate.HEAD
+                ? text.substring(text.offsetByCodePoints(text.length(), -codePoints))
+                : text.substring(0, text.offsetByCodePoints(0, codePoints));
+    }
+}

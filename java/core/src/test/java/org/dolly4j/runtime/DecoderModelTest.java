@@ -1,0 +1,212 @@
+package org.dolly4j.runtime;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.dolly4j.BackendException;
+import org.dolly4j.CheckpointException;
+import org.dolly4j.checkpoint.DType;
+import org.dolly4j.checkpoint.TensorLocation;
+import org.dolly4j.model.SlotRows;
+import org.dolly4j.model.WeightSlot;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class DecoderModelTest {
+    @TempDir
+    Path folder;
+
+    @Test
+    void loadThenClose_withoutAStep_freesTheModel() {
+        DecoderModel model = new TinyModel(folder).load();
+        assertThat(model.weightBytes()).isPositive();
+        model.close();
+        assertThatCode(model::close).doesNotThrowAnyException();
+        assertThatThrownBy(() -> model.newSession(4, 8, 1)).isInstanceOf(IllegalStateException.class);
+    }
+
+    @Test
+    void load_nanInTheWeights_namesFileTensorAndRow() {
+        TinyModel tiny = new TinyModel(folder);
+        TensorLocation tensor = tiny.rowsOf(WeightSlot.FC2_WEIGHT, 1).source();
+        tiny.overwrite(tensor, 3 * TinyModel.SPEC.ffnSize() + 5, Float.NaN);
+        assertThatThrownBy(tiny::load)
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContainingAll(tiny.file().toString(), "FC2_WEIGHT.1", "NaN", "row 3");
+    }
+
+    @Test
+    void load_fileShortenedAfterItsHeaderWasRead_saysWhereItEnds() {
+        TinyModel tiny = new TinyModel(folder);
+        byte[] bytes = tiny.read();
+        tiny.write(Arrays.copyOf(bytes, bytes.length - 10));
+        assertThatThrownBy(tiny::load)
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContainingAll(tiny.file().toString(), "HEAD_WEIGHT.0", String.valueOf(bytes.length));
+    }
+
+    @Test
+    void load_missingFile_saysSo() throws Exception {
+        TinyModel tiny = new TinyModel(folder);
+        Files.delete(tiny.file());
+        assertThatThrownBy(tiny::load)
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContainingAll(tiny.file().toString(), "No such file");
+    }
+
+    @Test
+    void load_slotWithoutRows_namesTheSlot() {
+        TinyModel tiny = new TinyModel(folder);
+        List<SlotRows> rows = new ArrayList<>(tiny.rows());
+        rows.remove(tiny.rowsOf(WeightSlot.DENSE_BIAS, 1));
+        assertThatThrownBy(() -> tiny.load(rows))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContainingAll("dense.bias", "layer 1", "24");
+    }
+
+    @Test
+    void load_integerWeights_areRefusedByTheirType() {
+        TinyModel tiny = new TinyModel(folder);
+        SlotRows part = tiny.rowsOf(WeightSlot.QKV_WEIGHT, 0);
+        TensorLocation t = part.source();
+        TensorLocation integers =
+                new TensorLocation(t.name(), t.path(), t.offset(), t.length(), DType.INT32, t.shape(), t.strides());
+        List<SlotRows> rows = new ArrayList<>(tiny.rows());
+        rows.set(rows.indexOf(part), new SlotRows(integers, part.slot(), part.layer(), part.runs()));
+        assertThatThrownBy(() -> tiny.load(rows))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContainingAll("QKV_WEIGHT.0", "INT32");
+    }
+
+    @Test
+    void load_cudaDeviceThatIsNotThere_saysHowManyThereAre() {
+        TinyModel tiny = new TinyModel(folder);
+        ModelOptions options =
+                new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cuda:700", 1);
+        assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, tiny.rows(), options))
+                .isInstanceOf(BackendException.class)
+                .hasMessageContainingAll("cuda:700", "sees");
+    }
+
+    @Test
+    void modelOptions_unknownDeviceOrNegativeThreads_areRefused() {
+        assertThatThrownBy(() ->
+                        new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "tpu", 0))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("tpu");
+        assertThatThrownBy(() ->
+                        new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cpu", -1))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("-1");
+    }
+
+    @Test
+    void step_outOfRangeTokenOrBlock_isRefusedAndTheSessionGoesOn() {
+        try (DecoderModel model = new TinyModel(folder).load();
+                DecoderSession session = model.newSession(4, 8, 8)) {
+            assertThatThrownBy(() -> session.step(batch(0, 50)))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("50");
+            Batch wrongBlock = new Batch(1, 1, 1);
+            wrongBlock.beginSequence(0, new int[] {4}, 1);
+            wrongBlock.addRow(1, true);
+            assertThatThrownBy(() -> session.step(wrongBlock)).isInstanceOf(IllegalArgumentException.class);
+            assertThat(session.step(batch(0, 1, 2)).remaining()).isEqualTo(2 * 50);
+        }
+    }
+
+    @Test
+    void session_outlivesItsClosedModel() {
+        DecoderModel model = new TinyModel(folder).load();
+        DecoderSession session = model.newSession(4, 8, 8);
+        float before = session.step(batch(0, 7)).get(3);
+        model.close();
+        assertThat(session.step(batch(0, 7)).get(3)).isEqualTo(before);
+        session.close();
+        assertThatThrownBy(() -> session.step(batch(0, 7))).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> session.copyBlock(0, 1)).isInstanceOf(IllegalStateException.class);
+        assertThatCode(session::abort).doesNotThrowAnyException();
+        assertThatCode(session::close).doesNotThrowAnyException();
+    }
+
+    @Test
+    void logitsOfAClosedSession_canStillBeRead() {
+        FloatBuffer logits;
+        float value;
+        try (DecoderModel model = new TinyModel(folder).load();
+                DecoderSession session = model.newSession(4, 8, 8)) {
+            logits = session.step(batch(0, 7));
+            value = logits.get(3);
+        }
+        assertThat(logits.get(3)).isEqualTo(value);
+    }
+
+    @Test
+    void hiddenStates_neverFitABufferThatIsTooSmallOrOnTheHeap() {
+        try (DecoderModel model = new TinyModel(folder).load();
+                DecoderSession session = model.newSession(4, 8, 8)) {
+            int needed = (TinyModel.SPEC.layers() + 2) * TinyModel.SPEC.hiddenSize();
+            FloatBuffer exact = ByteBuffer.allocateDirect(needed * Float.BYTES)
+                    .order(ByteOrder.nativeOrder())
+                    .asFloatBuffer();
+            session.step(batch(0, 7), exact);
+            assertThat(exact.get(needed - 1)).isNotZero();
+            FloatBuffer small = exact.slice(0, needed - 1);
+            assertThatThrownBy(() -> session.step(batch(0, 7), small)).isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> session.step(batch(0, 7), FloatBuffer.allocate(needed)))
+                    .isInstanceOf(IllegalArgumentException.class);
+        }
+    }
+
+    @Test
+    void close_whileAnotherThreadSteps_endsThatThreadWithAClearException() throws Exception {
+        DecoderModel model = new TinyModel(folder).load();
+        DecoderSession session = model.newSession(8, 128, 1);
+        ExecutorService executor = Executors.newSingleThreadExecutor();
+        try {
+            CountDownLatch stepped = new CountDownLatch(3);
+            Future<?> stepping = executor.submit(() -> {
+                int[] tokens = new int[100];
+                while (true) {
+                    session.step(batch(0, tokens));
+                    stepped.countDown();
+                }
+            });
+            assertThat(stepped.await(30, TimeUnit.SECONDS)).isTrue();
+            session.close();
+            model.close();
+            assertThatThrownBy(() -> stepping.get(30, TimeUnit.SECONDS))
+                    .cause()
+                    .satisfiesAnyOf(
+                            cause -> assertThat(cause).isInstanceOf(IllegalStateException.class),
+                            cause -> assertThat(cause)
+                                    .isInstanceOf(BackendException.class)
+                                    .hasMessageContaining("aborted"));
+        } finally {
+            executor.shutdownNow();
+        }
+    }
+
+    private static Batch batch(int cached, int... tokens) {
+        Batch batch = new Batch(tokens.length, 1, 8);
+        batch.beginSequence(cached, new int[] {0, 1, 2, 3, 4, 5, 6, 7}, Math.max(1, (tokens.length + 15) / 16));
+        for (int i = 0; i < tokens.length; i++) {
+            batch.addRow(tokens[i], tokens.length <= 8 || i == tokens.length - 1);
+        }
+        return batch;
+    }
+}

@@ -1,0 +1,132 @@
+package org.dolly4j.runtime;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import org.dolly4j.checkpoint.DType;
+import org.dolly4j.checkpoint.TensorLocation;
+import org.dolly4j.model.Activation;
+import org.dolly4j.model.DecoderSpec;
+import org.dolly4j.model.SlotRows;
+import org.dolly4j.model.WeightSlot;
+
+/** A decoder of a few thousand random float32 weights, in one file that tests may spoil. */
+final class TinyModel {
+    static final DecoderSpec SPEC = new DecoderSpec(
+            2, 24, 2, 12, 40, 50, 128, 4, 10_000, Activation.GELU_ERF, 1e-5, true, false, true, true, false, false);
+
+    private final Path file;
+    private final List<SlotRows> rows = new ArrayList<>();
+
+    TinyModel(Path folder) {
+        file = folder.resolve("weights");
+        List<float[]> tensors = new ArrayList<>();
+        Random random = new Random(1);
+        long offset = 0;
+        for (WeightSlot slot : WeightSlot.values()) {
+            int layers = perLayer(slot) ? SPEC.layers() : 1;
+            for (int layer = 0; slot != WeightSlot.HEAD_BIAS && layer < layers; layer++) {
+                int[] shape = shape(slot);
+                float[] values = new float[shape[0] * shape[1]];
+                for (int i = 0; i < values.length; i++) {
+                    values[i] = (float) random.nextGaussian() * 0.2f;
+                }
+                TensorLocation location = new TensorLocation(
+                        slot + "." + layer,
+                        file,
+                        offset,
+                        (long) values.length * Float.BYTES,
+                        DType.FLOAT32,
+                        List.of((long) shape[0], (long) shape[1]),
+                        List.of((long) shape[1], 1L));
+                rows.add(new SlotRows(location, slot, layer, List.of(new SlotRows.Run(0, 0, shape[0]))));
+                tensors.add(values);
+                offset += location.length();
+            }
+        }
+        ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(offset)).order(ByteOrder.LITTLE_ENDIAN);
+        for (float[] values : tensors) {
+            for (float value : values) {
+                bytes.putFloat(value);
+            }
+        }
+        write(bytes.array());
+    }
+
+    Path file() {
+        return file;
+    }
+
+    List<SlotRows> rows() {
+        return List.copyOf(rows);
+    }
+
+    SlotRows rowsOf(WeightSlot slot, int layer) {
+        return rows.stream()
+                .filter(part -> part.slot() == slot && part.layer() == layer)
+                .findFirst()
+                .orElseThrow();
+    }
+
+    void overwrite(TensorLocation tensor, int element, float value) {
+        byte[] bytes = read();
+        ByteBuffer.wrap(bytes)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putFloat(Math.toIntExact(tensor.offset()) + element * Float.BYTES, value);
+        write(bytes);
+    }
+
+    byte[] read() {
+        try {
+            return Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    void write(byte[] bytes) {
+        try {
+            Files.write(file, bytes);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    DecoderModel load() {
+        return load(rows());
+    }
+
+    DecoderModel load(List<SlotRows> parts) {
+        return DecoderModel.load(
+                SPEC,
+                parts,
+                new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cpu", 2));
+    }
+
+    private static boolean perLayer(WeightSlot slot) {
+        return switch (slot) {
+            case EMBEDDING, FINAL_NORM_WEIGHT, FINAL_NORM_BIAS, HEAD_WEIGHT, HEAD_BIAS -> false;
+            default -> true;
+        };
+    }
+
+    private static int[] shape(WeightSlot slot) {
+        int hidden = SPEC.hiddenSize();
+        return switch (slot) {
+            case EMBEDDING, HEAD_WEIGHT -> new int[] {SPEC.vocabSize(), hidden};
+            case QKV_WEIGHT -> new int[] {3 * hidden, hidden};
+            case QKV_BIAS -> new int[] {3 * hidden, 1};
+            case DENSE_WEIGHT -> new int[] {hidden, hidden};
+            case FC1_WEIGHT -> new int[] {SPEC.ffnSize(), hidden};
+            case FC1_BIAS -> new int[] {SPEC.ffnSize(), 1};
+            case FC2_WEIGHT -> new int[] {hidden, SPEC.ffnSize()};
+            default -> new int[] {hidden, 1};
+        };
+    }
+}
