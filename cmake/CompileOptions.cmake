@@ -9,7 +9,8 @@ function(dolly4j_compile_options target)
   set_target_properties(${target} PROPERTIES
     CXX_EXTENSIONS OFF CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wconversion -Wshadow
+    # g++ leaves signs out of -Wconversion, clang++ does not: an int may index a vector.
+    -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow
     $<$<BOOL:${DOLLY4J_WARNINGS_AS_ERRORS}>:-Werror>
     -ffp-contract=off
     -ffunction-sections -fdata-sections

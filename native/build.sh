@@ -61,7 +61,6 @@ quietly() {
   fi
 }
 
-cd "$source_dir"
 quietly configure cmake -S "$source_dir" -B "$build_dir" "$@"
 grep "native tests skipped" "$build_dir/configure.log" || true
 quietly compile cmake --build "$build_dir" --parallel

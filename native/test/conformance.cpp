@@ -166,8 +166,8 @@ Conformance check_gelu(const Implementation<GeluArgs>& implementation, Device de
     gelu_oracle(test.args(expected));
     const GeluArgs args = test.args(actual);
     implementation(args);
-    comparison.compare("y", actual, expected, tolerance(Op::gelu, device, DType::float32, shape.y),
-                       [&](std::int64_t i) { return Scale{magnitude(args.x[i]), magnitude(expected.at(i))}; });
+    const auto scale_of = [&](std::int64_t i) { return Scale{magnitude(args.x[i]), magnitude(expected.at(i))}; };
+    comparison.compare("y", actual, expected, tolerance(Op::gelu, device, DType::float32, shape.y), scale_of);
   });
 }
 

@@ -166,9 +166,10 @@ Conformance check_decoder(const DecoderFactory& factory, Device device, const Su
     for (float number : expected) {
       largest = std::max(largest, magnitude(number));
     }
-    comparison.compare(what.c_str(), Buffer(actual, DType::float32), Buffer(expected, DType::float32),
-                       tolerance(Op::decoder_step, device, compute_type, DType::float32),
-                       [&](std::int64_t) { return Scale{largest, 0}; });
+    const Tolerance allowed = tolerance(Op::decoder_step, device, compute_type, DType::float32);
+    const auto scale_of = [&](std::int64_t) { return Scale{largest, 0}; };
+    comparison.compare(what.c_str(), Buffer(actual, DType::float32), Buffer(expected, DType::float32), allowed,
+                       scale_of);
   };
   return comparison.over(decoder_shapes(), supports, [&](const DecoderShape& shape, std::uint64_t seed) {
     const d4j_decoder_spec& spec = shape.spec;
