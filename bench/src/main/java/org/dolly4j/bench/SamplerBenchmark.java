@@ -3,6 +3,7 @@ package org.dolly4j.bench;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -89,8 +90,8 @@ public class SamplerBenchmark {
     public void prepare() {
         Random random = new Random(17);
         for (int row = 0; row < ROWS; row++) {
-            List<Integer> ranks = IntStream.rangeClosed(1, VOCAB_SIZE).boxed().collect(
-                    java.util.stream.Collectors.toList());
+            List<Integer> ranks =
+                    new ArrayList<>(IntStream.rangeClosed(1, VOCAB_SIZE).boxed().toList());
             Collections.shuffle(ranks, random);
             rows[row] = ByteBuffer.allocateDirect(VOCAB_SIZE * Float.BYTES)
                     .order(ByteOrder.nativeOrder())
@@ -118,7 +119,8 @@ public class SamplerBenchmark {
         for (double sum = 0; sum < target; sum += weights[expected++]) {}
         TokenDistribution found = sampler.distribution(row, history, HISTORY_LENGTH, HISTORY_LENGTH);
         if (found.ids().length != expected) {
-            throw new IllegalStateException("the nucleus has " + found.ids().length + " tokens, by sorting " + expected);
+            throw new IllegalStateException(
+                    "the nucleus has " + found.ids().length + " tokens, by sorting " + expected);
         }
     }
 

@@ -3,9 +3,6 @@ package org.dolly4j.check;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParser;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -33,35 +30,26 @@ public final class SamplingCheck {
      *
      * @param folder with {@code sampling.jsonl} or {@code beam.jsonl}
      * @return a report for each of the two files that is there
-     * @throws UncheckedIOException if a file cannot be read
+     * @throws org.dolly4j.CheckpointException if a file cannot be read, or a line is not a JSON object
      */
     public static List<CheckReport> run(Path folder) {
         List<CheckReport> reports = new ArrayList<>();
         Path sampling = folder.resolve("sampling.jsonl");
         if (Files.exists(sampling)) {
-            reports.add(new SamplingCheck().runCases(lines(sampling)));
+            reports.add(new SamplingCheck().runCases(Goldens.lines(sampling)));
         }
         Path beam = folder.resolve("beam.jsonl");
         if (Files.exists(beam)) {
             CheckReport report = new CheckReport("sampling/beam");
-            report.skip("beam.jsonl, " + lines(beam).size() + " cases", "beam search: not supported yet");
+            report.skip("beam.jsonl, " + Goldens.lines(beam).size() + " cases", "beam search: not supported yet");
             reports.add(report);
         }
         return reports;
     }
 
-    private static List<String> lines(Path file) {
-        try {
-            return Files.readAllLines(file);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    private CheckReport runCases(List<String> lines) {
-        for (String line : lines) {
-            JsonObject golden = JsonParser.parseString(line).getAsJsonObject();
-            String name = golden.get("name").getAsString();
+    private CheckReport runCases(List<JsonObject> goldens) {
+        for (JsonObject golden : goldens) {
+            String name = Goldens.text(golden, "name");
             try {
                 String difference = compare(golden);
                 if (difference.isEmpty()) {
@@ -82,8 +70,8 @@ public final class SamplingCheck {
     private String compare(JsonObject golden) {
         JsonObject params = golden.getAsJsonObject("params");
         float[] logits = floats(golden.getAsJsonArray("logits"));
-        int[] history = ints(golden.get("history"));
-        Sampler sampler = new Sampler(options(params), logits.length, ints(golden.get("eos")));
+        int[] history = Goldens.ints(golden, "history");
+        Sampler sampler = new Sampler(options(params), logits.length, Goldens.ints(golden, "eos"));
 
         List<String> processors = new ArrayList<>();
         golden.getAsJsonArray("processors").forEach(processor -> processors.add(processor.getAsString()));
@@ -99,7 +87,7 @@ public final class SamplingCheck {
                 history,
                 history.length,
                 golden.get("prompt_length").getAsInt());
-        int[] ids = ints(golden.get("kept"));
+        int[] ids = Goldens.ints(golden, "kept");
         float[] scores = finite(floats(golden.getAsJsonArray("scores")));
         double[] probabilities = doubles(golden.getAsJsonArray("probs"));
         if (found.ids().length != ids.length) {
@@ -164,13 +152,9 @@ public final class SamplingCheck {
     }
 
     private static List<Integer> ids(JsonElement array) {
-        return Arrays.stream(ints(array)).boxed().toList();
-    }
-
-    private static int[] ints(JsonElement array) {
         return array.getAsJsonArray().asList().stream()
-                .mapToInt(JsonElement::getAsInt)
-                .toArray();
+                .map(JsonElement::getAsInt)
+                .toList();
     }
 
     private static double[] doubles(JsonArray array) {

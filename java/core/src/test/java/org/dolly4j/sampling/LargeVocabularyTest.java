@@ -27,6 +27,8 @@ class LargeVocabularyTest {
         EQUAL,
         TIES,
         PEAKED,
+        /** The best token alone, far above a bulk that outweighs it. */
+        SPLIT,
         WIDE,
         MOSTLY_IMPOSSIBLE,
         MOSTLY_LOWEST;
@@ -44,6 +46,7 @@ class LargeVocabularyTest {
                             case EQUAL -> 1;
                             case TIES -> Math.rint(3 * normal);
                             case PEAKED -> id == 777 ? 60 : normal;
+                            case SPLIT -> id == 777 ? 10 : 1.5 * normal;
                             case WIDE -> 1000 * normal;
                             case MOSTLY_IMPOSSIBLE -> id % 100 == 0 ? normal : Double.NEGATIVE_INFINITY;
                             case MOSTLY_LOWEST -> id % 100 == 0 ? normal : -Float.MAX_VALUE;

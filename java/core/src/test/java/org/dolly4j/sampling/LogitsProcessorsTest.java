@@ -31,6 +31,19 @@ class LogitsProcessorsTest {
     }
 
     @Test
+    void repetitionPenalty_actsAtEveryPosition() {
+        SamplingOptions options = SamplingOptions.builder().repetitionPenalty(2).build();
+        Sampler sampler = new Sampler(options, 200, EOS);
+        FloatBuffer logits = FloatBuffer.allocate(200).put(150, 1);
+
+        for (int length = 1; length <= 3; length++) {
+            assertThat(sampler.distribution(logits, new int[] {150, 0, 150}, length, 1)
+                            .scores()[150])
+                    .isEqualTo(0.5f);
+        }
+    }
+
+    @Test
     void noRepeatNgram_bansWhatFollowedTheSamePrefix() {
         SamplingOptions options = SamplingOptions.builder().noRepeatNgramSize(3).build();
 
@@ -42,10 +55,11 @@ class LogitsProcessorsTest {
     @Test
     void badWords_aSingleEndTokenHasNoEffect() {
         SamplingOptions options = SamplingOptions.builder()
-                .badWordsIds(List.of(List.of(4), List.of(2)))
+                .badWordsIds(List.of(List.of(4), List.of(2), List.of(4, 1)))
                 .build();
 
         assertThat(kept(options, new int[] {0}, 1)).containsExactly(0, 1, 3, 4);
+        assertThat(kept(options, new int[] {0, 4}, 1)).containsExactly(0, 3, 4);
     }
 
     @Test
