@@ -1,0 +1,150 @@
+package org.dolly4j.cli;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.dolly4j.DollyException;
+import org.dolly4j.DollyOptions;
+import org.dolly4j.check.CheckReport;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code dolly check}: compares this build with reference outputs of Hugging Face. */
+@Command(
+        name = "check",
+        descriptionHeading = "%n",
+        description = {
+            "Compares this build, on this machine, with reference outputs of Hugging Face.",
+            "A folder of such outputs (goldens) has a folder for each part: tokenizer, sampling, models, pipeline,"
+                    + " hostile. Those that are there are run.",
+        },
+        sortOptions = false,
+        parameterListHeading = "%n",
+        versionProvider = Version.class,
+        exitCodeListHeading = "%nExit codes:%n",
+        exitCodeList = {"0:nothing failed", "1:something failed", "2:used wrongly, or nothing to check"})
+final class CheckCommand implements Callable<Integer> {
+    private final Console console;
+
+    @Spec
+    CommandSpec spec;
+
+    @Parameters(paramLabel = "DIR", description = "The goldens, or one part of them.")
+    Path folder = Path.of("");
+
+    @Option(
+            names = "--tokenizers",
+            paramLabel = "DIR",
+            description = "Folder of the tokenizer folders that the goldens name; by default the folder that the"
+                    + " goldens are in.")
+    Optional<Path> tokenizers = Optional.empty();
+
+    @Mixin
+    BackendArguments backend = new BackendArguments();
+
+    @Mixin
+    CommonOptions common = new CommonOptions();
+
+    CheckCommand(Console console) {
+        this.console = console;
+    }
+
+    @Override
+    public Integer call() {
+        DollyOptions options = DollyOptions.builder()
+                .backend(backend.backend)
+                .device(backend.device)
+                .build();
+        Path root = folder.toAbsolutePath().normalize();
+        require(Files.isDirectory(root), "There is no folder " + folder + ".");
+        Map<GoldenPart, Path> parts = partsIn(root);
+        Path goldens = root;
+        if (parts.isEmpty()) {
+            parts = onePart(root);
+            goldens = root.getParent();
+        }
+        require(
+                !parts.isEmpty(),
+                "The folder " + folder + " holds nothing to check: it has none of the folders "
+                        + String.join(
+                                ", ",
+                                Arrays.stream(GoldenPart.values())
+                                        .map(GoldenPart::folderName)
+                                        .toList())
+                        + " with goldens in it.");
+        Path beside = goldens.getParent() == null ? goldens : goldens.getParent();
+        GoldenPart.Settings settings = new GoldenPart.Settings(tokenizers.orElse(beside), options);
+        CheckPrinter printer = new CheckPrinter(console, common.verbose);
+        parts.forEach((part, path) -> run(part, path, settings, printer));
+        if (goldens.equals(root)) {
+            reportUnknown(root, printer);
+        }
+        return printer.summary() ? ExitCode.OK : ExitCode.SOFTWARE;
+    }
+
+    private static Map<GoldenPart, Path> partsIn(Path root) {
+        Map<GoldenPart, Path> parts = new EnumMap<>(GoldenPart.class);
+        for (GoldenPart part : GoldenPart.values()) {
+            Path path = root.resolve(part.folderName());
+            if (Files.isDirectory(path) && part.isIn(path)) {
+                parts.put(part, path);
+            }
+        }
+        return parts;
+    }
+
+    /** The one part whose files are in the folder itself, if it is named after a part. */
+    private static Map<GoldenPart, Path> onePart(Path root) {
+        Map<GoldenPart, Path> parts = new EnumMap<>(GoldenPart.class);
+        for (GoldenPart part : GoldenPart.values()) {
+            if (root.endsWith(part.folderName()) && part.isIn(root)) {
+                parts.put(part, root);
+            }
+        }
+        return parts;
+    }
+
+    private static void run(GoldenPart part, Path path, GoldenPart.Settings settings, CheckPrinter printer) {
+        printer.begin(part.folderName());
+        long start = System.nanoTime();
+        List<CheckReport> reports;
+        try {
+            reports = part.run(path, settings);
+        } catch (DollyException | IllegalArgumentException e) {
+            // What cannot even be read has not passed; the other parts can still be checked.
+            CheckReport report = new CheckReport(part.folderName());
+            report.fail("all", String.valueOf(e.getMessage()));
+            reports = List.of(report);
+        }
+        printer.end(reports, (System.nanoTime() - start) / 1e9);
+    }
+
+    private static void reportUnknown(Path root, CheckPrinter printer) {
+        for (String name : GoldenPart.subfolders(root)) {
+            if (Arrays.stream(GoldenPart.values())
+                    .noneMatch(part -> part.folderName().equals(name) && part.isIn(root.resolve(name)))) {
+                CheckReport report = new CheckReport(name);
+                report.skip(name, "this version does not know what it holds");
+                printer.begin(name);
+                printer.end(List.of(report), 0);
+            }
+        }
+    }
+
+    private void require(boolean holds, String message) {
+        if (!holds) {
+            throw new ParameterException(spec.commandLine(), message);
+        }
+    }
+}

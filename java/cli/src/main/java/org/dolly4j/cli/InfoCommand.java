@@ -1,0 +1,115 @@
+package org.dolly4j.cli;
+
+import com.google.gson.JsonObject;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.dolly4j.ModelInfo;
+import org.dolly4j.runtime.BuildInfo;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code dolly info}: loads a model and shows what it is, how it is held and what runs it. */
+@Command(
+        name = "info",
+        descriptionHeading = "%n",
+        description = "Loads a model and shows what it is, how it is held and what runs it.",
+        sortOptions = false,
+        optionListHeading = "%n",
+        versionProvider = Version.class)
+final class InfoCommand implements Callable<Integer> {
+    private static final int LABEL_WIDTH = 16;
+
+    private final Console console;
+
+    @Option(names = "--json", description = "Print a JSON object; sizes are in bytes.")
+    boolean json;
+
+    @ArgGroup(validate = false, heading = "%nModel:%n")
+    ModelArguments model = new ModelArguments();
+
+    @Mixin
+    CommonOptions common = new CommonOptions();
+
+    InfoCommand(Console console) {
+        this.console = console;
+    }
+
+    @Override
+    public Integer call() {
+        long start = System.nanoTime();
+        try (OpenModel open = model.load(console.err())) {
+            ModelInfo info = open.dolly().info();
+            double seconds = (System.nanoTime() - start) / 1e9;
+            if (json) {
+                console.out().println(JsonAnswers.GSON.toJson(object(info, BuildInfo.current(), seconds)));
+            } else {
+                lines(info, BuildInfo.current(), seconds).forEach((label, text) -> console.out()
+                        .println(label + " ".repeat(LABEL_WIDTH - label.length()) + text));
+            }
+        }
+        return 0;
+    }
+
+    private Map<String, String> lines(ModelInfo info, BuildInfo build, double seconds) {
+        Map<String, String> lines = new LinkedHashMap<>();
+        lines.put("model", model.model.isPresent() ? info.name() : "the demo model");
+        lines.put("architecture", info.architecture());
+        lines.put("parameters", number(info.parameters()));
+        lines.put("layers", Integer.toString(info.layers()));
+        lines.put("hidden size", number(info.hiddenSize()));
+        lines.put("vocabulary", number(info.vocabSize()));
+        lines.put("context", number(info.contextLength()) + " tokens");
+        lines.put("dtype", NameConverter.name(info.computeType()));
+        lines.put("backend", NameConverter.name(info.backend()) + " on " + info.device());
+        lines.put("CPU threads", Integer.toString(build.libtorchThreads()));
+        lines.put("weights", size(info.weightBytes()));
+        lines.put("KV cache", size(info.kvCacheBytes()) + " for " + number(info.kvCacheTokens()) + " tokens");
+        lines.put("loaded in", String.format(Locale.ROOT, "%.2f s", seconds));
+        lines.put("dolly4j", Version.current());
+        lines.put("native library", build.version() + ", built by " + build.compiler());
+        lines.put("libtorch", build.libtorchSource());
+        lines.put("CUDA devices", Integer.toString(build.cudaDevices()));
+        lines.put("Java", Runtime.version() + " (" + System.getProperty("java.vm.name") + ")");
+        return lines;
+    }
+
+    private static JsonObject object(ModelInfo info, BuildInfo build, double seconds) {
+        JsonObject object = new JsonObject();
+        object.addProperty("name", info.name());
+        object.addProperty("architecture", info.architecture());
+        object.addProperty("parameters", info.parameters());
+        object.addProperty("layers", info.layers());
+        object.addProperty("hidden_size", info.hiddenSize());
+        object.addProperty("vocab_size", info.vocabSize());
+        object.addProperty("context_length", info.contextLength());
+        object.addProperty("dtype", NameConverter.name(info.computeType()));
+        object.addProperty("backend", NameConverter.name(info.backend()));
+        object.addProperty("device", info.device());
+        object.addProperty("threads", build.libtorchThreads());
+        object.addProperty("weight_bytes", info.weightBytes());
+        object.addProperty("kv_cache_bytes", info.kvCacheBytes());
+        object.addProperty("kv_cache_tokens", info.kvCacheTokens());
+        object.addProperty("load_seconds", seconds);
+        object.addProperty("dolly4j_version", Version.current());
+        object.addProperty("native_version", build.version());
+        object.addProperty("compiler", build.compiler());
+        object.addProperty("libtorch", build.libtorchSource());
+        object.addProperty("cuda_devices", build.cudaDevices());
+        object.addProperty("java_version", Runtime.version().toString());
+        return object;
+    }
+
+    private static String number(long value) {
+        return String.format(Locale.ROOT, "%,d", value);
+    }
+
+    private static String size(long bytes) {
+        return bytes < 1L << 30
+                ? String.format(Locale.ROOT, "%.1f MiB", bytes / 0x1p20)
+                : String.format(Locale.ROOT, "%.2f GiB", bytes / 0x1p30);
+    }
+}

@@ -1,0 +1,60 @@
+package org.dolly4j.cli;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Help;
+import picocli.CommandLine.Help.Ansi;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.RunLast;
+
+/** The program {@code dolly}. */
+public final class Main {
+    private static final String LOG_LEVEL = "org.slf4j.simpleLogger.defaultLogLevel";
+
+    private Main() {}
+
+    /** Runs a command line and ends the process with its exit code: 0 done, 1 failed, 2 used wrongly. */
+    public static void main(String[] args) {
+        System.exit(commandLine(Console.system()).execute(args));
+    }
+
+    /** The command line on a console. */
+    static CommandLine commandLine(Console console) {
+        CommandLine commands = new CommandLine(new AskCommand(console))
+                .addSubcommand(new TokenizeCommand(console))
+                .addSubcommand(new InfoCommand(console))
+                .addSubcommand(new CheckCommand(console));
+        ErrorMessages errors = new ErrorMessages();
+        return commands.setExpandAtFiles(false) // an instruction may begin with @
+                .setOut(console.out().writer())
+                .setErr(console.err())
+                .setColorScheme(Help.defaultColorScheme(console.colours() ? Ansi.ON : Ansi.OFF))
+                .setUsageHelpAutoWidth(true)
+                .setParameterExceptionHandler(errors)
+                .setExecutionExceptionHandler(errors)
+                .setExecutionStrategy(Main::run);
+    }
+
+    private static int run(ParseResult parsed) {
+        if (parsed.hasSubcommand()) {
+            requireNothingBefore(parsed);
+        }
+        if (CommonOptions.verbose(parsed)) {
+            System.setProperty(LOG_LEVEL, "debug");
+        }
+        return new RunLast().execute(parsed);
+    }
+
+    /** What stands before a command's name would silently be ignored, and the name may be part of an instruction. */
+    private static void requireNothingBefore(ParseResult parsed) {
+        String command = parsed.subcommand().commandSpec().name();
+        if (parsed.matchedPositionals().isEmpty() && parsed.matchedOptions().isEmpty()) {
+            return;
+        }
+        String found = parsed.originalArgs().get(0);
+        throw new ParameterException(
+                parsed.commandSpec().commandLine(),
+                "'" + found + "' stands before the command '" + command + "'. Put options after the command; put an"
+                        + " instruction of several words in quotes, and one that is the name of a command after --.");
+    }
+}

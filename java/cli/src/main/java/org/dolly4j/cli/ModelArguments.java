@@ -1,0 +1,83 @@
+package org.dolly4j.cli;
+
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Optional;
+import org.dolly4j.Dolly;
+import org.dolly4j.DollyOptions;
+import org.dolly4j.runtime.ModelOptions.ComputeType;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Option;
+
+/** Which model, and how it is held. */
+final class ModelArguments {
+    @Option(
+            names = {"-m", "--model"},
+            paramLabel = "PATH|ID",
+            description = "Folder of the model: config.json, weights and tokenizer.json as in databricks/dolly-v2-3b."
+                    + " Without it, the small demo model is used.")
+    Optional<String> model = Optional.empty();
+
+    @Option(
+            names = "--tokenizer",
+            paramLabel = "PATH",
+            description = "Folder of the tokenizer, if it is not the model's.")
+    Optional<Path> tokenizer = Optional.empty();
+
+    @ArgGroup(validate = false, exclusive = false)
+    BackendArguments backend = new BackendArguments();
+
+    @Option(
+            names = "--dtype",
+            paramLabel = "TYPE",
+            converter = NameConverter.ComputeTypes.class,
+            completionCandidates = NameConverter.ComputeTypes.class,
+            description = "Element type to compute in: ${COMPLETION-CANDIDATES}. float32 is exact; the default is"
+                    + " float32 if the weights are stored so, else bfloat16.")
+    Optional<ComputeType> dtype = Optional.empty();
+
+    @Option(
+            names = {"-t", "--threads"},
+            paramLabel = "N",
+            description = "CPU threads; by default the number of physical cores.")
+    int threads;
+
+    @Option(
+            names = "--kv-cache-tokens",
+            paramLabel = "N",
+            description = "Tokens that the KV cache holds, of all answers that run at once.")
+    Optional<Integer> kvCacheTokens = Optional.empty();
+
+    /**
+     * Loads the model, and says so on standard error if it is the demo model.
+     *
+     * @throws IllegalArgumentException if a value is out of its range
+     * @throws org.dolly4j.DollyException if the model cannot be loaded
+     */
+    OpenModel load(PrintWriter err) {
+        DollyOptions options = options();
+        if (model.isPresent()) {
+            return new OpenModel(Dolly.load(model.get(), options));
+        }
+        Dolly demo = Dolly.demo(options);
+        err.println(String.format(
+                Locale.ROOT,
+                "dolly: this is the demo model with %.1f million weights, good for trying the program only. For a real"
+                        + " one, download databricks/dolly-v2-3b from huggingface.co and give its folder: --model"
+                        + " PATH",
+                demo.info().parameters() / 1e6));
+        return new OpenModel(demo);
+    }
+
+    private DollyOptions options() {
+        DollyOptions.Builder builder = DollyOptions.builder()
+                .backend(backend.backend)
+                .device(backend.device)
+                .threads(threads);
+        tokenizer.ifPresent(builder::tokenizer);
+        dtype.ifPresent(builder::computeType);
+        kvCacheTokens.ifPresent(builder::kvCacheTokens);
+        return builder.build();
+    }
+}

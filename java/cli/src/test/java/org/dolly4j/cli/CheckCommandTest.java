@@ -1,0 +1,137 @@
+package org.dolly4j.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CheckCommandTest {
+    private static final String DECODE = "tokenizer/decode.jsonl";
+
+    @TempDir
+    private static Path tokenizers;
+
+    @TempDir
+    private Path folder;
+
+    @BeforeAll
+    static void writeTokenizers() throws IOException {
+        Goldens.writeTokenizers(tokenizers);
+    }
+
+    private static Run check(Path goldens, String... more) {
+        String[] args = {"check", goldens.toString(), "--tokenizers", tokenizers.toString()};
+        return Run.of(java.util.stream.Stream.concat(java.util.Arrays.stream(args), java.util.Arrays.stream(more))
+                .toArray(String[]::new));
+    }
+
+    private static String last(Run run) {
+        return run.lines().get(run.lines().size() - 1);
+    }
+
+    @Test
+    void shippedGoldens_allPass() {
+        Run run = check(Goldens.FOLDER);
+
+        assertThat(last(run)).matches("[1-9][0-9]{3,} passed, 0 failed, [0-9]+ skipped");
+        assertThat(run.exitCode()).isZero();
+        assertThat(run.lines()).contains("tokenizer", "sampling", "models", "pipeline");
+        assertThat(run.out()).contains("  tokenizer/decode: ", "float32 logits differ by at most");
+    }
+
+    @Test
+    void onePart_isCheckedAlone() {
+        Run run = check(Goldens.FOLDER.resolve("sampling"));
+
+        assertThat(run.exitCode()).isZero();
+        assertThat(run.lines()).contains("sampling").doesNotContain("tokenizer", "models");
+    }
+
+    @Test
+    void wrongGolden_failsAndIsShown() throws IOException {
+        List<String> lines = Files.readAllLines(Goldens.FOLDER.resolve(DECODE));
+        write(DECODE, lines.get(0) + "\n" + lines.get(1).replaceFirst("\"text\": *\"", "$0wrong ") + "\n");
+
+        Run run = check(folder);
+
+        assertThat(run.exitCode()).isEqualTo(1);
+        assertThat(last(run)).matches("1 passed, 1 failed, [0-9]+ skipped");
+        assertThat(run.out())
+                .contains("  tokenizer/decode: 1 passed, 1 failed")
+                .contains("failed line 2: expected 'wrong ");
+    }
+
+    @Test
+    void manyFailures_areShownInFullWithVerboseOnly() throws IOException {
+        String wrong =
+                Files.readAllLines(Goldens.FOLDER.resolve(DECODE)).get(0).replaceFirst("\"text\": *\"", "$0wrong ");
+        write(DECODE, (wrong + "\n").repeat(20));
+
+        Run few = check(folder);
+        Run all = check(folder, "--verbose");
+
+        assertThat(few.out()).contains("failed line 3:", "... and 17 more").doesNotContain("line 4:");
+        assertThat(all.out()).contains("failed line 20:").doesNotContain("more;");
+    }
+
+    @Test
+    void partThatCannotBeRead_failsAndTheOthersAreChecked() throws IOException {
+        write("models/models.jsonl", "{\"checkpoint\": \"gone\", \"family\": \"neox\", \"format\": \"safetensors\"}\n");
+        write(DECODE, Files.readAllLines(Goldens.FOLDER.resolve(DECODE)).get(0) + "\n");
+
+        Run run = check(folder);
+
+        assertThat(run.exitCode()).isEqualTo(1);
+        assertThat(last(run)).matches("1 passed, 1 failed, [0-9]+ skipped");
+        assertThat(run.out()).contains("models: 1 failed", "gone");
+    }
+
+    @Test
+    void laterAndUnknownParts_areSkippedByName() throws IOException {
+        write("hostile/manifest.jsonl", "");
+        write("hostile/06-pickle-exec/config.json", "{}");
+        write("speech/speech.jsonl", "{}");
+
+        Run run = check(folder);
+
+        assertThat(run.exitCode()).isZero();
+        assertThat(last(run)).isEqualTo("0 passed, 0 failed, 2 skipped");
+        assertThat(run.out())
+                .contains("skipped 06-pickle-exec: files with defects")
+                .contains("skipped speech: this version does not know");
+    }
+
+    @Test
+    void tokenizers_areLookedForBesideTheGoldens() throws IOException {
+        Path goldens = Files.createDirectories(tokenizers.resolve("goldens/tokenizer"));
+        Files.copy(Goldens.FOLDER.resolve(DECODE), goldens.resolve("decode.jsonl"));
+
+        Run whole = Run.of("check", goldens.getParent().toString());
+        Run part = Run.of("check", goldens.toString());
+
+        assertThat(whole.lines()).anyMatch(line -> line.matches("  tokenizer/decode: [0-9]+ passed"));
+        assertThat(part.lines()).anyMatch(line -> line.matches("  tokenizer/decode: [0-9]+ passed"));
+    }
+
+    @Test
+    void nothingToCheck_isWrongUse() {
+        Run empty = check(folder);
+        Run missing = check(folder.resolve("nowhere"));
+
+        assertThat(empty.exitCode()).isEqualTo(2);
+        assertThat(empty.err()).contains("holds nothing to check", "tokenizer, sampling, models");
+        assertThat(missing.exitCode()).isEqualTo(2);
+        assertThat(missing.err()).contains("There is no folder");
+    }
+
+    private void write(String file, String text) throws IOException {
+        Path path = folder.resolve(file);
+        Files.createDirectories(path.getParent());
+        Files.writeString(path, text);
+    }
+}

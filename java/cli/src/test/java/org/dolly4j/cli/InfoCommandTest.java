@@ -1,0 +1,37 @@
+package org.dolly4j.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import org.junit.jupiter.api.Test;
+
+class InfoCommandTest {
+    @Test
+    void text_namesModelSizesAndWhatRunsIt() {
+        Run run = Run.of("info", "--dtype", "float32");
+
+        assertThat(run.exitCode()).isZero();
+        assertThat(run.lines())
+                .contains(
+                        "model           the demo model",
+                        "architecture    gpt_neox",
+                        "parameters      6,836,224",
+                        "context         512 tokens",
+                        "dtype           float32",
+                        "backend         libtorch on cpu")
+                .anyMatch(line -> line.matches("libtorch +/.*libtorch_cpu.so"))
+                .anyMatch(line -> line.matches("CPU threads +[1-9][0-9]*"))
+                .anyMatch(line -> line.matches("weights +26\\.[0-9] MiB"));
+    }
+
+    @Test
+    void json_holdsTheSameInBytes() {
+        JsonObject info = JsonParser.parseString(Run.of("info", "--json").out()).getAsJsonObject();
+
+        assertThat(info.get("parameters").getAsLong()).isEqualTo(6_836_224);
+        assertThat(info.get("dtype").getAsString()).isEqualTo("bfloat16");
+        assertThat(info.get("weight_bytes").getAsLong()).isBetween(13_600_000L, 13_800_000L);
+        assertThat(info.get("context_length").getAsInt()).isEqualTo(512);
+    }
+}
