@@ -2,22 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <stdexcept>
-#include <string>
 #include <vector>
 
+#include "api_status.h"
 #include "decoder_cases.h"
 #include "dolly4j.h"
 #include "model/slots.h"
 #include "temporary_file.h"
 
 namespace dolly4j::test {
-
-inline void check(d4j_status status) {
-  if (status != D4J_OK) {
-    throw std::runtime_error(d4j_last_error());
-  }
-}
 
 // Writes the weights to a file in float32 and loads them from there.
 class LoadedModel {

@@ -13,7 +13,8 @@
 namespace dolly4j {
 
 InputFile::InputFile(std::string path) : path_(std::move(path)) {
-  file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: opening a named pipe would wait for its writer. Regular files know no difference.
+  file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file_ < 0) {
     throw Error(D4J_BAD_FILE, path_ + ": cannot open: " + std::system_category().message(errno));
   }

@@ -32,11 +32,12 @@ void check_spec(const d4j_decoder_spec& spec) {
   require(std::isfinite(spec.rotary_base) && spec.rotary_base > 0, "decoder spec: rotary_base must be above 0");
   require(std::isfinite(spec.norm_epsilon) && spec.norm_epsilon >= 0, "decoder spec: norm_epsilon must be 0 or above");
   require_range("activation", spec.activation, D4J_GELU_ERF, D4J_GELU_TANH);
-  const std::int32_t flags[] = {spec.parallel_residual, spec.shared_norm, spec.attention_bias,
-                                spec.ffn_bias,          spec.head_bias,   spec.tied_head};
-  for (const std::int32_t flag : flags) {
-    require_range("a flag", flag, 0, 1);
-  }
+  require_range("parallel_residual", spec.parallel_residual, 0, 1);
+  require_range("shared_norm", spec.shared_norm, 0, 1);
+  require_range("attention_bias", spec.attention_bias, 0, 1);
+  require_range("ffn_bias", spec.ffn_bias, 0, 1);
+  require_range("head_bias", spec.head_bias, 0, 1);
+  require_range("tied_head", spec.tied_head, 0, 1);
 }
 
 SlotShape slot_shape(const d4j_decoder_spec& spec, d4j_slot slot) {

@@ -1,0 +1,178 @@
+#include "model/tensor_rows.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "api/error.h"
+#include "cpu/bfloat16.h"
+#include "cpu/float16.h"
+
+namespace dolly4j {
+namespace {
+
+std::int64_t element_bytes(std::int32_t dtype) { return dtype == D4J_FLOAT32 ? 4 : 2; }
+
+void require_range(const d4j_rows& rows, const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
+  if (value < low || value > high) {
+    throw Error(D4J_INVALID_ARGUMENT, where(rows) + ": " + name + " must be " + std::to_string(low) + " .. " +
+                                          std::to_string(high) + ", not " + std::to_string(value));
+  }
+}
+
+/// Bytes from the first to past the last element of so many rows and columns.
+std::int64_t span_bytes(const d4j_rows& rows, std::int64_t row_count, std::int64_t column_count) {
+  const std::int64_t last = (row_count - 1) * rows.row_stride + (column_count - 1) * rows.column_stride;
+  return (last + 1) * element_bytes(rows.dtype);
+}
+
+/// Rows and columns of the tensor that are read at once.
+struct TileSize {
+  std::int64_t rows;
+  std::int64_t columns;
+};
+
+/// How many of `count` neighbours, each of `bytes` and `stride` bytes from the next, to read at once.
+std::int64_t neighbours_per_read(std::int64_t count, std::int64_t bytes, std::int64_t stride) {
+  constexpr std::int64_t kReadBytes = 1 << 20;  // fits the second-level cache, where conversion finds it
+  constexpr std::int64_t kGapBytes = 1 << 12;   // a gap that costs more to read than another call
+  if (stride - bytes > kGapBytes || bytes >= kReadBytes) {
+    return 1;
+  }
+  return stride == 0 ? count : std::min(count, 1 + (kReadBytes - bytes) / stride);
+}
+
+/// Whole rows, or pieces of whole columns of a tensor that is stored by columns.
+TileSize tile_size(const d4j_rows& rows, std::int64_t count) {
+  const std::int64_t size = element_bytes(rows.dtype);
+  if (rows.columns == 1 || rows.column_stride <= rows.row_stride) {
+    return {neighbours_per_read(count, span_bytes(rows, 1, rows.columns), rows.row_stride * size), rows.columns};
+  }
+  return {count, neighbours_per_read(rows.columns, span_bytes(rows, count, 1), rows.column_stride * size)};
+}
+
+float to_float(float value) { return value; }
+
+template <typename Target>
+Target from_float(float value);
+
+template <>
+float from_float<float>(float value) {
+  return value;
+}
+
+template <>
+bfloat16 from_float<bfloat16>(float value) {
+  return to_bfloat16(value);
+}
+
+bool is_finite(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return (bits & 0x7f800000U) != 0x7f800000U;
+}
+
+bool is_finite(bfloat16 value) { return (value.bits & 0x7f80U) != 0x7f80U; }
+
+/// Converts `count` elements, `stride` elements apart; false if a result is not finite.
+template <typename Source, typename Target>
+bool convert(const std::uint8_t* source, std::int64_t stride, std::int64_t count, Target* target) {
+  bool finite = true;
+  for (std::int64_t i = 0; i < count; ++i) {
+    Source element;
+    std::memcpy(&element, source + i * stride * static_cast<std::int64_t>(sizeof element), sizeof element);
+    target[i] = from_float<Target>(to_float(element));
+    finite &= is_finite(target[i]);
+  }
+  return finite;
+}
+
+template <typename Source, typename Target>
+bool convert_row(const std::uint8_t* source, std::int64_t stride, std::int64_t count, Target* target) {
+  // Two loops for the compiler: neighbours become vectors.
+  return stride == 1 ? convert<Source>(source, 1, count, target) : convert<Source>(source, stride, count, target);
+}
+
+template <typename Target>
+bool convert_row(std::int32_t dtype, const std::uint8_t* source, std::int64_t stride, std::int64_t count,
+                 Target* target) {
+  switch (dtype) {
+    case D4J_FLOAT32:
+      return convert_row<float>(source, stride, count, target);
+    case D4J_BFLOAT16:
+      return convert_row<bfloat16>(source, stride, count, target);
+    default:
+      return convert_row<float16>(source, stride, count, target);
+  }
+}
+
+template <typename Target>
+void read_rows_as(const InputFile& file, const d4j_rows& rows, std::int64_t first, std::int64_t count, Target* target) {
+  const std::int64_t size = element_bytes(rows.dtype);
+  const TileSize tile = tile_size(rows, count);
+  std::vector<std::uint8_t> buffer(static_cast<std::size_t>(span_bytes(rows, tile.rows, tile.columns)));
+  for (std::int64_t row = 0; row < count; row += tile.rows) {
+    const std::int64_t row_count = std::min(tile.rows, count - row);
+    for (std::int64_t column = 0; column < rows.columns; column += tile.columns) {
+      const std::int64_t column_count = std::min(tile.columns, rows.columns - column);
+      const std::int64_t element = (first + row) * rows.row_stride + column * rows.column_stride;
+      file.read(rows.offset + element * size, span_bytes(rows, row_count, column_count), buffer.data());
+      for (std::int64_t r = 0; r < row_count; ++r) {
+        if (!convert_row(rows.dtype, buffer.data() + r * rows.row_stride * size, rows.column_stride, column_count,
+                         target + (row + r) * rows.columns + column)) {
+          throw Error(D4J_BAD_FILE, where(rows) + " holds NaN, infinity or a number too large in row " +
+                                        std::to_string(first + row + r) +
+                                        ". The weights are damaged: download the file again.");
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::string where(const d4j_rows& rows) { return std::string(rows.path) + ": tensor '" + rows.name + "'"; }
+
+void check_rows(const d4j_rows& rows) {
+  require(rows.name != nullptr && rows.path != nullptr && rows.runs != nullptr, "rows: name, path and runs are needed");
+  require_range(rows, "dtype", rows.dtype, D4J_FLOAT32, D4J_FLOAT16);
+  require_range(rows, "slot", rows.slot, 0, D4J_SLOT_COUNT - 1);
+  // No file is as large; the products and sums below and above stay far within 64 bits.
+  constexpr std::int64_t kMost = std::int64_t{1} << 40;
+  constexpr std::int64_t kMostRows = std::int64_t{1} << 30;
+  require_range(rows, "offset", rows.offset, 0, kMost);
+  require_range(rows, "rows", rows.rows, 1, kMostRows);
+  require_range(rows, "columns", rows.columns, 1, kMostRows);
+  require_range(rows, "row_stride", rows.row_stride, 0, kMost / rows.rows);
+  require_range(rows, "column_stride", rows.column_stride, 0, kMost / rows.columns);
+  require_range(rows, "run_count", rows.run_count, 1, kMostRows);
+  for (std::int64_t i = 0; i < rows.run_count; ++i) {
+    const std::int64_t source = rows.runs[3 * i];
+    const std::int64_t count = rows.runs[3 * i + 2];
+    if (count < 1 || source < 0 || source + count > rows.rows) {
+      throw Error(D4J_INVALID_ARGUMENT, where(rows) + ": run " + std::to_string(i) + " has " + std::to_string(count) +
+                                            " rows from row " + std::to_string(source) + "; the tensor has " +
+                                            std::to_string(rows.rows));
+    }
+  }
+}
+
+void check_extent(const InputFile& file, const d4j_rows& rows) {
+  const std::int64_t end = rows.offset + span_bytes(rows, rows.rows, rows.columns);
+  if (end > file.size()) {
+    throw Error(D4J_BAD_FILE, where(rows) + " ends at byte " + std::to_string(end) + " but the file has " +
+                                  std::to_string(file.size()) +
+                                  ". The download is probably incomplete: delete the file and load again.");
+  }
+}
+
+void read_rows(const InputFile& file, const d4j_rows& rows, std::int64_t first, std::int64_t count, void* target,
+               bool to_float32) {
+  if (to_float32) {
+    read_rows_as(file, rows, first, count, static_cast<float*>(target));
+  } else {
+    read_rows_as(file, rows, first, count, static_cast<bfloat16*>(target));
+  }
+}
+
+}  // namespace dolly4j
