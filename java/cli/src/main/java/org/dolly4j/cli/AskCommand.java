@@ -179,7 +179,7 @@ final class AskCommand implements Callable<Integer> {
         }
         boolean readsContext = contextFile.equals(Optional.of(STANDARD_INPUT));
         boolean readsInstruction = instruction.equals(Optional.of(STANDARD_INPUT))
-                || instruction.isEmpty() && !console.inputIsTerminal() && !readsContext;
+                || (instruction.isEmpty() && !console.inputIsTerminal() && !readsContext);
         require(!(readsContext && readsInstruction), "Only one of instruction and context can be standard input.");
         require(
                 readsInstruction || instruction.isPresent(),

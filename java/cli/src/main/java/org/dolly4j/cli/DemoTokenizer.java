@@ -1,13 +1,12 @@
 package org.dolly4j.cli;
 
 import java.io.IOException;
-import java.net.URI;
+import java.net.JarURLConnection;
 import java.net.URISyntaxException;
 import java.net.URL;
 import java.nio.file.FileSystem;
 import java.nio.file.FileSystems;
 import java.nio.file.Path;
-import java.util.Map;
 import org.dolly4j.DollyException;
 import org.dolly4j.tokenizer.Tokenizer;
 
@@ -23,12 +22,12 @@ final class DemoTokenizer {
             throw new DollyException("The demo model is not on the class path: give a model by --model PATH.");
         }
         try {
-            URI uri = resource.toURI();
-            if (!uri.getScheme().equals("jar")) {
-                return Tokenizer.load(Path.of(uri).getParent());
+            if (!(resource.openConnection() instanceof JarURLConnection connection)) {
+                return Tokenizer.load(Path.of(resource.toURI()).getParent());
             }
-            try (FileSystem jar = FileSystems.newFileSystem(uri, Map.of())) {
-                return Tokenizer.load(jar.getPath(FILE).getParent());
+            Path jar = Path.of(connection.getJarFileURL().toURI());
+            try (FileSystem files = FileSystems.newFileSystem(jar)) {
+                return Tokenizer.load(files.getPath(FILE).getParent());
             }
         } catch (IOException | URISyntaxException e) {
             throw new DollyException("The demo tokenizer at " + resource + " cannot be read: " + e.getMessage(), e);

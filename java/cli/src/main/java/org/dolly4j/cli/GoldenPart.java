@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.PathMatcher;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.dolly4j.DollyException;
@@ -18,14 +17,14 @@ import org.dolly4j.check.TokenizerCheck;
 /** The parts of a goldens folder, each a folder of the constant's name in lower case, in the order they are checked. */
 enum GoldenPart {
     /** Token ids and texts. */
-    TOKENIZER("encode_*.jsonl", "decode*.jsonl", "stream.jsonl") {
+    TOKENIZER("{encode_*,decode*,stream}.jsonl") {
         @Override
         List<CheckReport> run(Path folder, Settings settings) {
             return TokenizerCheck.run(folder, settings.tokenizers());
         }
     },
     /** Processors of logits, and beams. */
-    SAMPLING("sampling.jsonl", "beam.jsonl") {
+    SAMPLING("{sampling,beam}.jsonl") {
         @Override
         List<CheckReport> run(Path folder, Settings settings) {
             return SamplingCheck.run(folder);
@@ -40,7 +39,7 @@ enum GoldenPart {
         }
     },
     /** Prompts and answers. */
-    PIPELINE("generate*.jsonl", "postprocess*.jsonl", "stop_strings*.jsonl") {
+    PIPELINE("{generate,postprocess,stop_strings}*.jsonl") {
         @Override
         List<CheckReport> run(Path folder, Settings settings) {
             return PipelineCheck.run(folder, settings.tokenizers(), settings.options());
@@ -58,9 +57,10 @@ enum GoldenPart {
         }
     };
 
-    private final String[] files;
+    private final String files;
 
-    GoldenPart(String... files) {
+    /** @param files glob of the names of files that tell the part */
+    GoldenPart(String files) {
         this.files = files;
     }
 
@@ -87,31 +87,22 @@ enum GoldenPart {
 
     /** Whether a folder holds files of this part. */
     boolean isIn(Path folder) {
-        return Arrays.stream(files).anyMatch(pattern -> {
-            try (Stream<Path> found = stream(folder, pattern)) {
-                return found.findAny().isPresent();
-            }
-        });
-    }
-
-    private static Stream<Path> stream(Path folder, String pattern) {
-        PathMatcher matcher = folder.getFileSystem().getPathMatcher("glob:" + pattern);
-        return list(folder).filter(file -> matcher.matches(file.getFileName()));
+        PathMatcher matcher = folder.getFileSystem().getPathMatcher("glob:" + files);
+        return list(folder).stream().anyMatch(file -> matcher.matches(file.getFileName()));
     }
 
     /** Names of the folders in a folder, sorted. */
     static List<String> subfolders(Path folder) {
-        try (Stream<Path> files = list(folder)) {
-            return files.filter(Files::isDirectory)
-                    .map(file -> file.getFileName().toString())
-                    .sorted()
-                    .toList();
-        }
+        return list(folder).stream()
+                .filter(Files::isDirectory)
+                .map(file -> file.getFileName().toString())
+                .sorted()
+                .toList();
     }
 
-    private static Stream<Path> list(Path folder) {
-        try {
-            return Files.list(folder);
+    private static List<Path> list(Path folder) {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.toList();
         } catch (IOException e) {
             throw new DollyException("The folder " + folder + " cannot be listed: " + e.getMessage(), e);
         }

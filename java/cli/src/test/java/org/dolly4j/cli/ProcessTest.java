@@ -43,7 +43,7 @@ class ProcessTest {
     void signal_endsAGenerationQuicklyAndWithoutNoise() throws Exception {
         Process process = start(List.of(), LONG_ANSWER);
         int first = process.getInputStream().read();
-        process.destroy();
+        process.toHandle().destroy(); // Process.destroy would close the streams, too
 
         assertThat(first).isPositive();
         assertThat(process.waitFor(20, TimeUnit.SECONDS)).isTrue();
