@@ -61,14 +61,15 @@ quietly() {
   fi
 }
 
+jobs=$(getconf _NPROCESSORS_ONLN)
 quietly configure cmake -S "$source_dir" -B "$build_dir" "$@"
 grep "native tests skipped" "$build_dir/configure.log" || true
 if [ "$stage" = build ]; then
   # The libraries alone: the tests take longer to compile than all the rest.
-  quietly compile cmake --build "$build_dir" --parallel --target libraries
+  quietly compile cmake --build "$build_dir" --parallel "$jobs" --target libraries
 else
-  quietly compile cmake --build "$build_dir" --parallel
+  quietly compile cmake --build "$build_dir" --parallel "$jobs"
   start=$(date +%s)
-  ctest --test-dir "$build_dir" --output-on-failure --parallel "$(getconf _NPROCESSORS_ONLN)"
+  ctest --test-dir "$build_dir" --output-on-failure --parallel "$jobs"
   echo "native test: $(($(date +%s) - start)) s"
 fi

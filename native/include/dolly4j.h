@@ -5,7 +5,9 @@
  *   - It returns D4J_OK or another d4j_status; the text of the failure is d4j_last_error() of the same thread.
  *   - No C++ exception leaves it, whatever the arguments. Sizes, ids and pointers in structs are checked before use.
  *   - Handles come from the create functions and end with the free functions, which accept NULL.
- *   - A model may be used by many threads, a session by one at a time (d4j_session_abort by any).
+ *   - Rows may be loaded into a model by many threads at once, and its sessions may run beside each other; finishing or
+ *     freeing a model must not run beside any other call on it. A session is for one thread at a time
+ *     (d4j_session_abort for any). Sessions are freed before their model.
  */
 #ifndef DOLLY4J_H
 #define DOLLY4J_H
@@ -25,10 +27,10 @@ extern "C" {
 typedef enum {
   D4J_OK = 0,
   D4J_INVALID_ARGUMENT = 1, /* the caller broke a rule stated here */
-  D4J_BAD_FILE = 2,         /* a weights file cannot be read, is too short, or holds NaN or infinity */
+  D4J_BAD_FILE = 2,         /* a weights file cannot be read, is too short, or holds numbers that are not finite */
   D4J_OUT_OF_MEMORY = 3,
   D4J_BACKEND_MISSING = 4, /* libtorch or the device is not available */
-  D4J_BACKEND_FAILED = 5,  /* libtorch or the device refused an operation */
+  D4J_BACKEND_FAILED = 5,  /* libtorch or the device refused an operation, or the device's memory is short */
   D4J_ABORTED = 6          /* d4j_session_abort ended the step */
 } d4j_status;
 
@@ -120,6 +122,7 @@ typedef struct {
  * One step over a ragged batch. Row r of sequence s (sequence_starts[s] <= r < sequence_starts[s + 1]) is its token at
  * positions[r]; the rows of a sequence are its last ones, in order: positions end at context_lengths[s] - 1. Keys and
  * values of position p go to, and are read from, block block_tables[s * block_table_stride + p / 16], place p % 16.
+ * Sequences may share blocks of which they only read: no two rows of a step may go to the same place.
  */
 typedef struct {
   int32_t rows;
@@ -132,7 +135,7 @@ typedef struct {
   const int32_t* context_lengths; /* [sequences], these rows included */
   const int32_t* block_tables;    /* [sequences, block_table_stride] */
   const int32_t* logits_rows;     /* [logits_count], rows that want logits */
-  float* logits;                  /* out: [logits_count, vocab] */
+  float* logits;                  /* out: [logits_count, vocab], in the order of logits_rows */
   float* hidden; /* out, or NULL: [layers + 2, rows, hidden]: embedding, output of each block, final norm */
 } d4j_step;
 
@@ -150,7 +153,7 @@ typedef struct d4j_session d4j_session;
 
 #define D4J_BLOCK_SIZE 16
 
-/* Text of the last failure of this thread, UTF-8; valid until the next call of this thread. */
+/* Text of the last failure of this thread, UTF-8, "" before the first; valid until the next call of this thread. */
 D4J_API const char* d4j_last_error(void);
 
 D4J_API d4j_status d4j_get_build_info(d4j_build_info* info);
@@ -172,26 +175,33 @@ D4J_API d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_mode
 
 /*
  * Copies rows of a tensor in a file into a slot, converting to the slot's type: norms are float32, all else is the
- * compute type (round to nearest even). May be called from several threads for different slots.
+ * compute type (round to nearest even). Each row of a slot is loaded once; those of a call that fails count as not
+ * loaded.
  */
 D4J_API d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows);
 
-/* Ends loading; fails and names the slot if one lacks rows. Needed before sessions. */
+/*
+ * Ends loading; needed before sessions. Fails and names the slot if one lacks rows; after a failure of any kind the rest
+ * may be loaded, or libtorch attached, and finishing tried again.
+ */
 D4J_API d4j_status d4j_model_finish(d4j_model* model);
 
 D4J_API d4j_status d4j_model_memory(const d4j_model* model, d4j_memory* memory);
 
-/* Sessions of the model must be freed before. */
 D4J_API void d4j_model_free(d4j_model* model);
 
 D4J_API d4j_status d4j_session_create(d4j_model* model, const d4j_session_options* options, d4j_session** session);
 
+/* After a failure of the backend or an abort, what the cache holds for the step's own rows is undefined. */
 D4J_API d4j_status d4j_session_step(d4j_session* session, const d4j_step* step);
 
 /* Copies a KV block, all layers. */
 D4J_API d4j_status d4j_session_copy_block(d4j_session* session, int32_t source, int32_t target);
 
-/* Makes the running step, or the next one if none runs, end with D4J_ABORTED at its next layer. */
+/*
+ * Makes the running step, or the next one if none runs, end with D4J_ABORTED at its next layer. A step that is in its
+ * last layer is completed; the next one ends then.
+ */
 D4J_API void d4j_session_abort(d4j_session* session);
 
 D4J_API void d4j_session_free(d4j_session* session);

@@ -2,9 +2,11 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "libtorch_test.h"
@@ -156,6 +158,47 @@ TEST_F(LibtorchDecoder, abortEndsOneStepOnly) {
   d4j_session_abort(session.get());
   EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_ABORTED);
   EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_OK) << d4j_last_error();
+}
+
+TEST_F(LibtorchDecoder, abortByAnotherThreadEndsOneOfItsSteps) {
+  const d4j_decoder_spec spec = small_decoder();
+  const LoadedModel model(spec, D4J_FLOAT32, random_decoder_weights(spec, 1));
+  const Session session(model);
+  const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
+  std::atomic<int> completed{0};
+  d4j_status status = D4J_OK;
+  std::thread worker([&] {
+    while (status == D4J_OK) {
+      status = d4j_session_step(session.get(), &step.step());
+      completed++;
+    }
+  });
+  while (completed < 3) {
+    std::this_thread::yield();
+  }
+  d4j_session_abort(session.get());
+  worker.join();
+  EXPECT_EQ(status, D4J_ABORTED);
+  EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_OK) << d4j_last_error();
+}
+
+TEST_F(LibtorchDecoder, sessionsOfAModelRunBesideEachOther) {
+  const d4j_decoder_spec spec = small_decoder();
+  const LoadedModel model(spec, D4J_BFLOAT16, random_decoder_weights(spec, 1));
+  const std::vector<std::int32_t> tokens = random_tokens(spec, 33, 2);
+  const auto answer = [&] {
+    const Session session(model);
+    std::vector<float> logits;
+    for (int i = 0; i < 20; i++) {
+      logits = logits_of(session, spec, {{{3, 1, 2}, 0, tokens}});
+    }
+    return logits;
+  };
+  std::vector<float> theirs;
+  std::thread other([&] { theirs = answer(); });
+  const std::vector<float> ours = answer();
+  other.join();
+  EXPECT_EQ(ours, theirs);
 }
 
 TEST_F(LibtorchDecoder, stepLeavesTheThreadsGradientModeAsItWas) {

@@ -356,6 +356,29 @@ class DollyTest {
     }
 
     @Test
+    void close_whileManyThreadsAsk_endsEachWithAnAnswerOrTheReason() throws Exception {
+        for (int round = 0; round < 5; round++) {
+            Dolly other = Dolly.load(CHECKPOINT, options());
+            CountDownLatch firstAnswers = new CountDownLatch(4);
+            List<CompletableFuture<Void>> asking = IntStream.range(0, 8)
+                    .mapToObj(i -> CompletableFuture.runAsync(
+                            () -> {
+                                while (true) {
+                                    other.generate(ask(6).sequences(1 + i % 3).build());
+                                    firstAnswers.countDown();
+                                }
+                            },
+                            task -> new Thread(task).start()))
+                    .toList();
+            firstAnswers.await();
+            other.close();
+            for (CompletableFuture<Void> one : asking) {
+                assertThatThrownBy(one::get).cause().isInstanceOf(IllegalStateException.class);
+            }
+        }
+    }
+
+    @Test
     void loadAndClose_withoutAQuestion_isQuiet() {
         Dolly other = Dolly.load(CHECKPOINT, options());
         assertThatCode(other::close).doesNotThrowAnyException();

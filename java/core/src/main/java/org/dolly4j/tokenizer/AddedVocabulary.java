@@ -16,6 +16,9 @@ import org.dolly4j.CheckpointException;
  * Hugging Face would silently number anew; here it is an error.
  */
 final class AddedVocabulary {
+    /** Text that is looked for takes some 100 bytes a character; real tokenizers have thousands. */
+    private static final int MAX_CHARACTERS = 1 << 20;
+
     private final Path path;
     private final TokenizerJson model;
     private final BitSet modelIds = new BitSet();
@@ -103,8 +106,13 @@ final class AddedVocabulary {
 
     private void checkPatterns() {
         Map<String, AddedToken> byPattern = new HashMap<>();
+        long characters = 0;
         for (AddedToken token : tokens.values()) {
             String pattern = pattern(token, model.pipeline().nfc());
+            characters += pattern.length();
+            if (characters > MAX_CHARACTERS) {
+                throw error("the added tokens have more than " + MAX_CHARACTERS + " characters together");
+            }
             AddedToken other = byPattern.putIfAbsent(token.normalized() + pattern, token);
             if (other != null) {
                 throw error("the added tokens " + other.id() + " and " + token.id()

@@ -153,7 +153,8 @@ final class JsonFile implements AutoCloseable {
         return text;
     }
 
-    private static boolean hasUnpairedSurrogate(String text) {
+    /** Whether the text has half a surrogate pair, as an escape in JSON can spell it. */
+    static boolean hasUnpairedSurrogate(String text) {
         for (int i = 0; i < text.length(); i++) {
             if (Character.isSurrogate(text.charAt(i))) {
                 if (i + 1 == text.length() || !Character.isSurrogatePair(text.charAt(i), text.charAt(i + 1))) {

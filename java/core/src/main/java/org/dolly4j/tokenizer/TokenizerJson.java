@@ -27,7 +27,10 @@ record TokenizerJson(
         List<AddedToken> addedTokens) {
 
     /** Ids beyond are taken for damage: no vocabulary comes near, and tables are as long as the largest id. */
-    static final int MAX_ID = (1 << 22) - 1;
+    static final int MAX_ID = (1 << 20) - 1;
+
+    /** A merge makes a token, so there are hardly more merges than ids. */
+    private static final int MAX_MERGES = MAX_ID + 1;
 
     /** Reads and checks the file. */
     static TokenizerJson read(Path path) {
@@ -173,6 +176,9 @@ record TokenizerJson(
             BitSet taken = new BitSet();
             file.map(token -> {
                 int id = file.index(MAX_ID);
+                if (JsonFile.hasUnpairedSurrogate(token)) {
+                    throw file.error("has half a surrogate pair, which is no character");
+                }
                 if (vocab.put(token, id) != null) {
                     throw new CheckpointException(
                             path + ": model.vocab has '" + token + "' twice. The file is damaged.");
@@ -189,6 +195,9 @@ record TokenizerJson(
             hasMerges = true;
             file.beginArray();
             while (file.hasNext()) {
+                if (mergedPairs.size() == MAX_MERGES) {
+                    throw file.error("is one more than the " + MAX_MERGES + " merges that a file may have");
+                }
                 if (file.peek() == JsonToken.STRING) {
                     String merge = file.string();
                     int space = merge.indexOf(' ');

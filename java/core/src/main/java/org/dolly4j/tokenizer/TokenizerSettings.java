@@ -216,17 +216,14 @@ record TokenizerSettings(
          */
         AddedToken token(String name, JsonElement value, boolean special) {
             if (isString(value)) {
-                return new AddedToken(-1, value.getAsString(), true, false, false, false, false);
+                return new AddedToken(-1, content(name, value), true, false, false, false, false);
             }
             if (value.isJsonObject() && value.getAsJsonObject().has("content")) {
                 Source fields = new Source(path, value.getAsJsonObject());
-                if (!isString(fields.get("content"))) {
-                    throw error(name + ".content", "should be a string", fields.get("content"));
-                }
                 boolean isSpecial = special || fields.flag("special").orElse(false);
                 return new AddedToken(
                         -1,
-                        fields.get("content").getAsString(),
+                        content(name + ".content", fields.get("content")),
                         isSpecial,
                         fields.flag("single_word").orElse(false),
                         fields.flag("lstrip").orElse(false),
@@ -234,6 +231,13 @@ record TokenizerSettings(
                         fields.flag("normalized").orElse(!isSpecial));
             }
             throw error(name, "should be a token: a string, or an object with its content", value);
+        }
+
+        private String content(String name, JsonElement value) {
+            if (!isString(value) || JsonFile.hasUnpairedSurrogate(value.getAsString())) {
+                throw error(name, "should be a string of whole characters", value);
+            }
+            return value.getAsString();
         }
 
         CheckpointException error(String name, String expected, JsonElement found) {

@@ -153,6 +153,7 @@ class SchedulerTest {
             Outcome three = Outcome.of(scheduler.submit(spec(prompt(9), 3, 12, 42)));
             assertThat(three.tokens.get(0)).isEqualTo(one.tokens.get(0));
             assertThat(three.tokens).doesNotHaveDuplicates();
+            assertThat(spec(prompt(9), 3, 12, 42).seedOf(0)).isEqualTo(42);
         }
     }
 

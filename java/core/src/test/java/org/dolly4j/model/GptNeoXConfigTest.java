@@ -173,9 +173,9 @@ class GptNeoXConfigTest {
                 .hasMessageContaining("gelu, gelu_fast, gelu_new, gelu_pytorch_tanh");
     }
 
-    /** 80 * 0.4 is 32 dimensions; 80 * 0.33 = 26.4 is cut to 26, as Python's int() does. */
+    /** 80 * 0.4 is 32 dimensions; 80 * 0.335 = 26.8 is cut to 26, as Python's int() does. */
     @ParameterizedTest
-    @CsvSource({"0.4, 32", "0.33, 26", "1.0, 80", "0.025, 2"})
+    @CsvSource({"0.4, 32", "0.335, 26", "1.0, 80", "0.025, 2"})
     void rotaryShare_isCutToWholeDimensions(String share, int dims) throws IOException {
         assertThat(changed("\"rotary_pct\": 0.25", "\"rotary_pct\": " + share).rotaryDims())
                 .isEqualTo(dims);

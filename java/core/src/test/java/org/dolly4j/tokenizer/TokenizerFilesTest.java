@@ -91,12 +91,13 @@ class TokenizerFilesTest {
                 defect("'in g'", "7", "model.merges[9] should be an array but is a number"),
                 defect("'padding'", "'truncation'", "truncation stands twice in its object"),
                 defect("'he': 258", "'he': 257", "model.vocab gives id 257 to 'he' and to a token before it"),
-                defect("'he': 258", "'he': -1", "model.vocab.he is -1 but should be a whole number from 0 to 4194303"),
+                defect("'he': 258", "'he': -1", "model.vocab.he is -1 but should be a whole number from 0 to 1048575"),
                 defect("'he': 258", "'he': 1.0", "model.vocab.he is 1.0 but should be a whole number"),
-                defect("'he': 258", "'he': 4194304", "model.vocab.he is 4194304 but should be a whole number"),
+                defect("'he': 258", "'he': 1048576", "model.vocab.he is 1048576 but should be a whole number"),
                 defect("'he': 258", "'he': 99999999999", "model.vocab.he is 99999999999 but should be a whole"),
                 defect("'he': 258", "'he': '258'", "model.vocab.he should be a number but is a string"),
                 defect("'he': 258", "'he': 258, 'he': 258", "model.vocab has 'he' twice"),
+                defect("'he': 258", "'he\\udc00': 258", "has half a surrogate pair"),
                 defect("'he': 258", "'he': 267", "'### End' would get id 267, which a token of model.vocab has"),
                 defect("'content': '### End'", "'content': 5", "added_tokens[1].content should be a string but is a"),
                 defect("'content': '### End'", "'x': null", "added_tokens has no id or no content (element 1"),
@@ -170,7 +171,13 @@ class TokenizerFilesTest {
                 Arguments.of("tokenizer_config.json", "{\"eos_token\":", "not readable as JSON"),
                 Arguments.of("tokenizer_config.json", "{\"eos_token\":5}", "eos_token should be a token: a string, or"),
                 Arguments.of(
-                        "tokenizer_config.json", "{\"eos_token\":{\"content\":5}}", "eos_token.content should be a"),
+                        "tokenizer_config.json",
+                        "{\"eos_token\":{\"content\":5}}",
+                        "eos_token.content should be a string of whole"),
+                Arguments.of(
+                        "tokenizer_config.json",
+                        "{\"eos_token\":\"\\udc00\"}",
+                        "eos_token should be a string of whole"),
                 Arguments.of(
                         "tokenizer_config.json",
                         "{\"clean_up_tokenization_spaces\":\"yes\"}",
@@ -217,6 +224,20 @@ class TokenizerFilesTest {
                 "{\"added_tokens_decoder\":{\"270\":{\"content\":\"\\u00e9x\"},\"271\":{\"content\":\"e\\u0301x\"}}}");
 
         assertRefused("tokenizer.json", "the added tokens 270 and 271 are looked for by the same text");
+    }
+
+    @Test
+    void addedTokensOfMillionsOfCharacters_areRefused() throws IOException {
+        write("tokenizer_config.json", "{\"eos_token\":\"" + "x".repeat(1_100_000) + "\"}");
+
+        assertRefused("tokenizer.json", "the added tokens have more than 1048576 characters together");
+    }
+
+    @Test
+    void millionsOfMerges_areRefused() throws IOException {
+        write("tokenizer.json", valid.replace("\"in g\"", "\"in g\"" + ",\"in g\"".repeat(1_100_000)));
+
+        assertRefused("tokenizer.json", "model.merges[1048576] is one more than the 1048576 merges");
     }
 
     @Test
