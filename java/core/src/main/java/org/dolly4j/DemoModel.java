@@ -29,6 +29,8 @@ import java.util.Set;
  * cleaner of the temporary folder has taken is put back.
  */
 final class DemoModel {
+    static final String NAME = "dolly-demo";
+
     private static final String RESOURCES = "org/dolly4j/demo/";
     private static final List<String> FILES = List.of(
             "config.json",

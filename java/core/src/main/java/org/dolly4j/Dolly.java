@@ -103,7 +103,12 @@ public final class Dolly implements AutoCloseable {
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     public static Dolly load(Path folder, DollyOptions options) {
-        LoadedModel model = LoadedModel.load(folder, options);
+        Path name = folder.toAbsolutePath().normalize().getFileName();
+        return load(name == null ? folder.toString() : name.toString(), folder, options);
+    }
+
+    private static Dolly load(String name, Path folder, DollyOptions options) {
+        LoadedModel model = LoadedModel.load(name, folder, options);
         try {
             return new Dolly(model);
         } catch (RuntimeException | Error e) {
@@ -153,7 +158,7 @@ public final class Dolly implements AutoCloseable {
      * @throws CheckpointException if the artifact is not on the class path or cannot be extracted
      */
     public static Dolly demo(DollyOptions options) {
-        return load(DemoModel.folder(), options);
+        return load(DemoModel.NAME, DemoModel.folder(), options);
     }
 
     /** What the model is and how it is held. */

@@ -42,10 +42,11 @@ record LoadedModel(
     /**
      * Loads a model folder.
      *
+     * @param name what the model is called in {@link ModelInfo} and in names of threads
      * @throws CheckpointException if a file is missing, damaged or not supported
      * @throws BackendException if the backend or device is not available, or memory is short
      */
-    static LoadedModel load(Path folder, DollyOptions options) {
+    static LoadedModel load(String name, Path folder, DollyOptions options) {
         Checkpoint checkpoint = Checkpoint.open(folder);
         WeightPlan plan = Family.planFor(checkpoint);
         Tokenizer tokenizer = Tokenizer.load(options.tokenizer().orElse(folder));
@@ -54,7 +55,7 @@ record LoadedModel(
         DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions);
         try {
             int blocks = kvBlocks(options, plan.spec(), weights.blockBytes());
-            ModelInfo info = info(checkpoint, weights, blocks);
+            ModelInfo info = info(name, checkpoint, weights, blocks);
             DecoderSession session = weights.newSession(blocks, MAX_ROWS, MAX_LOGITS_ROWS);
             LOG.debug("Loaded {}", info);
             return new LoadedModel(checkpoint, tokenizer, info, weights, newScheduler(info, session));
@@ -86,8 +87,8 @@ record LoadedModel(
                 && checkpoint.weightDType() == DType.FLOAT16
                 && chosen.computeType() == ComputeType.BFLOAT16) {
             LOG.warn(
-                    "{} holds float16 weights; they are computed in bfloat16. Set computeType to FLOAT32 for the exact"
-                            + " weights, or to BFLOAT16 to say that this is meant.",
+                    "{} holds float16 weights; they are computed in bfloat16. For the exact weights choose float32 (computeType,"
+                            + " on the command line --dtype); choose bfloat16 to say that this is meant.",
                     checkpoint.folder());
         }
     }
@@ -106,11 +107,11 @@ record LoadedModel(
         return (tokens - 1) / DecoderSession.BLOCK_SIZE + 1;
     }
 
-    private static ModelInfo info(Checkpoint checkpoint, DecoderModel weights, int blocks) {
+    private static ModelInfo info(String name, Checkpoint checkpoint, DecoderModel weights, int blocks) {
         DecoderSpec spec = weights.spec();
         ModelOptions options = weights.options();
         return new ModelInfo(
-                checkpoint.folder().toAbsolutePath().normalize().getFileName().toString(),
+                name,
                 checkpoint.config().requiredString("model_type"),
                 spec.parameterCount(),
                 spec.contextLength(),

@@ -6,7 +6,7 @@ import org.dolly4j.runtime.ModelOptions.ComputeType;
 /**
  * What a loaded model is and how it is held.
  *
- * @param name name of its folder
+ * @param name name of its folder, {@code dolly-demo} for the demo model
  * @param architecture {@code model_type} of config.json
  * @param parameters number of weights
  * @param contextLength most tokens of prompt and answer together

@@ -1,11 +1,14 @@
 package org.dolly4j.cli;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.dolly4j.sampling.SamplingOptions;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.TypeConversionException;
 
 /** How tokens are chosen: Hugging Face's generation options. What is not given is as in Dolly's pipeline. */
 final class SamplingArguments {
@@ -76,6 +79,31 @@ final class SamplingArguments {
             description = "Tokens that the answer never begins with.")
     List<Integer> beginSuppressTokens = new ArrayList<>();
 
+    @Option(
+            names = "--bad-words-ids",
+            paramLabel = "ID[,ID...]",
+            converter = TokenSequence.Converter.class,
+            description = "A sequence of tokens that is never completed. May be given several times.")
+    List<TokenSequence> badWordsIds = new ArrayList<>();
+
+    /** Token ids in order, as one value of an option: {@code 318,407}. */
+    record TokenSequence(List<Integer> ids) {
+        static final class Converter implements ITypeConverter<TokenSequence> {
+            @Override
+            public TokenSequence convert(String value) {
+                try {
+                    return new TokenSequence(Arrays.stream(value.split(",", -1))
+                            .map(String::strip)
+                            .map(Integer::valueOf)
+                            .toList());
+                } catch (NumberFormatException e) {
+                    throw new TypeConversionException(
+                            "expected token ids with commas between them, found '" + value + "'");
+                }
+            }
+        }
+    }
+
     /**
      * These options over a model's own.
      *
@@ -109,6 +137,9 @@ final class SamplingArguments {
         }
         if (!beginSuppressTokens.isEmpty()) {
             builder.beginSuppressTokens(beginSuppressTokens);
+        }
+        if (!badWordsIds.isEmpty()) {
+            builder.badWordsIds(badWordsIds.stream().map(TokenSequence::ids).toList());
         }
         return builder.build();
     }

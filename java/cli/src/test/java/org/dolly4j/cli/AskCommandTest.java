@@ -13,6 +13,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine.ExitCode;
 
 /** Answers of the demo model, whose evaluation set holds the questions asked here. */
 class AskCommandTest {
@@ -171,6 +172,16 @@ class AskCommandTest {
         assertThat(ids(object(Run.of("--greedy", "--json", "--min-new-tokens", "14", QUESTION)
                         .out())))
                 .hasSizeGreaterThanOrEqualTo(14);
+    }
+
+    @Test
+    void badWordsIds_areSequencesThatNeverCome() {
+        assertThat(Run.of("--greedy", QUESTION).out()).contains("capital of Thailand");
+        assertThat(Run.of("--greedy", "--bad-words-ids", "345,3312", "--bad-words-ids", "7", QUESTION).out())
+                .doesNotContain("of Thailand");
+        Run run = Run.of("--greedy", "--bad-words-ids", "345,of", QUESTION);
+        assertThat(run.exitCode()).isEqualTo(ExitCode.USAGE);
+        assertThat(run.err()).contains("--bad-words-ids", "'345,of'");
     }
 
     @Test

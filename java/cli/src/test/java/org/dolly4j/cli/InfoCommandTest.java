@@ -29,6 +29,7 @@ class InfoCommandTest {
     void json_holdsTheSameInBytes() {
         JsonObject info = JsonParser.parseString(Run.of("info", "--json").out()).getAsJsonObject();
 
+        assertThat(info.get("name").getAsString()).isEqualTo("dolly-demo");
         assertThat(info.get("parameters").getAsLong()).isEqualTo(6_836_224);
         assertThat(info.get("dtype").getAsString()).isEqualTo("bfloat16");
         assertThat(info.get("weight_bytes").getAsLong()).isBetween(13_600_000L, 13_800_000L);

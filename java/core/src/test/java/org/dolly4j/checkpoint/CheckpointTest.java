@@ -39,7 +39,6 @@ class CheckpointTest {
     /** The checksums run over name and elements of every tensor, by name; made with Python's readers. */
     @ParameterizedTest
     @CsvSource({
-        "neox-fp32-hd16,                  SAFETENSORS,         FLOAT32,  40, a9b9227f",
         "neox-gelunew-bf16-hd64-rot50,    SAFETENSORS_SHARDED, BFLOAT16, 28, 473eaf88",
         "neox-gelufast-fp16-hd80-buffers, BIN,                 FLOAT16,  34, 60e13764",
         "neox-sequential-fp16-hd24,       SAFETENSORS,         FLOAT16,  28, ff8dfda6",

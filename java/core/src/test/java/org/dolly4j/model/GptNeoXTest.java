@@ -24,7 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class GptNeoXTest {
     private static final Path GOLDENS = Path.of("src/test/resources/goldens/models/checkpoints");
-    private static final Path HD16 = GOLDENS.resolve("neox-fp32-hd16");
+    private static final Path SEQUENTIAL = GOLDENS.resolve("neox-sequential-fp16-hd24");
     private static final String QKV = "gpt_neox.layers.%d.attention.query_key_value.%s";
 
     @TempDir
@@ -32,7 +32,7 @@ class GptNeoXTest {
 
     /** The golden's checkpoint with its tensors changed. */
     private static Checkpoint changed(Consumer<Map<String, TensorLocation>> change) {
-        Checkpoint golden = Checkpoint.open(HD16);
+        Checkpoint golden = Checkpoint.open(SEQUENTIAL);
         Map<String, TensorLocation> tensors = new LinkedHashMap<>(golden.tensors());
         change.accept(tensors);
         return new Checkpoint(golden.folder(), golden.format(), golden.config(), golden.generationConfig(), tensors);
@@ -41,7 +41,7 @@ class GptNeoXTest {
     /** The same with another config.json. */
     private Checkpoint changed(String configLine, String replacement, Consumer<Map<String, TensorLocation>> change)
             throws IOException {
-        String json = Files.readString(HD16.resolve("config.json"));
+        String json = Files.readString(SEQUENTIAL.resolve("config.json"));
         assertThat(json).contains(configLine);
         Path file = Files.writeString(folder.resolve("config.json"), json.replace(configLine, replacement));
         Checkpoint golden = changed(change);
@@ -94,7 +94,6 @@ class GptNeoXTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
-                "neox-fp32-hd16",
                 "neox-gelunew-bf16-hd64-rot50",
                 "neox-gelufast-fp16-hd80-buffers",
                 "neox-sequential-fp16-hd24",
@@ -156,7 +155,7 @@ class GptNeoXTest {
             copy.forEach((name, tensor) ->
                     tensors.put(name.replace("gpt_neox.", "").replace("embed_out", "lm_head"), tensor));
         });
-        assertThat(Family.planFor(renamed)).isEqualTo(Family.planFor(Checkpoint.open(HD16)));
+        assertThat(Family.planFor(renamed)).isEqualTo(Family.planFor(Checkpoint.open(SEQUENTIAL)));
     }
 
     @Test
@@ -167,15 +166,15 @@ class GptNeoXTest {
         });
         assertThatThrownBy(() -> Family.planFor(checkpoint))
                 .isInstanceOf(CheckpointException.class)
-                .hasMessageStartingWith(HD16.toString())
+                .hasMessageStartingWith(SEQUENTIAL.toString())
                 .hasMessageContaining("lacks the tensors layers.1.mlp.dense_h_to_4h.bias, embed_out.weight");
     }
 
     @Test
     void manyMissingTensors_areCounted() {
-        Checkpoint checkpoint = changed(tensors -> tensors.keySet().removeIf(name -> name.contains("layers.2.")));
+        Checkpoint checkpoint = changed(tensors -> tensors.keySet().removeIf(name -> name.contains("layers.1.")));
         assertThatThrownBy(() -> Family.planFor(checkpoint))
-                .hasMessageContaining("layers.2.input_layernorm.weight")
+                .hasMessageContaining("layers.1.input_layernorm.weight")
                 .hasMessageContaining("and 7 more");
     }
 
@@ -187,7 +186,7 @@ class GptNeoXTest {
                 tensors.put(name, scalar(name));
             }
         });
-        assertThat(Family.planFor(checkpoint)).isEqualTo(Family.planFor(Checkpoint.open(HD16)));
+        assertThat(Family.planFor(checkpoint)).isEqualTo(Family.planFor(Checkpoint.open(SEQUENTIAL)));
     }
 
     @Test
@@ -195,11 +194,11 @@ class GptNeoXTest {
         Checkpoint checkpoint = changed(tensors -> tensors.put("score.weight", scalar("score.weight")));
         WeightPlan plan = Family.planFor(checkpoint);
         assertThat(plan.unknownTensors()).containsExactly("score.weight");
-        assertThat(plan.rows()).isEqualTo(Family.planFor(Checkpoint.open(HD16)).rows());
+        assertThat(plan.rows()).isEqualTo(Family.planFor(Checkpoint.open(SEQUENTIAL)).rows());
     }
 
     private static TensorLocation scalar(String name) {
-        return new TensorLocation(name, HD16, 0, 1, DType.BOOL, List.of(), List.of());
+        return new TensorLocation(name, SEQUENTIAL, 0, 1, DType.BOOL, List.of(), List.of());
     }
 
     @Test
@@ -208,7 +207,7 @@ class GptNeoXTest {
         assertThatThrownBy(() -> Family.planFor(checkpoint))
                 .isInstanceOf(CheckpointException.class)
                 .hasMessageContaining(
-                        "tensor 'gpt_neox.embed_in.weight' has the shape [320, 64], but config.json implies [384, 64]");
+                        "tensor 'gpt_neox.embed_in.weight' has the shape [320, 96], but config.json implies [384, 96]");
     }
 
     @Test
@@ -216,9 +215,9 @@ class GptNeoXTest {
         Checkpoint checkpoint = changed(tensors -> tensors.computeIfPresent(
                 "gpt_neox.final_layer_norm.weight",
                 (name, t) -> new TensorLocation(
-                        name, t.path(), t.offset(), t.length(), t.dtype(), List.of(64L, 1L), List.of(1L, 1L))));
+                        name, t.path(), t.offset(), t.length(), t.dtype(), List.of(96L, 1L), List.of(1L, 1L))));
         assertThatThrownBy(() -> Family.planFor(checkpoint))
-                .hasMessageContaining("[64, 1], but config.json implies [64]");
+                .hasMessageContaining("[96, 1], but config.json implies [96]");
     }
 
     @Test
