@@ -29,6 +29,8 @@ inline Tolerance tolerance(Op op, Device device, DType inputs, DType result) {
   // by up to 2^-9, and so is their sum.
   constexpr double kUlp = 0x1p-7;
   constexpr double kProbabilities = 0x1p-8;
+  // libtorch lets a CUDA matmul of bfloat16 round the sums of parts of k to bfloat16 before it adds them.
+  constexpr double kPartialSums = 0x1p-9;
   constexpr DType f32 = DType::float32;
   constexpr DType b16 = DType::bfloat16;
   struct Row {
@@ -46,9 +48,9 @@ inline Tolerance tolerance(Op op, Device device, DType inputs, DType result) {
       {Op::layer_norm, f32, b16, {1e-6, kUlp, 0.02}, {1e-6, kUlp, 0.02}},
       {Op::linear, f32, f32, {1e-6, 0, 0}, {1e-6, 0, 0}},
       {Op::linear, b16, f32, {1e-6, 0, 0}, {1e-6, 0, 0}},
-      {Op::linear, b16, b16, {1e-6, kUlp, 0.02}, {1e-6, kUlp, 0.02}},
+      {Op::linear, b16, b16, {1e-6, kUlp, 0.02}, {kPartialSums, kUlp, 0.02}},
       {Op::gelu, f32, f32, {3e-7, 0, 0}, {5e-7, 0, 0}},
-      {Op::gelu, f32, b16, {3e-7, kUlp, 0.02}, {5e-7, kUlp, 0.02}},
+      {Op::gelu, f32, b16, {3e-7, kUlp, 0.02}, {5e-7, kUlp, 0.03}},
       {Op::rotary, f32, f32, {3e-7, 0, 0}, {3e-7, 0, 0}},
       {Op::rotary, f32, b16, {3e-7, kUlp, 0.02}, {3e-7, kUlp, 0.02}},
       {Op::kv_append, f32, f32, {0, 0, 0}, {0, 0, 0}},
