@@ -1,0 +1,58 @@
+// Threads for the phases of a step: the same work on every thread, a barrier at the end.
+//
+// One pool for the process, so that two models do not take twice the CPUs. Its threads wait for the next phase by
+// spinning for about 50 us, which is longer than the gaps within a step, and then sleep: an idle pool costs no CPU.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace dolly4j {
+
+class ThreadPool {
+ public:
+  /// The pool of this process. Lives until the process ends.
+  static ThreadPool& shared();
+
+  ThreadPool() = default;
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+  ~ThreadPool();
+
+  /// Calls task(thread) for thread = 0 .. threads - 1, each on a thread of its own and with denormals flushed; 0 is the
+  /// caller's. Returns when all have returned. The task must not throw, and must not run another. Callers on several
+  /// threads take turns. Throws D4J_OUT_OF_MEMORY if the system gives no more threads.
+  template <typename Task>
+  void run(int threads, const Task& task) {
+    run(threads, [](const void* context, int thread) { (*static_cast<const Task*>(context))(thread); }, &task);
+  }
+
+ private:
+  using Function = void (*)(const void* context, int thread);
+
+  void run(int threads, Function function, const void* context);
+  void grow(int workers);
+  void work(int thread);
+  std::uint64_t next_phase(std::uint64_t seen);
+
+  std::mutex turn_;  // held by the caller whose phase runs; of workers_ too
+  std::vector<std::thread> workers_;
+
+  // The phase: its number, and in the low 16 bits how many threads take part. What follows is written before it and read
+  // by these threads alone, so that a thread that looks late, without a part in the phase, touches nothing of the next.
+  std::atomic<std::uint64_t> phase_{0};
+  Function function_ = nullptr;
+  const void* context_ = nullptr;
+  std::atomic<int> unfinished_{0};
+
+  std::mutex sleep_mutex_;
+  std::condition_variable wake_;
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> ending_{false};
+};
+
+}  // namespace dolly4j

@@ -1,0 +1,160 @@
+// vector_generic.h with AVX2, FMA and F16C: 16 lanes are two registers.
+#pragma once
+
+#include <immintrin.h>
+#include <cstdint>
+
+#include "cpu/bfloat16.h"
+
+namespace dolly4j {
+namespace {
+
+struct Avx2 {
+  static constexpr int kLanes = 16;
+
+  struct F {
+    __m256 low;   // lanes 0 .. 7
+    __m256 high;  // lanes 8 .. 15
+  };
+  struct Pairs {
+    __m256i low;
+    __m256i high;
+  };
+
+  static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+  static F set(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
+  static F broadcast(const float* place) {
+    const __m256 all = _mm256_broadcast_ss(place);
+    return {all, all};
+  }
+  static F load(const float* from) { return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)}; }
+  static F load_first(const float* from, int count) {
+    const Mask mask = first_lanes(count);
+    return {_mm256_maskload_ps(from, mask.low), _mm256_maskload_ps(from + 8, mask.high)};
+  }
+  static F load(const bfloat16* from) {
+    const auto* bits = reinterpret_cast<const __m128i*>(from);
+    return {widen(_mm_loadu_si128(bits)), widen(_mm_loadu_si128(bits + 1))};
+  }
+  static F load_first(const bfloat16* from, int count) {
+    bfloat16 numbers[kLanes] = {};
+    __builtin_memcpy(numbers, from, static_cast<unsigned>(count) * sizeof(bfloat16));
+    return load(numbers);
+  }
+  static void store(float* to, F x) {
+    _mm256_storeu_ps(to, x.low);
+    _mm256_storeu_ps(to + 8, x.high);
+  }
+  static void store_first(float* to, F x, int count) {
+    const Mask mask = first_lanes(count);
+    _mm256_maskstore_ps(to, mask.low, x.low);
+    _mm256_maskstore_ps(to + 8, mask.high, x.high);
+  }
+  static void store(bfloat16* to, F x) {
+    // The upper halves, as 32-bit numbers below 2^16: packing saturates none. It works within 128-bit halves, and the
+    // permutation undoes that.
+    const __m256i packed = _mm256_packus_epi32(narrow(x.low), narrow(x.high));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(packed, 0xd8));
+  }
+  static void store_first(bfloat16* to, F x, int count) {
+    bfloat16 numbers[kLanes];
+    store(numbers, x);
+    __builtin_memcpy(to, numbers, static_cast<unsigned>(count) * sizeof(bfloat16));
+  }
+
+  static Pairs load_pairs(const void* from) {
+    const auto* bits = static_cast<const __m256i*>(from);
+    return {_mm256_loadu_si256(bits), _mm256_loadu_si256(bits + 1)};
+  }
+  static F even(Pairs x) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(x.low, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(x.high, 16))};
+  }
+  static F odd(Pairs x) {
+    const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000U));
+    return {_mm256_castsi256_ps(_mm256_and_si256(x.low, upper)), _mm256_castsi256_ps(_mm256_and_si256(x.high, upper))};
+  }
+
+  static F add(F a, F b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
+  static F sub(F a, F b) { return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
+  static F mul(F a, F b) { return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }
+  static F div(F a, F b) { return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)}; }
+  static F fma(F a, F b, F c) {
+    return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+  }
+  static F fnma(F a, F b, F c) {
+    return {_mm256_fnmadd_ps(a.low, b.low, c.low), _mm256_fnmadd_ps(a.high, b.high, c.high)};
+  }
+  static F sqrt(F a) { return {_mm256_sqrt_ps(a.low), _mm256_sqrt_ps(a.high)}; }
+  static F max(F a, F b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
+  static F min(F a, F b) { return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)}; }
+  static F abs(F a) {
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+    return {_mm256_andnot_ps(sign, a.low), _mm256_andnot_ps(sign, a.high)};
+  }
+  static F copysign(F a, F b) {
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+    return {_mm256_or_ps(_mm256_andnot_ps(sign, a.low), _mm256_and_ps(sign, b.low)),
+            _mm256_or_ps(_mm256_andnot_ps(sign, a.high), _mm256_and_ps(sign, b.high))};
+  }
+  static F where_less(F x, F y, F a, F b) {
+    return {_mm256_blendv_ps(b.low, a.low, _mm256_cmp_ps(x.low, y.low, _CMP_LT_OQ)),
+            _mm256_blendv_ps(b.high, a.high, _mm256_cmp_ps(x.high, y.high, _CMP_LT_OQ))};
+  }
+  static F first(int count, F a, F b) {
+    const Mask mask = first_lanes(count);
+    return {_mm256_blendv_ps(b.low, a.low, _mm256_castsi256_ps(mask.low)),
+            _mm256_blendv_ps(b.high, a.high, _mm256_castsi256_ps(mask.high))};
+  }
+  static F round(F a) {
+    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    return {_mm256_round_ps(a.low, kNearest), _mm256_round_ps(a.high, kNearest)};
+  }
+  static F power_of_two(F n) { return {power_of_two(n.low), power_of_two(n.high)}; }
+
+  static float sum(F a) {
+    const __m256 eight = _mm256_add_ps(a.low, a.high);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+  static float largest(F a) {
+    const __m256 eight = _mm256_max_ps(a.low, a.high);
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
+
+  static void prefetch(const void* place) { _mm_prefetch(static_cast<const char*>(place), _MM_HINT_T0); }
+
+ private:
+  struct Mask {
+    __m256i low;
+    __m256i high;
+  };
+
+  // All bits set in the first `count` lanes.
+  static Mask first_lanes(int count) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i limit = _mm256_set1_epi32(count);
+    return {_mm256_cmpgt_epi32(limit, lanes), _mm256_cmpgt_epi32(limit, _mm256_add_epi32(lanes, _mm256_set1_epi32(8)))};
+  }
+  static __m256 widen(__m128i bits) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  }
+  // The bits of to_bfloat16(x), in the lower half of every lane.
+  static __m256i narrow(__m256 x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i tie_to_even = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded =
+        _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), tie_to_even), 16);
+    const __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(0x40));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(rounded, quiet, is_nan);
+  }
+  static __m256 power_of_two(__m256 n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+  }
+};
+
+}  // namespace
+}  // namespace dolly4j

@@ -1,0 +1,180 @@
+// Sixteen virtual lanes of float32 in plain C++: what the kernels compute with where nothing better is compiled, and the
+// meaning of the same functions in vector_avx2.h and vector_avx512.h. A kernel is a template over one of the three, is
+// compiled in a file of its own for each, and gives the same bits with all.
+//
+// Kernel files include no header of the C++ library: a function of it that is not inlined could be kept, by the linker,
+// in the form that a file with AVX-512 options made of it.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "cpu/bfloat16.h"
+
+namespace dolly4j {
+namespace {
+
+struct Generic {
+  static constexpr int kLanes = 16;
+
+  // 16 numbers.
+  struct F {
+    float lane[kLanes];
+  };
+
+  // 64 bytes of packed weights: 16 rows x 2 numbers of a row, bfloat16.
+  struct Pairs {
+    bfloat16 number[kLanes][2];
+  };
+
+  template <typename Function>
+  static F each(Function function) {
+    F result;
+    for (int i = 0; i < kLanes; ++i) {
+      result.lane[i] = function(i);
+    }
+    return result;
+  }
+
+  static F zero() {
+    return each([](int) { return 0.0F; });
+  }
+  static F set(float value) {
+    return each([=](int) { return value; });
+  }
+  // All lanes the number at that place.
+  static F broadcast(const float* place) { return set(*place); }
+  static F load(const float* from) {
+    return each([=](int i) { return from[i]; });
+  }
+  // The first `count` of 16; the others are 0 and not read.
+  static F load_first(const float* from, int count) {
+    return each([=](int i) { return i < count ? from[i] : 0.0F; });
+  }
+  static F load(const bfloat16* from) {
+    return each([=](int i) { return to_float(from[i]); });
+  }
+  static F load_first(const bfloat16* from, int count) {
+    return each([=](int i) { return i < count ? to_float(from[i]) : 0.0F; });
+  }
+  static void store(float* to, F x) {
+    for (int i = 0; i < kLanes; ++i) {
+      to[i] = x.lane[i];
+    }
+  }
+  static void store_first(float* to, F x, int count) {
+    for (int i = 0; i < count; ++i) {
+      to[i] = x.lane[i];
+    }
+  }
+  // Rounded to nearest even.
+  static void store(bfloat16* to, F x) {
+    for (int i = 0; i < kLanes; ++i) {
+      to[i] = to_bfloat16(x.lane[i]);
+    }
+  }
+  static void store_first(bfloat16* to, F x, int count) {
+    for (int i = 0; i < count; ++i) {
+      to[i] = to_bfloat16(x.lane[i]);
+    }
+  }
+
+  static Pairs load_pairs(const void* from) {
+    Pairs pairs;
+    std::memcpy(&pairs, from, sizeof pairs);
+    return pairs;
+  }
+  // The first, or the second, number of every pair.
+  static F even(Pairs x) {
+    return each([&](int i) { return to_float(x.number[i][0]); });
+  }
+  static F odd(Pairs x) {
+    return each([&](int i) { return to_float(x.number[i][1]); });
+  }
+
+  static F add(F a, F b) {
+    return each([&](int i) { return a.lane[i] + b.lane[i]; });
+  }
+  static F sub(F a, F b) {
+    return each([&](int i) { return a.lane[i] - b.lane[i]; });
+  }
+  static F mul(F a, F b) {
+    return each([&](int i) { return a.lane[i] * b.lane[i]; });
+  }
+  static F div(F a, F b) {
+    return each([&](int i) { return a.lane[i] / b.lane[i]; });
+  }
+  // a * b + c, rounded once.
+  static F fma(F a, F b, F c) {
+    return each([&](int i) { return __builtin_fmaf(a.lane[i], b.lane[i], c.lane[i]); });
+  }
+  // -a * b + c, rounded once.
+  static F fnma(F a, F b, F c) {
+    return each([&](int i) { return __builtin_fmaf(-a.lane[i], b.lane[i], c.lane[i]); });
+  }
+  static F sqrt(F a) {
+    return each([&](int i) { return __builtin_sqrtf(a.lane[i]); });
+  }
+  // The second where either is NaN.
+  static F max(F a, F b) {
+    return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  static F min(F a, F b) {
+    return each([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  static F abs(F a) {
+    return each([&](int i) { return __builtin_fabsf(a.lane[i]); });
+  }
+  // |a| with the sign of b.
+  static F copysign(F a, F b) {
+    return each([&](int i) { return __builtin_copysignf(a.lane[i], b.lane[i]); });
+  }
+  // a where x < y, else b.
+  static F where_less(F x, F y, F a, F b) {
+    return each([&](int i) { return x.lane[i] < y.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  // a in the first `count` lanes, b in the others.
+  static F first(int count, F a, F b) {
+    return each([&](int i) { return i < count ? a.lane[i] : b.lane[i]; });
+  }
+  // To the nearest whole number, ties to even; |a| < 2^22.
+  static F round(F a) {
+    constexpr float kMagic = 0x1.8p23F;  // its last place is 1
+    return each([&](int i) {
+      volatile float shifted = a.lane[i] + kMagic;
+      return shifted - kMagic;
+    });
+  }
+  // 2^n for whole numbers n, -126 .. 127.
+  static F power_of_two(F n) {
+    return each([&](int i) {
+      const std::uint32_t bits = static_cast<std::uint32_t>(static_cast<std::int32_t>(n.lane[i]) + 127) << 23;
+      float result;
+      std::memcpy(&result, &bits, sizeof result);
+      return result;
+    });
+  }
+
+  // Sum over the lanes by a fixed tree: lane i and i + 8, then i + 4, i + 2, i + 1.
+  static float sum(F a) {
+    for (int step = kLanes / 2; step > 0; step /= 2) {
+      for (int i = 0; i < step; ++i) {
+        a.lane[i] = a.lane[i] + a.lane[i + step];
+      }
+    }
+    return a.lane[0];
+  }
+  // Largest lane; none is NaN.
+  static float largest(F a) {
+    float result = a.lane[0];
+    for (int i = 1; i < kLanes; ++i) {
+      result = a.lane[i] > result ? a.lane[i] : result;
+    }
+    return result;
+  }
+
+  static void prefetch(const void* place) { __builtin_prefetch(place); }
+};
+
+}  // namespace
+}  // namespace dolly4j

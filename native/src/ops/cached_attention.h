@@ -1,0 +1,58 @@
+// y[t, h, :] = sum over j of p[j] * values[j, h, :],   p = softmax over j of (q[t, h, :] . keys[j, h, :]) / sqrt(head_size)
+// where j runs over the positions 0 .. positions[t] of the row's own sequence            as paged_attention.h
+//
+//   q      [rows, heads, head_size]    float32, rotated; rounded to bfloat16 where the cache is bfloat16
+//   cache  PackedKvCache               float32 or bfloat16, holds the rows of this step already
+//   y      [rows, heads * head_size]   Activations of the type of the cache
+//
+// A softmax over splits of kSplit positions, merged in order (Milakov and Gimelshein 2018; Dao et al. 2022), so that the
+// bits do not depend on threads, on the other rows of the step, or on what the blocks hold beyond the context. For every
+// split, in float32:
+//
+//   s[j] = (q . key j) * (1 / sqrt(head_size))      the sum in the tiles order of packed_linear.h, float32: one chain
+//   m'   = max s[j]
+//   p[j] = exp(s[j] - m')                           vector_math.h; rounded to bfloat16 where the cache is bfloat16
+//   l'   = sum of p[j]                              16 lanes (j % 16), each in order of j, then the tree of Generic::sum
+//   o'   = sum of p[j] * value j                    tiles order over j from the split's first (float32: one chain)
+//
+// The first split is (m, l, o). Each further one is merged by m" = max(m, m'), a = exp(m - m"), b = exp(m' - m"),
+// l = fma(l, a, l' * b), o = fma(o, a, o' * b), m = m". At last y = o / l.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/isa.h"
+#include "ops/activations.h"
+#include "ops/packed_kv_cache.h"
+#include "ops/ragged_batch.h"
+
+namespace dolly4j {
+
+struct CachedAttentionArgs {
+  const float* q;
+  PackedKvCache cache;
+  Activations y;
+  RaggedBatch batch;
+};
+
+// Part of the work: rows of one sequence, one head.
+struct AttentionItem {
+  std::int32_t sequence;
+  std::int32_t head;
+  std::int32_t first_row;  // of the batch
+  std::int32_t rows;       // 1 .. kAttentionRows
+};
+
+// Most rows of an item: they share every key and value that is read.
+constexpr int kAttentionRows = 8;
+
+using CachedAttentionFn = void (*)(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch);
+
+struct CachedAttention {
+  CachedAttentionFn run;
+  std::int64_t (*scratch_bytes)(int head_size);
+};
+
+CachedAttention cached_attention(Isa isa);
+
+}  // namespace dolly4j

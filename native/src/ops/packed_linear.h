@@ -1,0 +1,96 @@
+// v[t, n] = sum over k of x[t, k] * weight[n, k]  +  bias[n]        as ops/linear.h, of weights in the packed layout
+//
+//   x       [rows, inputs]     Activations, float32 for float32 weights, else bfloat16
+//   weight  [outputs, inputs]  packed, see PackedWeight
+//   bias    [outputs]          float32, or null for none
+//   v       [rows, outputs]    float32, goes on to one of
+//     store  y[t, n] = v[t, n]
+//     gelu   activated[t, n] = gelu(v[t, n]), rounded to nearest even in bfloat16
+//     add    y[t, n] = y[t, n] + (v[t, n] + addend[t, n]), without addend y[t, n] + v[t, n]      (the residual)
+//
+// Every sum over k is made in one order, whatever the number of rows, of threads, or the instruction set: same bits.
+// The orders, as chains of fused multiply-adds (rounded once) from +0, denormals flushed to 0 on the way in and out:
+//
+//   float32            a = fma(x[k], w[k], a)                                           for k = 0, 1, 2, ...
+//   bfloat16, pairs    a = fma(x[k + 1], w[k + 1], a), a = fma(x[k], w[k], a)           for k = 0, 2, 4, ...
+//                      what VDPBF16PS does
+//   bfloat16, tiles    e = 0, o = 0;  e = fma(x[j], w[j], e), o = fma(x[j + 1], w[j + 1], o)  for j = k, k + 2, .. k + 30
+//                      a = a + (e + o)                                                  for k = 0, 32, 64, ...
+//                      what AMX's TDPBF16PS does
+//
+// The bias is added to the sum at last. What pads inputs to a multiple of 32 are zeros, which change no sum.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/isa.h"
+#include "ops/activations.h"
+#include "ops/gelu.h"
+
+namespace dolly4j {
+
+enum class WeightType { float32, bfloat16 };
+
+enum class SumOrder { pairs, tiles };
+
+constexpr int kBlockOutputs = 16;
+
+// A matrix in blocks of 16 outputs, which lie behind each other, each [inputs padded to 32] long:
+//
+//   float32   [inputs, 16 outputs]                  64 bytes an input
+//   bfloat16  [inputs / 2, 16 outputs, 2 inputs]    64 bytes a pair of inputs, "VNNI" order
+//
+// so that 64 bytes are what one vector instruction of AVX-512 takes, and 1 KiB of bfloat16 is an AMX tile. Padding of
+// inputs and outputs is 0. 64-byte aligned.
+struct PackedWeight {
+  WeightType type;
+  int outputs;
+  int inputs;
+  const void* data;
+  const float* bias;  // or null
+
+  [[gnu::always_inline]] int blocks() const { return (outputs + kBlockOutputs - 1) / kBlockOutputs; }
+  [[gnu::always_inline]] int padded_inputs() const { return (inputs + kTileInputs - 1) / kTileInputs * kTileInputs; }
+  [[gnu::always_inline]] std::int64_t block_bytes() const {
+    return std::int64_t{padded_inputs()} * kBlockOutputs * (type == WeightType::float32 ? 4 : 2);
+  }
+  [[gnu::always_inline]] const void* block(int i) const {
+    return static_cast<const std::uint8_t*>(data) + i * block_bytes();
+  }
+};
+
+enum class LinearResult { store, gelu, add };
+
+struct PackedLinearArgs {
+  PackedWeight weight;
+  SumOrder order;  // of bfloat16
+  Activations x;
+  int rows;
+  LinearResult result;
+  float* y;                // store, add: [rows, y_stride]
+  std::int64_t y_stride;   // numbers from a row of y, and of addend, to the next
+  const float* addend;     // add: or null
+  GeluForm gelu;           // gelu
+  Activations activated;   // gelu
+};
+
+// Computes the outputs of the blocks first_block .. last_block - 1 for all rows, on the calling thread, whose denormals
+// are flushed (cpu/flush_denormals.h). `scratch` is for this thread alone, 64-byte aligned.
+using PackedLinearFn = void (*)(const PackedLinearArgs& args, int first_block, int last_block, void* scratch);
+
+struct PackedLinear {
+  PackedLinearFn run;
+  std::int64_t (*scratch_bytes)(int rows, int inputs);  // for up to so many rows and inputs
+};
+
+// The implementation for an instruction set that this CPU has; `order` for bfloat16 weights.
+PackedLinear packed_linear(Isa isa, WeightType type, SumOrder order);
+
+// Plain loops in the orders above; slow. Outputs of all blocks.
+void packed_linear_oracle(const PackedLinearArgs& args);
+
+// Puts `count` rows of the matrix, row-major [count, inputs] in the weight's own type, into the blocks, from output
+// first_output on.
+void pack_outputs(const PackedWeight& weight, void* data, int first_output, int count, const void* rows);
+
+}  // namespace dolly4j
