@@ -39,7 +39,7 @@ typedef enum { D4J_FLOAT32 = 0, D4J_BFLOAT16 = 1, D4J_FLOAT16 = 2 } d4j_dtype;
 
 typedef enum { D4J_GELU_ERF = 0, D4J_GELU_TANH = 1 } d4j_activation;
 
-typedef enum { D4J_BACKEND_LIBTORCH = 0 } d4j_backend;
+typedef enum { D4J_BACKEND_LIBTORCH = 0, D4J_BACKEND_KERNELS = 1 } d4j_backend;
 
 /* Weights of a decoder. Matrices are [output rows, input columns]; vectors count as [n, 1]. */
 typedef enum {
@@ -87,7 +87,10 @@ typedef struct {
 typedef struct {
   int32_t backend;      /* d4j_backend */
   int32_t compute_type; /* D4J_FLOAT32 or D4J_BFLOAT16: weights, inputs of matmuls, KV cache */
-  int32_t cuda_device;  /* ordinal of a CUDA device, or -1 for the CPU */
+  int32_t cuda_device;  /* ordinal of a CUDA device, or -1 for the CPU, which is the only one of the kernels */
+  /* Of the kernels: */
+  int32_t threads;       /* CPU threads of a step, 1 or more */
+  int32_t portable_bits; /* 0 or 1: sums in the order of AMX, so that every CPU gives the same bits */
 } d4j_model_options;
 
 /* A tensor in a file, and which of its rows go to which rows of a slot. Strides count elements. */
@@ -146,6 +149,7 @@ typedef struct {
   const char* version;         /* of this library */
   const char* compiler;        /* that built it */
   const char* libtorch_source; /* file of the attached libtorch_cpu.so, or "" */
+  const char* cpu_isa;         /* instruction set of the kernels: generic, avx2, avx512, avx512_bf16 or amx */
 } d4j_build_info;
 
 typedef struct d4j_model d4j_model;
@@ -156,6 +160,7 @@ typedef struct d4j_session d4j_session;
 /* Text of the last failure of this thread, UTF-8, "" before the first; valid until the next call of this thread. */
 D4J_API const char* d4j_last_error(void);
 
+/* Fails if the environment variable DOLLY4J_ISA names no instruction set of this CPU. */
 D4J_API d4j_status d4j_get_build_info(d4j_build_info* info);
 
 /*

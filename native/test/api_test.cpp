@@ -17,7 +17,7 @@
 namespace dolly4j::test {
 namespace {
 
-constexpr d4j_model_options kOptions{D4J_BACKEND_LIBTORCH, D4J_FLOAT32, -1};
+constexpr d4j_model_options kOptions{D4J_BACKEND_LIBTORCH, D4J_FLOAT32, -1, 1, 0};
 
 // An empty model, freed at the end of the scope.
 class EmptyModel {
@@ -186,7 +186,7 @@ TEST(ApiModel, memoryCountsWeightsAndKvBlocksInTheirTypes) {
   const std::int64_t others = 2 * vocab * hidden + layers * per_layer;
   for (const d4j_dtype type : {D4J_FLOAT32, D4J_BFLOAT16}) {
     const std::int64_t element = type == D4J_FLOAT32 ? 4 : 2;
-    const EmptyModel model(spec, {D4J_BACKEND_LIBTORCH, type, -1});
+    const EmptyModel model(spec, {D4J_BACKEND_LIBTORCH, type, -1, 1, 0});
     d4j_memory memory{};
     ASSERT_EQ(d4j_model_memory(model.get(), &memory), D4J_OK);
     EXPECT_EQ(memory.weight_bytes, 4 * norms + element * others);
@@ -363,7 +363,7 @@ TEST_F(ApiRows, nanAndInfinityInEveryTypeAreABadFileWithTheirRow) {
     rows_.path = file.path().c_str();
     rows_.dtype = half.dtype;
     expect_failure(load(), D4J_BAD_FILE, "in row 330");
-    const EmptyModel narrow(small_decoder(), {D4J_BACKEND_LIBTORCH, D4J_BFLOAT16, -1});
+    const EmptyModel narrow(small_decoder(), {D4J_BACKEND_LIBTORCH, D4J_BFLOAT16, -1, 1, 0});
     expect_failure(d4j_model_load_rows(narrow.get(), &rows_), D4J_BAD_FILE, "in row 330");
   }
 }

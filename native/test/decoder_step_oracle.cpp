@@ -59,7 +59,7 @@ DecoderStepOracle::DecoderStepOracle(const d4j_decoder_spec& spec, d4j_dtype com
       compute_type_(compute_type == D4J_BFLOAT16 ? DType::bfloat16 : DType::float32),
       inverse_frequencies_(rotary_inverse_frequencies(spec.rotary_dims, spec.rotary_base)) {
   for_each_slot(spec, [&](d4j_slot slot, int layer, const SlotShape& shape) {
-    Buffer buffer(weights.at({slot, layer}), shape.is_norm ? DType::float32 : compute_type_);
+    Buffer buffer(weights.at({slot, layer}), shape.kind == SlotKind::norm ? DType::float32 : compute_type_);
     if (shape.columns == 1) {
       // Vectors are operands in float32; a bias of a bfloat16 decoder keeps its rounding.
       buffer = Buffer(buffer.floats(), DType::float32);

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "api/error.h"
+#include "cpu/isa.h"
+#include "model/kernel_decoder.h"
 #include "model/libtorch_decoder.h"
 #include "model/slots.h"
 #include "model/step.h"
@@ -67,7 +69,12 @@ void require_range(const char* name, std::int64_t value, std::int64_t low, std::
                                              std::to_string(high) + ", not " + std::to_string(value));
 }
 
+bool on_kernels(const d4j_model_options& options) { return options.backend == D4J_BACKEND_KERNELS; }
+
 std::int64_t block_bytes(const d4j_model& model) {
+  if (on_kernels(model.options)) {
+    return dolly4j::kernel_block_bytes(model.spec, static_cast<d4j_dtype>(model.options.compute_type));
+  }
   const std::int64_t element = model.options.compute_type == D4J_FLOAT32 ? 4 : 2;
   return std::int64_t{2} * model.spec.layers * D4J_BLOCK_SIZE * model.spec.hidden_size * element;
 }
@@ -83,6 +90,7 @@ d4j_status d4j_get_build_info(d4j_build_info* info) {
     info->version = DOLLY4J_VERSION;
     info->compiler = __VERSION__;
     info->libtorch_source = "";
+    info->cpu_isa = dolly4j::name_of(dolly4j::chosen_isa());
     if (const dolly4j::Libtorch* torch = dolly4j::attached_libtorch()) {
       std::uint32_t threads = 0;
       torch->torch_get_num_threads(&threads);
@@ -107,11 +115,18 @@ d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_option
     require(spec != nullptr && options != nullptr && model != nullptr, "spec, options and model are needed");
     *model = nullptr;
     dolly4j::check_spec(*spec);
-    require(options->backend == D4J_BACKEND_LIBTORCH, "unknown backend " + std::to_string(options->backend));
+    require_range("backend", options->backend, D4J_BACKEND_LIBTORCH, D4J_BACKEND_KERNELS);
     require_range("compute_type", options->compute_type, D4J_FLOAT32, D4J_BFLOAT16);
     require_range("cuda_device", options->cuda_device, -1, 1023);
+    if (on_kernels(*options)) {
+      require(options->cuda_device < 0, "the kernels run on the CPU; cuda_device must be -1");
+      require_range("threads", options->threads, 1, 4096);
+      require_range("portable_bits", options->portable_bits, 0, 1);
+      dolly4j::chosen_isa();
+    }
     const auto type = static_cast<d4j_dtype>(options->compute_type);
-    auto weights = std::make_shared<dolly4j::Weights>(*spec, type);
+    const auto layout = on_kernels(*options) ? dolly4j::WeightLayout::packed : dolly4j::WeightLayout::row_major;
+    auto weights = std::make_shared<dolly4j::Weights>(*spec, type, layout);
     const std::int64_t bytes = weights->bytes();
     *model = new d4j_model{*spec, *options, std::move(weights), nullptr, bytes};
   });
@@ -130,7 +145,9 @@ d4j_status d4j_model_finish(d4j_model* model) {
     require(model != nullptr, "model is needed");
     require(model->weights != nullptr, "the model is finished already");
     model->weights->check_complete();
-    model->decoder = dolly4j::new_libtorch_decoder(model->spec, model->options, model->weights);
+    model->decoder = on_kernels(model->options)
+                         ? dolly4j::new_kernel_decoder(model->spec, model->options, model->weights)
+                         : dolly4j::new_libtorch_decoder(model->spec, model->options, model->weights);
     model->weights.reset();
   });
 }

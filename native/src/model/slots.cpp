@@ -47,38 +47,41 @@ SlotShape slot_shape(const d4j_decoder_spec& spec, d4j_slot slot) {
   const bool own_ffn_norm = spec.shared_norm == 0;
   const bool attention_bias = spec.attention_bias != 0;
   const bool ffn_bias = spec.ffn_bias != 0;
+  constexpr SlotKind matrix = SlotKind::matrix;
+  constexpr SlotKind bias = SlotKind::bias;
+  constexpr SlotKind norm = SlotKind::norm;
   switch (slot) {
     case D4J_EMBEDDING:
-      return {vocab, hidden, false, false, true};
+      return {vocab, hidden, matrix, false, true};
     case D4J_ATTENTION_NORM_WEIGHT:
     case D4J_ATTENTION_NORM_BIAS:
-      return {hidden, 1, true, true, true};
+      return {hidden, 1, norm, true, true};
     case D4J_FFN_NORM_WEIGHT:
     case D4J_FFN_NORM_BIAS:
-      return {hidden, 1, true, true, own_ffn_norm};
+      return {hidden, 1, norm, true, own_ffn_norm};
     case D4J_QKV_WEIGHT:
-      return {3 * hidden, hidden, true, false, true};
+      return {3 * hidden, hidden, matrix, true, true};
     case D4J_QKV_BIAS:
-      return {3 * hidden, 1, true, false, attention_bias};
+      return {3 * hidden, 1, bias, true, attention_bias};
     case D4J_DENSE_WEIGHT:
-      return {hidden, hidden, true, false, true};
+      return {hidden, hidden, matrix, true, true};
     case D4J_DENSE_BIAS:
-      return {hidden, 1, true, false, attention_bias};
+      return {hidden, 1, bias, true, attention_bias};
     case D4J_FC1_WEIGHT:
-      return {ffn, hidden, true, false, true};
+      return {ffn, hidden, matrix, true, true};
     case D4J_FC1_BIAS:
-      return {ffn, 1, true, false, ffn_bias};
+      return {ffn, 1, bias, true, ffn_bias};
     case D4J_FC2_WEIGHT:
-      return {hidden, ffn, true, false, true};
+      return {hidden, ffn, matrix, true, true};
     case D4J_FC2_BIAS:
-      return {hidden, 1, true, false, ffn_bias};
+      return {hidden, 1, bias, true, ffn_bias};
     case D4J_FINAL_NORM_WEIGHT:
     case D4J_FINAL_NORM_BIAS:
-      return {hidden, 1, false, true, true};
+      return {hidden, 1, norm, false, true};
     case D4J_HEAD_WEIGHT:
-      return {vocab, hidden, false, false, spec.tied_head == 0};
+      return {vocab, hidden, matrix, false, spec.tied_head == 0};
     case D4J_HEAD_BIAS:
-      return {vocab, 1, false, false, spec.head_bias != 0};
+      return {vocab, 1, bias, false, spec.head_bias != 0};
     case D4J_SLOT_COUNT:
       break;
   }

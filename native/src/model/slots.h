@@ -7,11 +7,17 @@
 
 namespace dolly4j {
 
+enum class SlotKind {
+  matrix,  // of a matmul, or the embedding
+  bias,    // of a matmul
+  norm,    // weight or bias; float32 whatever the compute type
+};
+
 struct SlotShape {
   std::int64_t rows;
   std::int64_t columns;  // 1 for vectors
+  SlotKind kind;
   bool per_layer;
-  bool is_norm;  // kept in float32 whatever the compute type
   bool present;  // the decoder has this slot
 };
 

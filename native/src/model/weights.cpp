@@ -4,8 +4,7 @@
 #include <string>
 
 #include "api/error.h"
-#include "model/input_file.h"
-#include "model/slots.h"
+#include "cpu/bfloat16.h"
 #include "model/tensor_rows.h"
 
 namespace dolly4j {
@@ -25,22 +24,44 @@ Run run_of(const d4j_rows& rows, std::int64_t index) {
 
 }  // namespace
 
-Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype compute_type) {
+PackedWeight WeightMatrix::packed() const {
+  return {is_float32 ? WeightType::float32 : WeightType::bfloat16, static_cast<int>(rows), static_cast<int>(columns),
+          data.data(), nullptr};
+}
+
+Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype compute_type, WeightLayout layout)
+    : layers_(spec.layers),
+      compute_type_(compute_type),
+      layout_(layout),
+      packs_tied_head_(layout == WeightLayout::packed && spec.tied_head != 0) {
   for (int s = 0; s < D4J_SLOT_COUNT; ++s) {
-    const SlotShape shape = slot_shape(spec, static_cast<d4j_slot>(s));
-    if (!shape.present) {
-      continue;
+    const auto slot = static_cast<d4j_slot>(s);
+    const SlotShape shape = slot_shape(spec, slot);
+    if (shape.present) {
+      reserve(slot, shape);
     }
-    const int layers = shape.per_layer ? spec.layers : 1;
-    for (int layer = 0; layer < layers; ++layer) {
-      Entry& entry = slots_[static_cast<std::size_t>(s)].emplace_back();
-      WeightMatrix& matrix = entry.matrix;
-      matrix.rows = shape.rows;
-      matrix.columns = shape.columns;
-      matrix.is_float32 = shape.is_norm || compute_type == D4J_FLOAT32;
-      matrix.data = AlignedMemory(static_cast<std::size_t>(matrix.rows * matrix.row_bytes()), "weights");
-      entry.missing = shape.rows;
-    }
+  }
+  if (packs_tied_head_) {
+    reserve(D4J_HEAD_WEIGHT, slot_shape(spec, D4J_EMBEDDING));
+    slots_[D4J_HEAD_WEIGHT][0].missing = 0;  // comes with the embedding
+  }
+}
+
+void Weights::reserve(d4j_slot slot, const SlotShape& shape) {
+  const bool packs = layout_ == WeightLayout::packed;
+  const int layers = shape.per_layer ? layers_ : 1;
+  for (int layer = 0; layer < layers; ++layer) {
+    Entry& entry = slots_[static_cast<std::size_t>(slot)].emplace_back();
+    WeightMatrix& matrix = entry.matrix;
+    matrix.rows = shape.rows;
+    matrix.columns = shape.columns;
+    matrix.is_packed = packs && shape.kind == SlotKind::matrix && slot != D4J_EMBEDDING;
+    matrix.is_widened = packs && shape.kind == SlotKind::bias && compute_type_ == D4J_BFLOAT16;
+    matrix.is_float32 = shape.kind == SlotKind::norm || compute_type_ == D4J_FLOAT32 || matrix.is_widened;
+    const std::int64_t bytes = matrix.is_packed ? matrix.packed().blocks() * matrix.packed().block_bytes()
+                                                : matrix.rows * matrix.row_bytes();
+    matrix.data = AlignedMemory(static_cast<std::size_t>(bytes), "weights");
+    entry.missing = shape.rows;
   }
 }
 
@@ -97,6 +118,36 @@ void Weights::release(Entry& entry, const d4j_rows& rows, std::int64_t count) {
   }
 }
 
+/// Reads the rows of all runs to their place in the matrix.
+void Weights::store(WeightMatrix& matrix, const InputFile& file, const d4j_rows& rows) {
+  // As many rows at a time as are read at once.
+  constexpr std::int64_t kPieceBytes = 1 << 20;
+  const std::int64_t piece = std::max<std::int64_t>(kBlockOutputs, kPieceBytes / matrix.row_bytes());
+  std::vector<std::uint8_t> buffer;
+  for (std::int64_t i = 0; i < rows.run_count; ++i) {
+    const Run run = run_of(rows, i);
+    if (!matrix.is_packed && !matrix.is_widened) {
+      auto* data = static_cast<std::uint8_t*>(matrix.data.data());
+      read_rows(file, rows, run.source, run.count, data + run.target * matrix.row_bytes(), matrix.is_float32);
+      continue;
+    }
+    for (std::int64_t done = 0; done < run.count; done += piece) {
+      const std::int64_t count = std::min(piece, run.count - done);
+      buffer.resize(static_cast<std::size_t>(count * matrix.row_bytes()));
+      read_rows(file, rows, run.source + done, count, buffer.data(), matrix.is_float32 && !matrix.is_widened);
+      const std::int64_t target = run.target + done;
+      if (matrix.is_widened) {
+        const auto* narrow = reinterpret_cast<const bfloat16*>(buffer.data());
+        std::transform(narrow, narrow + count, static_cast<float*>(matrix.data.data()) + target,
+                       [](bfloat16 value) { return to_float(value); });
+      } else {
+        pack_outputs(matrix.packed(), matrix.data.data(), static_cast<int>(target), static_cast<int>(count),
+                     buffer.data());
+      }
+    }
+  }
+}
+
 void Weights::load(const d4j_rows& rows) {
   check_rows(rows);
   Entry& entry = entry_of(rows);
@@ -108,11 +159,9 @@ void Weights::load(const d4j_rows& rows) {
     total += run_of(rows, i).count;
   }
   try {
-    auto* data = static_cast<std::uint8_t*>(entry.matrix.data.data());
-    for (std::int64_t i = 0; i < rows.run_count; ++i) {
-      const Run run = run_of(rows, i);
-      read_rows(file, rows, run.source, run.count, data + run.target * entry.matrix.row_bytes(),
-                entry.matrix.is_float32);
+    store(entry.matrix, file, rows);
+    if (packs_tied_head_ && rows.slot == D4J_EMBEDDING) {
+      store(slots_[D4J_HEAD_WEIGHT][0].matrix, file, rows);
     }
   } catch (...) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -145,7 +194,7 @@ std::int64_t Weights::bytes() const {
   std::int64_t bytes = 0;
   for (const std::vector<Entry>& entries : slots_) {
     for (const Entry& entry : entries) {
-      bytes += entry.matrix.rows * entry.matrix.row_bytes();
+      bytes += static_cast<std::int64_t>(entry.matrix.data.bytes());
     }
   }
   return bytes;

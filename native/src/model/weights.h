@@ -1,4 +1,4 @@
-// The weights of a decoder in the memory of this process, row-major, in the type they are computed with.
+// The weights of a decoder in the memory of this process, laid out for the backend that computes with them.
 #pragma once
 
 #include <array>
@@ -8,23 +8,37 @@
 
 #include "cpu/aligned_memory.h"
 #include "dolly4j.h"
+#include "model/input_file.h"
+#include "model/slots.h"
+#include "ops/packed_linear.h"
 
 namespace dolly4j {
 
-/// One matrix or vector. `data` is [rows, columns], float32 or bfloat16.
+/// How the weights lie in memory.
+enum class WeightLayout {
+  row_major,  // everything; norms float32, all else in the compute type
+  packed,     // matrices of matmuls as in ops/packed_linear.h; the embedding row-major; biases float32
+};
+
+/// One matrix or vector. `data` is float32 or bfloat16, [rows, columns] or packed.
 struct WeightMatrix {
   AlignedMemory data;
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   bool is_float32 = true;
+  bool is_packed = false;
+  bool is_widened = false;  // float32 numbers that were rounded to bfloat16, as their matrix is
 
-  std::int64_t row_bytes() const { return columns * (is_float32 ? 4 : 2); }
+  std::int64_t row_bytes() const { return columns * (is_float32 ? 4 : 2); }  // unless packed
+
+  /// The matrix, which is packed, without its bias.
+  PackedWeight packed() const;
 };
 
 class Weights {
  public:
   /// Reserves memory for all slots of the spec, which has passed check_spec. Throws D4J_OUT_OF_MEMORY.
-  Weights(const d4j_decoder_spec& spec, d4j_dtype compute_type);
+  Weights(const d4j_decoder_spec& spec, d4j_dtype compute_type, WeightLayout layout);
 
   /// See d4j_model_load_rows; thread-safe. Rows of a call that fails count as not loaded.
   void load(const d4j_rows& rows);
@@ -32,7 +46,8 @@ class Weights {
   /// Throws D4J_INVALID_ARGUMENT and names the first slot of which rows were not loaded.
   void check_complete() const;
 
-  /// A slot of the decoder, or null where the decoder has none. Layer 0 for slots outside the blocks.
+  /// A slot of the decoder, or null where the decoder has none. Layer 0 for slots outside the blocks. A tied head is
+  /// there only if packed: it lies apart from the embedding then.
   const WeightMatrix* find(d4j_slot slot, int layer = 0) const;
 
   std::int64_t bytes() const;
@@ -44,10 +59,16 @@ class Weights {
     std::int64_t missing = 0;           // rows not loaded yet
   };
 
+  void reserve(d4j_slot slot, const SlotShape& shape);
+  static void store(WeightMatrix& matrix, const InputFile& file, const d4j_rows& rows);
   Entry& entry_of(const d4j_rows& rows);
   void claim(Entry& entry, const d4j_rows& rows);
   static void release(Entry& entry, const d4j_rows& rows, std::int64_t count);
 
+  int layers_;
+  d4j_dtype compute_type_;
+  WeightLayout layout_;
+  bool packs_tied_head_;
   std::array<std::vector<Entry>, D4J_SLOT_COUNT> slots_;  // entries by layer; none where the decoder lacks the slot
   mutable std::mutex mutex_;                              // of claimed and missing
 };

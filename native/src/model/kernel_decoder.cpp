@@ -1,0 +1,527 @@
+#include "model/kernel_decoder.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "api/error.h"
+#include "cpu/aligned_memory.h"
+#include "cpu/flush_denormals.h"
+#include "cpu/isa.h"
+#include "cpu/thread_pool.h"
+#include "ops/cached_attention.h"
+#include "ops/packed_linear.h"
+#include "ops/rotary.h"
+#include "ops/rotary_append.h"
+#include "ops/tiled_layer_norm.h"
+
+namespace dolly4j {
+namespace {
+
+DType element_type(d4j_dtype compute_type) {
+  return compute_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16;
+}
+
+struct Norm {
+  const float* gamma;
+  const float* beta;
+};
+
+struct Layer {
+  Norm attention_norm;
+  Norm ffn_norm;  // the attention's where the norm is shared
+  PackedWeight qkv;
+  PackedWeight dense;
+  PackedWeight fc1;
+  PackedWeight fc2;
+};
+
+/// cos and sin of the angles of ops/rotary.h, [positions, rotary_dims / 2] each.
+struct RotaryTable {
+  std::vector<float> cosines;
+  std::vector<float> sines;
+
+  explicit RotaryTable(const d4j_decoder_spec& spec) {
+    const std::vector<float> frequencies = rotary_inverse_frequencies(spec.rotary_dims, spec.rotary_base);
+    for (int position = 0; position < spec.context_length; ++position) {
+      for (const float frequency : frequencies) {
+        // In double and rounded, so that no C library's float functions show in the bits.
+        const auto angle = static_cast<double>(static_cast<float>(position) * frequency);
+        cosines.push_back(static_cast<float>(std::cos(angle)));
+        sines.push_back(static_cast<float>(std::sin(angle)));
+      }
+    }
+  }
+};
+
+/// What all sessions of a decoder share.
+struct Model {
+  d4j_decoder_spec spec;
+  DType dtype;  // of weights, inputs of matmuls, and KV cache
+  int threads;
+  SumOrder order;
+  PackedLinear linear;
+  CachedAttention attention;
+  RotaryAppendFn append;
+  TiledLayerNormFn layer_norm;
+  std::shared_ptr<const Weights> weights;  // the memory of what follows
+  Input embedding;
+  std::vector<Layer> layers;
+  Norm final_norm;
+  PackedWeight head;
+  RotaryTable rotary;
+};
+
+const float* vector_of(const Weights& weights, d4j_slot slot, int layer = 0) {
+  const WeightMatrix* matrix = weights.find(slot, layer);
+  return matrix == nullptr ? nullptr : static_cast<const float*>(matrix->data.data());
+}
+
+PackedWeight matrix_of(const Weights& weights, d4j_slot weight, d4j_slot bias, int layer = 0) {
+  PackedWeight packed = weights.find(weight, layer)->packed();
+  packed.bias = vector_of(weights, bias, layer);
+  return packed;
+}
+
+std::vector<Layer> layers_of(const d4j_decoder_spec& spec, const Weights& weights) {
+  std::vector<Layer> layers;
+  for (int i = 0; i < spec.layers; ++i) {
+    Layer layer{};
+    layer.attention_norm = {vector_of(weights, D4J_ATTENTION_NORM_WEIGHT, i),
+                            vector_of(weights, D4J_ATTENTION_NORM_BIAS, i)};
+    layer.ffn_norm = spec.shared_norm != 0 ? layer.attention_norm
+                                           : Norm{vector_of(weights, D4J_FFN_NORM_WEIGHT, i),
+                                                  vector_of(weights, D4J_FFN_NORM_BIAS, i)};
+    layer.qkv = matrix_of(weights, D4J_QKV_WEIGHT, D4J_QKV_BIAS, i);
+    layer.dense = matrix_of(weights, D4J_DENSE_WEIGHT, D4J_DENSE_BIAS, i);
+    layer.fc1 = matrix_of(weights, D4J_FC1_WEIGHT, D4J_FC1_BIAS, i);
+    layer.fc2 = matrix_of(weights, D4J_FC2_WEIGHT, D4J_FC2_BIAS, i);
+    layers.push_back(layer);
+  }
+  return layers;
+}
+
+Model make_model(const d4j_decoder_spec& spec, const d4j_model_options& options,
+                 const std::shared_ptr<const Weights>& weights) {
+  const Isa isa = chosen_isa();
+  const DType dtype = element_type(static_cast<d4j_dtype>(options.compute_type));
+  const WeightType type = dtype == DType::float32 ? WeightType::float32 : WeightType::bfloat16;
+  const SumOrder order = isa == Isa::amx || options.portable_bits != 0 ? SumOrder::tiles : SumOrder::pairs;
+  const WeightMatrix& embedding = *weights->find(D4J_EMBEDDING);
+  return {spec,
+          dtype,
+          options.threads,
+          order,
+          packed_linear(isa, type, order),
+          cached_attention(isa),
+          rotary_append(isa),
+          tiled_layer_norm(isa),
+          weights,
+          Input(embedding.data.data(), dtype),
+          layers_of(spec, *weights),
+          {vector_of(*weights, D4J_FINAL_NORM_WEIGHT), vector_of(*weights, D4J_FINAL_NORM_BIAS)},
+          matrix_of(*weights, D4J_HEAD_WEIGHT, D4J_HEAD_BIAS),
+          RotaryTable(spec)};
+}
+
+/// Inputs of a matmul with the memory they lie in. Padding is 0 from the start and stays so.
+class ActivationMemory {
+ public:
+  ActivationMemory(int rows, int inputs, DType dtype)
+      : memory_(static_cast<std::size_t>(activation_elements(rows, inputs) * size_of(dtype)), "activations"),
+        activations_{memory_.data(), dtype, inputs} {}
+
+  const Activations& get() const { return activations_; }
+
+ private:
+  AlignedMemory memory_;
+  Activations activations_;
+};
+
+class FloatMemory {
+ public:
+  FloatMemory(std::int64_t rows, std::int64_t columns)
+      : memory_(static_cast<std::size_t>(rows * columns) * sizeof(float), "activations") {}
+
+  float* get() const { return static_cast<float*>(memory_.data()); }
+
+ private:
+  AlignedMemory memory_;
+};
+
+/// The part of `count` things that a thread has.
+struct Share {
+  int first;
+  int last;
+
+  Share(int count, int thread, int threads)
+      : first(static_cast<int>(std::int64_t{count} * thread / threads)),
+        last(static_cast<int>(std::int64_t{count} * (thread + 1) / threads)) {}
+};
+
+class KernelRunner final : public StepRunner {
+ public:
+  KernelRunner(const Model& model, const d4j_session_options& options);
+
+  void run(const d4j_step& step, const std::atomic<bool>& abort) override;
+  void copy_block(std::int32_t source, std::int32_t target) override;
+
+ private:
+  PackedKvCache cache(int layer) const;
+  std::int64_t key_bytes() const;    // of a block of a layer
+  std::int64_t value_bytes() const;
+
+  template <typename Task>
+  void for_shares(int count, const Task& task);
+
+  void prepare(const d4j_step& step);
+  void embed(const d4j_step& step);
+  void normalize(const Norm& attention, const Norm* ffn);
+  PackedLinearArgs linear_args(const PackedWeight& weight, const Activations& x, int rows) const;
+  PackedLinearArgs qkv_args(const Layer& layer) const;
+  PackedLinearArgs fc1_args(const Layer& layer, const Activations& x) const;
+  PackedLinearArgs add_args(const PackedWeight& weight, const Activations& x, const float* addend) const;
+  void run_side_by_side(const PackedLinearArgs& a, const PackedLinearArgs& b);
+  void run_linear(const PackedLinearArgs& args);
+  void attend(int layer);
+  void parallel_block(int layer);
+  void sequential_block(int layer);
+  void show_final_norm(float* target);
+  void compute_logits(const d4j_step& step);
+
+  const Model& model_;
+  AlignedMemory keys_;    // layers behind each other
+  AlignedMemory values_;
+  int blocks_;
+
+  FloatMemory residual_;               // [rows, hidden]
+  ActivationMemory attention_input_;   // normalised rows
+  ActivationMemory ffn_input_;
+  FloatMemory qkv_;                    // [rows, 3 * hidden]
+  FloatMemory queries_;                // [rows, hidden]
+  ActivationMemory attended_;
+  ActivationMemory activated_;         // after GELU
+  FloatMemory attention_output_;       // [rows, hidden]
+  ActivationMemory head_input_;
+  std::int64_t scratch_bytes_;
+  AlignedMemory scratch_;              // of all threads
+
+  // Of the running step.
+  RaggedBatch batch_{};
+  std::vector<std::int32_t> row_sequences_;
+  std::vector<AttentionItem> items_;
+};
+
+std::int64_t most_scratch(const Model& model, const d4j_session_options& options) {
+  const int inputs = std::max(model.spec.hidden_size, model.spec.ffn_size);
+  const std::int64_t bytes =
+      std::max(model.linear.scratch_bytes(options.max_rows, inputs), model.attention.scratch_bytes(model.spec.head_size));
+  constexpr std::int64_t kPage = 4096;
+  return (bytes + kPage - 1) / kPage * kPage;
+}
+
+PackedKvCache shape_of_cache(const d4j_decoder_spec& spec, DType dtype) {
+  return {nullptr, nullptr, dtype, spec.heads, spec.head_size};
+}
+
+KernelRunner::KernelRunner(const Model& model, const d4j_session_options& options)
+    : model_(model),
+      keys_(static_cast<std::size_t>(key_bytes() * options.blocks * model.spec.layers), "KV cache"),
+      values_(static_cast<std::size_t>(value_bytes() * options.blocks * model.spec.layers), "KV cache"),
+      blocks_(options.blocks),
+      residual_(options.max_rows, model.spec.hidden_size),
+      attention_input_(options.max_rows, model.spec.hidden_size, model.dtype),
+      ffn_input_(options.max_rows, model.spec.hidden_size, model.dtype),
+      qkv_(options.max_rows, std::int64_t{3} * model.spec.hidden_size),
+      queries_(options.max_rows, model.spec.hidden_size),
+      attended_(options.max_rows, model.spec.hidden_size, model.dtype),
+      activated_(options.max_rows, model.spec.ffn_size, model.dtype),
+      attention_output_(options.max_rows, model.spec.hidden_size),
+      head_input_(options.max_logits_rows, model.spec.hidden_size, model.dtype),
+      scratch_bytes_(most_scratch(model, options)),
+      scratch_(static_cast<std::size_t>(scratch_bytes_ * model.threads), "scratch") {
+  row_sequences_.reserve(static_cast<std::size_t>(options.max_rows));
+  items_.reserve(static_cast<std::size_t>(options.max_rows) * static_cast<std::size_t>(model.spec.heads));
+}
+
+std::int64_t KernelRunner::key_bytes() const {
+  const PackedKvCache shape = shape_of_cache(model_.spec, model_.dtype);
+  return shape.keys_at(1, 0) * size_of(model_.dtype);
+}
+
+std::int64_t KernelRunner::value_bytes() const {
+  const PackedKvCache shape = shape_of_cache(model_.spec, model_.dtype);
+  return shape.values_at(1, 0) * size_of(model_.dtype);
+}
+
+PackedKvCache KernelRunner::cache(int layer) const {
+  PackedKvCache cache = shape_of_cache(model_.spec, model_.dtype);
+  cache.keys = static_cast<std::uint8_t*>(keys_.data()) + key_bytes() * blocks_ * layer;
+  cache.values = static_cast<std::uint8_t*>(values_.data()) + value_bytes() * blocks_ * layer;
+  return cache;
+}
+
+/// Calls task(first, last, scratch) for a part of `count` things on every thread; here alone if there is but one.
+template <typename Task>
+void KernelRunner::for_shares(int count, const Task& task) {
+  const int threads = std::min(model_.threads, count);
+  ThreadPool::shared().run(threads, [&](int thread) {
+    const Share share(count, thread, threads);
+    task(share.first, share.last, static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread);
+  });
+}
+
+/// What the layers of a step share.
+void KernelRunner::prepare(const d4j_step& step) {
+  batch_ = batch_of(step);
+  row_sequences_.clear();
+  items_.clear();
+  for (std::int32_t s = 0; s < batch_.sequences; ++s) {
+    const std::int32_t first = batch_.sequence_starts[s];
+    const std::int32_t last = batch_.sequence_starts[s + 1];
+    row_sequences_.insert(row_sequences_.end(), static_cast<std::size_t>(last - first), s);
+    for (std::int32_t head = 0; head < model_.spec.heads; ++head) {
+      for (std::int32_t row = first; row < last; row += kAttentionRows) {
+        items_.push_back({s, head, row, std::min<std::int32_t>(kAttentionRows, last - row)});
+      }
+    }
+  }
+}
+
+void KernelRunner::embed(const d4j_step& step) {
+  const std::int64_t hidden = model_.spec.hidden_size;
+  for_shares(step.rows, [&](int first, int last, void*) {
+    for (int row = first; row < last; ++row) {
+      const std::int64_t source = step.tokens[row] * hidden;
+      float* target = residual_.get() + row * hidden;
+      for (std::int64_t i = 0; i < hidden; ++i) {
+        target[i] = model_.embedding.at(source + i);
+      }
+    }
+  });
+}
+
+/// The residual's rows as inputs of attention, and of the feed-forward where its norm is given.
+void KernelRunner::normalize(const Norm& attention, const Norm* ffn) {
+  TiledNormOutput outputs[2] = {{attention.gamma, attention.beta, attention_input_.get()}, {}};
+  if (ffn != nullptr) {
+    outputs[1] = {ffn->gamma, ffn->beta, ffn_input_.get()};
+  }
+  const TiledLayerNormArgs args{residual_.get(), nullptr,
+                                outputs,         ffn == nullptr ? 1 : 2,
+                                model_.spec.hidden_size, static_cast<float>(model_.spec.norm_epsilon)};
+  for_shares(batch_.rows, [&](int first, int last, void*) { model_.layer_norm(args, first, last); });
+}
+
+PackedLinearArgs KernelRunner::linear_args(const PackedWeight& weight, const Activations& x, int rows) const {
+  PackedLinearArgs args{};
+  args.weight = weight;
+  args.order = model_.order;
+  args.x = x;
+  args.rows = rows;
+  return args;
+}
+
+PackedLinearArgs KernelRunner::qkv_args(const Layer& layer) const {
+  PackedLinearArgs args = linear_args(layer.qkv, attention_input_.get(), batch_.rows);
+  args.result = LinearResult::store;
+  args.y = qkv_.get();
+  args.y_stride = layer.qkv.outputs;
+  return args;
+}
+
+PackedLinearArgs KernelRunner::fc1_args(const Layer& layer, const Activations& x) const {
+  PackedLinearArgs args = linear_args(layer.fc1, x, batch_.rows);
+  args.result = LinearResult::gelu;
+  args.gelu = model_.spec.activation == D4J_GELU_TANH ? GeluForm::tanh : GeluForm::erf;
+  args.activated = activated_.get();
+  return args;
+}
+
+/// Adds a matmul's results, and the addend, to the residual.
+PackedLinearArgs KernelRunner::add_args(const PackedWeight& weight, const Activations& x, const float* addend) const {
+  PackedLinearArgs args = linear_args(weight, x, batch_.rows);
+  args.result = LinearResult::add;
+  args.y = residual_.get();
+  args.y_stride = model_.spec.hidden_size;
+  args.addend = addend;
+  return args;
+}
+
+void KernelRunner::run_linear(const PackedLinearArgs& args) {
+  for_shares(args.weight.blocks(), [&](int first, int last, void* scratch) {
+    model_.linear.run(args, first, last, scratch);
+  });
+}
+
+/// Two matmuls that do not need each other's results, in one phase: all their blocks in one row, cut by bytes.
+void KernelRunner::run_side_by_side(const PackedLinearArgs& a, const PackedLinearArgs& b) {
+  const std::int64_t a_bytes = a.weight.blocks() * a.weight.block_bytes();
+  const std::int64_t bytes = a_bytes + b.weight.blocks() * b.weight.block_bytes();
+  const int threads = std::min(model_.threads, a.weight.blocks() + b.weight.blocks());
+  // The first block of the matrix that begins at or behind that byte.
+  const auto first_block = [](const PackedWeight& weight, std::int64_t byte) {
+    const std::int64_t block = (std::max<std::int64_t>(byte, 0) + weight.block_bytes() - 1) / weight.block_bytes();
+    return static_cast<int>(std::min<std::int64_t>(block, weight.blocks()));
+  };
+  ThreadPool::shared().run(threads, [&](int thread) {
+    const std::int64_t begin = bytes * thread / threads;
+    const std::int64_t end = bytes * (thread + 1) / threads;
+    void* scratch = static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread;
+    model_.linear.run(a, first_block(a.weight, begin), first_block(a.weight, end), scratch);
+    model_.linear.run(b, first_block(b.weight, begin - a_bytes), first_block(b.weight, end - a_bytes), scratch);
+  });
+}
+
+/// From Q, K, V to the attended rows.
+void KernelRunner::attend(int layer) {
+  const RotaryAppendArgs append{qkv_.get(),
+                                model_.rotary.cosines.data(),
+                                model_.rotary.sines.data(),
+                                queries_.get(),
+                                cache(layer),
+                                batch_,
+                                row_sequences_.data(),
+                                model_.spec.rotary_dims};
+  for_shares(model_.spec.heads, [&](int first, int last, void*) { model_.append(append, first, last); });
+  const CachedAttentionArgs args{queries_.get(), append.cache, attended_.get(), batch_};
+  // Items differ in length: a thread that is done takes the next.
+  std::atomic<std::size_t> next{0};
+  const int threads = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(model_.threads), items_.size()));
+  ThreadPool::shared().run(threads, [&](int thread) {
+    void* scratch = static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread;
+    for (std::size_t i = next.fetch_add(1); i < items_.size(); i = next.fetch_add(1)) {
+      model_.attention.run(args, items_[i], scratch);
+    }
+  });
+}
+
+/// x + attention(norm(x)) + ffn(norm(x))
+void KernelRunner::parallel_block(int index) {
+  const Layer& layer = model_.layers[static_cast<std::size_t>(index)];
+  const bool shared_norm = model_.spec.shared_norm != 0;
+  normalize(layer.attention_norm, shared_norm ? nullptr : &layer.ffn_norm);
+  run_side_by_side(qkv_args(layer), fc1_args(layer, shared_norm ? attention_input_.get() : ffn_input_.get()));
+  attend(index);
+  PackedLinearArgs dense = linear_args(layer.dense, attended_.get(), batch_.rows);
+  dense.result = LinearResult::store;
+  dense.y = attention_output_.get();
+  dense.y_stride = model_.spec.hidden_size;
+  const PackedLinearArgs fc2 = add_args(layer.fc2, activated_.get(), attention_output_.get());
+  // Both have the same outputs, so a thread adds what it has computed itself.
+  for_shares(layer.dense.blocks(), [&](int first, int last, void* scratch) {
+    model_.linear.run(dense, first, last, scratch);
+    model_.linear.run(fc2, first, last, scratch);
+  });
+}
+
+/// y = x + attention(norm(x)), then y + ffn(norm(y))
+void KernelRunner::sequential_block(int index) {
+  const Layer& layer = model_.layers[static_cast<std::size_t>(index)];
+  normalize(layer.attention_norm, nullptr);
+  run_linear(qkv_args(layer));
+  attend(index);
+  run_linear(add_args(layer.dense, attended_.get(), nullptr));
+  normalize(layer.ffn_norm, nullptr);
+  run_linear(fc1_args(layer, attention_input_.get()));
+  run_linear(add_args(layer.fc2, activated_.get(), nullptr));
+}
+
+/// The final norm of all rows in float32, for those who look at hidden states.
+void KernelRunner::show_final_norm(float* target) {
+  const int hidden = model_.spec.hidden_size;
+  const ActivationMemory normed(batch_.rows, hidden, DType::float32);
+  const TiledNormOutput output{model_.final_norm.gamma, model_.final_norm.beta, normed.get()};
+  const TiledLayerNormArgs args{residual_.get(), nullptr, &output, 1, hidden,
+                                static_cast<float>(model_.spec.norm_epsilon)};
+  model_.layer_norm(args, 0, batch_.rows);
+  for (int row = 0; row < batch_.rows; ++row) {
+    for (int i = 0; i < hidden; ++i) {
+      *target++ = static_cast<const float*>(normed.get().data)[normed.get().place(row, i)];
+    }
+  }
+}
+
+void KernelRunner::compute_logits(const d4j_step& step) {
+  const TiledNormOutput output{model_.final_norm.gamma, model_.final_norm.beta, head_input_.get()};
+  const TiledLayerNormArgs norm{residual_.get(), step.logits_rows, &output, 1, model_.spec.hidden_size,
+                                static_cast<float>(model_.spec.norm_epsilon)};
+  for_shares(step.logits_count, [&](int first, int last, void*) { model_.layer_norm(norm, first, last); });
+  PackedLinearArgs head = linear_args(model_.head, head_input_.get(), step.logits_count);
+  head.result = LinearResult::store;
+  head.y = step.logits;
+  head.y_stride = model_.spec.vocab_size;
+  run_linear(head);
+}
+
+void KernelRunner::run(const d4j_step& step, const std::atomic<bool>& abort) {
+  const FlushDenormals flush;
+  const std::int64_t numbers = std::int64_t{step.rows} * model_.spec.hidden_size;
+  float* hidden_out = step.hidden;
+  const auto show_hidden = [&] {
+    if (hidden_out != nullptr) {
+      std::memcpy(hidden_out, residual_.get(), static_cast<std::size_t>(numbers) * sizeof(float));
+      hidden_out += numbers;
+    }
+  };
+  prepare(step);
+  embed(step);
+  show_hidden();
+  for (int layer = 0; layer < model_.spec.layers; ++layer) {
+    if (abort.load(std::memory_order_relaxed)) {
+      throw Error(D4J_ABORTED, "the step was aborted");
+    }
+    if (model_.spec.parallel_residual != 0) {
+      parallel_block(layer);
+    } else {
+      sequential_block(layer);
+    }
+    show_hidden();
+  }
+  if (hidden_out != nullptr) {
+    show_final_norm(hidden_out);
+  }
+  if (step.logits_count > 0) {
+    compute_logits(step);
+  }
+}
+
+void KernelRunner::copy_block(std::int32_t source, std::int32_t target) {
+  for (int layer = 0; layer < model_.spec.layers; ++layer) {
+    const PackedKvCache at = cache(layer);
+    auto* keys = static_cast<std::uint8_t*>(at.keys);
+    auto* values = static_cast<std::uint8_t*>(at.values);
+    std::memcpy(keys + key_bytes() * target, keys + key_bytes() * source, static_cast<std::size_t>(key_bytes()));
+    std::memcpy(values + value_bytes() * target, values + value_bytes() * source,
+                static_cast<std::size_t>(value_bytes()));
+  }
+}
+
+class KernelDecoder final : public Decoder {
+ public:
+  explicit KernelDecoder(Model model) : model_(std::move(model)) {}
+
+  std::unique_ptr<StepRunner> new_runner(const d4j_session_options& options) const override {
+    return std::make_unique<KernelRunner>(model_, options);
+  }
+
+ private:
+  Model model_;
+};
+
+}  // namespace
+
+std::unique_ptr<Decoder> new_kernel_decoder(const d4j_decoder_spec& spec, const d4j_model_options& options,
+                                            const std::shared_ptr<const Weights>& weights) {
+  return std::make_unique<KernelDecoder>(make_model(spec, options, weights));
+}
+
+std::int64_t kernel_block_bytes(const d4j_decoder_spec& spec, d4j_dtype compute_type) {
+  const DType dtype = element_type(compute_type);
+  const PackedKvCache shape = shape_of_cache(spec, dtype);
+  return spec.layers * (shape.keys_at(1, 0) + shape.values_at(1, 0)) * size_of(dtype);
+}
+
+}  // namespace dolly4j

@@ -1,0 +1,360 @@
+// The whole step on the CPU kernels: against the oracle, and bit for bit over instruction sets, threads and batches.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cpu/isa.h"
+#include "loaded_model.h"
+#include "random.h"
+
+namespace dolly4j::test {
+namespace {
+
+// DOLLY4J_ISA for the scope.
+class ForcedIsa {
+ public:
+  explicit ForcedIsa(Isa isa) {
+    const char* before = std::getenv("DOLLY4J_ISA");
+    was_set_ = before != nullptr;
+    before_ = was_set_ ? before : "";
+    setenv("DOLLY4J_ISA", name_of(isa), 1);
+  }
+  ForcedIsa(const ForcedIsa&) = delete;
+  ForcedIsa& operator=(const ForcedIsa&) = delete;
+  ~ForcedIsa() {
+    if (was_set_) {
+      setenv("DOLLY4J_ISA", before_.c_str(), 1);
+    } else {
+      unsetenv("DOLLY4J_ISA");
+    }
+  }
+
+ private:
+  bool was_set_;
+  std::string before_;
+};
+
+d4j_model_options kernels(d4j_dtype compute_type, int threads = 2, bool portable_bits = false) {
+  return {D4J_BACKEND_KERNELS, compute_type, -1, threads, portable_bits ? 1 : 0};
+}
+
+std::string describe_type(d4j_dtype type) { return type == D4J_FLOAT32 ? "float32" : "bfloat16"; }
+
+// Every instruction set, the types, and both orders of sums; those the CPU lacks are skipped.
+struct Variant {
+  Isa isa;
+  d4j_dtype type;
+  bool portable_bits;
+};
+
+class KernelDecoder : public testing::TestWithParam<Variant> {
+ protected:
+  void SetUp() override {
+    bool available = false;
+    for (const Isa isa : available_isas()) {
+      available = available || isa == GetParam().isa;
+    }
+    if (!available) {
+      GTEST_SKIP() << "this CPU has no " << name_of(GetParam().isa);
+    }
+    forced_ = std::make_unique<ForcedIsa>(GetParam().isa);
+  }
+
+  d4j_model_options options(int threads = 2) const {
+    return kernels(GetParam().type, threads, GetParam().portable_bits);
+  }
+
+ private:
+  std::unique_ptr<ForcedIsa> forced_;
+};
+
+std::vector<Variant> variants() {
+  std::vector<Variant> all;
+  for (const Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx}) {
+    all.push_back({isa, D4J_FLOAT32, false});
+    all.push_back({isa, D4J_BFLOAT16, false});
+    all.push_back({isa, D4J_BFLOAT16, true});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(On, KernelDecoder, testing::ValuesIn(variants()),
+                         [](const testing::TestParamInfo<Variant>& test) {
+                           return std::string(name_of(test.param.isa)) + "_" + describe_type(test.param.type) +
+                                  (test.param.portable_bits ? "_portable" : "");
+                         });
+
+struct ModelAndSession {
+  LoadedModel model;
+  Session session;
+
+  ModelAndSession(const d4j_decoder_spec& spec, const d4j_model_options& options, const DecoderWeights& weights,
+                  int blocks)
+      : model(spec, options, weights), session(model, blocks) {}
+};
+
+TEST_P(KernelDecoder, stepsAreTheOracles) {
+  const Conformance result = check_decoder(
+      [&](const d4j_decoder_spec& spec, d4j_dtype, const DecoderWeights& weights, int blocks) {
+        const auto decoder = std::make_shared<ModelAndSession>(spec, options(), weights, blocks);
+        return [decoder](const d4j_step& step) { decoder->session.run(step); };
+      },
+      Device::cpu, [&](const DecoderShape& shape) { return shape.compute_type == GetParam().type; });
+  EXPECT_TRUE(result.passed()) << result;
+}
+
+// A decoder with more than one split of attention, blocks of outputs that do not divide by the threads, and heads whose
+// numbers fill no vector.
+d4j_decoder_spec wide_decoder() {
+  d4j_decoder_spec spec = small_decoder();
+  spec.heads = 5;
+  spec.head_size = 24;
+  spec.hidden_size = 120;
+  spec.ffn_size = 500;
+  spec.context_length = 700;
+  return spec;
+}
+
+std::vector<float> logits_of(const Session& session, const d4j_decoder_spec& spec,
+                             const std::vector<SequenceStep>& sequences) {
+  const OwnedStep step(spec, sequences);
+  session.run(step.step());
+  return step.logits();
+}
+
+std::vector<std::int32_t> blocks_from(int first, int count) {
+  std::vector<std::int32_t> blocks;
+  for (int i = 0; i < count; i++) {
+    blocks.push_back(first + i);
+  }
+  return blocks;
+}
+
+// Bit for bit, NaN too.
+void expect_same_bits(const std::vector<float>& actual, const std::vector<float>& expected, const std::string& what) {
+  ASSERT_EQ(actual.size(), expected.size()) << what;
+  for (std::size_t i = 0; i < actual.size(); i++) {
+    ASSERT_FALSE(std::isnan(actual[i])) << what << ", number " << i;
+    ASSERT_EQ(actual[i], expected[i]) << what << ", number " << i;
+  }
+}
+
+// Prompts and single tokens of three sequences, then a token of each; all logits and hidden states.
+std::vector<float> everything_of(const d4j_decoder_spec& spec, const d4j_model_options& options) {
+  const ModelAndSession decoder(spec, options, random_decoder_weights(spec, 3), 64);
+  std::vector<float> numbers;
+  const std::vector<std::vector<SequenceStep>> steps = {
+      {{blocks_from(0, 4), 0, random_tokens(spec, 41, 1)}, {blocks_from(8, 2), 0, random_tokens(spec, 1, 2)}},
+      {{blocks_from(0, 4), 41, random_tokens(spec, 1, 3)},
+       {blocks_from(8, 2), 1, random_tokens(spec, 17, 4)},
+       {blocks_from(20, 1), 0, random_tokens(spec, 9, 5)}},
+      {{blocks_from(0, 4), 42, {7}}, {blocks_from(8, 2), 18, {8}}, {blocks_from(20, 1), 9, {9}}}};
+  for (const std::vector<SequenceStep>& sequences : steps) {
+    const OwnedStep step(spec, sequences);
+    decoder.session.run(step.step());
+    numbers.insert(numbers.end(), step.logits().begin(), step.logits().end());
+    numbers.insert(numbers.end(), step.hidden().begin(), step.hidden().end());
+  }
+  return numbers;
+}
+
+TEST_P(KernelDecoder, bitsAreThoseOfTheGenericKernels) {
+  // Without portable bits the order of sums is AMX's on AMX.
+  d4j_model_options generic = options();
+  generic.portable_bits = GetParam().portable_bits || GetParam().isa == Isa::amx ? 1 : 0;
+  for (const d4j_decoder_spec& spec : {small_decoder(), wide_decoder()}) {
+    const std::vector<float> actual = everything_of(spec, options());
+    const ForcedIsa forced(Isa::generic);
+    expect_same_bits(actual, everything_of(spec, generic), name_of(GetParam().isa));
+  }
+}
+
+TEST_P(KernelDecoder, bitsDoNotDependOnThreads) {
+  for (const d4j_decoder_spec& spec : {small_decoder(), wide_decoder()}) {
+    const std::vector<float> expected = everything_of(spec, options(1));
+    for (const int threads : {2, 3, 5, 8, 64}) {
+      expect_same_bits(everything_of(spec, options(threads)), expected, std::to_string(threads) + " threads");
+    }
+  }
+}
+
+TEST_P(KernelDecoder, promptInChunksHasTheBitsOfTheWholePrompt) {
+  for (const d4j_decoder_spec& spec : {small_decoder(), wide_decoder()}) {
+    const LoadedModel model(spec, options(), random_decoder_weights(spec, 1));
+    const Session whole(model);
+    const Session chunked(model);
+    const std::vector<std::int32_t> tokens = random_tokens(spec, 53, 2);
+    const std::vector<float> expected = logits_of(whole, spec, {{{0, 1, 2, 3}, 0, tokens}});
+    std::vector<float> actual;
+    int done = 0;
+    for (const int count : {1, 16, 7, 1, 20, 8}) {
+      const std::vector<std::int32_t> chunk(tokens.begin() + done, tokens.begin() + done + count);
+      const std::vector<float> part = logits_of(chunked, spec, {{{9, 2, 14, 5}, done, chunk}});
+      actual.insert(actual.end(), part.begin(), part.end());
+      done += count;
+    }
+    expect_same_bits(actual, expected, "chunks");
+  }
+}
+
+TEST_P(KernelDecoder, longContextsHaveTheBitsOfTheirPromptInOnePiece) {
+  const d4j_decoder_spec spec = wide_decoder();
+  const LoadedModel model(spec, options(), random_decoder_weights(spec, 1));
+  const Session session(model, 100);
+  const std::vector<std::int32_t> tokens = random_tokens(spec, 600, 2);
+  const auto feed = [&](const std::vector<std::int32_t>& blocks, int chunk) {
+    std::vector<float> last;
+    for (int done = 0; done < 600; done += chunk) {
+      const int count = std::min(chunk, 600 - done);
+      last = logits_of(session, spec, {{blocks, done, {tokens.begin() + done, tokens.begin() + done + count}}});
+    }
+    return std::vector<float>(last.end() - spec.vocab_size, last.end());
+  };
+  const std::vector<float> expected = feed(blocks_from(0, 38), 128);
+  expect_same_bits(feed(blocks_from(50, 38), 7), expected, "chunks of 7");
+}
+
+// Random sequences grow by random chunks in shared steps; each row must have the bits that its sequence has alone.
+TEST_P(KernelDecoder, everyRowOfRandomRaggedBatchesHasTheBitsOfItsSoloRun) {
+  // The generic kernels are slow.
+  const int batches = GetParam().isa == Isa::generic ? 50 : 1000;
+  const d4j_decoder_spec spec = small_decoder();
+  const LoadedModel model(spec, options(), random_decoder_weights(spec, 1));
+  const Session together(model, 64);
+  const Session alone(model, 64);
+  Random random(GetParam().portable_bits ? 11 : 12);
+  struct Growing {
+    std::vector<std::int32_t> blocks;
+    int cached = 0;
+  };
+  std::vector<Growing> sequences(8);
+  for (int i = 0; i < 8; i++) {
+    sequences[i].blocks = blocks_from(6 * i, 6);
+  }
+  for (int batch = 0; batch < batches; batch++) {
+    std::vector<SequenceStep> steps;
+    std::vector<Growing*> grown;
+    int rows = 0;
+    for (const int i : random.permutation(8)) {
+      Growing& sequence = sequences[i];
+      if (sequence.cached == spec.context_length || random.below(20) == 0) {
+        sequence.cached = 0;  // a new request on blocks with leftovers
+      }
+      const int most = std::min(spec.context_length - sequence.cached, 128 - rows);
+      if (most == 0 || random.below(3) == 0) {
+        continue;
+      }
+      const int count = random.below(2) == 0 ? 1 : 1 + random.below(most);
+      steps.push_back({sequence.blocks, sequence.cached,
+                       random_tokens(spec, count, static_cast<std::uint64_t>(batch) * 8 + i)});
+      grown.push_back(&sequence);
+      rows += count;
+    }
+    if (steps.empty()) {
+      continue;
+    }
+    const std::vector<float> shared = logits_of(together, spec, steps);
+    std::vector<float> solo;
+    for (const SequenceStep& step : steps) {
+      const std::vector<float> own = logits_of(alone, spec, {step});
+      solo.insert(solo.end(), own.begin(), own.end());
+    }
+    expect_same_bits(shared, solo, "batch " + std::to_string(batch));
+    if (testing::Test::HasFatalFailure()) {
+      return;
+    }
+    for (std::size_t s = 0; s < steps.size(); s++) {
+      grown[s]->cached += static_cast<int>(steps[s].tokens.size());
+    }
+  }
+}
+
+TEST_P(KernelDecoder, callersDenormalsAreUntouched) {
+  const d4j_decoder_spec spec = small_decoder();
+  const ModelAndSession decoder(spec, options(), random_decoder_weights(spec, 1), 16);
+  const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
+  volatile float smallest = std::numeric_limits<float>::min();
+  decoder.session.run(step.step());
+  volatile float half = smallest / 2;
+  EXPECT_GT(half, 0.0F);
+  EXPECT_EQ(half * 2, smallest);
+}
+
+TEST_P(KernelDecoder, copiedBlockContinuesASequenceAsTheOriginalDoes) {
+  const d4j_decoder_spec spec = small_decoder();
+  const LoadedModel model(spec, options(), random_decoder_weights(spec, 1));
+  const Session session(model);
+  logits_of(session, spec, {{{0, 1}, 0, random_tokens(spec, 20, 2)}});
+  ASSERT_EQ(d4j_session_copy_block(session.get(), 1, 6), D4J_OK);
+  const std::vector<float> original = logits_of(session, spec, {{{0, 1}, 20, {3}}});
+  logits_of(session, spec, {{{0, 1}, 20, {4}}});  // overwrites the original's slot, not the copy's
+  EXPECT_EQ(logits_of(session, spec, {{{0, 6}, 20, {3}}}), original);
+}
+
+TEST_P(KernelDecoder, sessionsOfAModelRunBesideEachOther) {
+  const d4j_decoder_spec spec = small_decoder();
+  const LoadedModel model(spec, options(), random_decoder_weights(spec, 1));
+  const std::vector<std::int32_t> tokens = random_tokens(spec, 33, 2);
+  const auto answer = [&] {
+    const Session session(model);
+    std::vector<float> logits;
+    for (int i = 0; i < 20; i++) {
+      logits = logits_of(session, spec, {{{3, 1, 2}, 0, tokens}});
+    }
+    return logits;
+  };
+  std::vector<float> theirs;
+  std::thread other([&] { theirs = answer(); });
+  const std::vector<float> ours = answer();
+  other.join();
+  EXPECT_EQ(ours, theirs);
+}
+
+TEST(KernelDecoderOptions, abortEndsOneStepOnly) {
+  const d4j_decoder_spec spec = small_decoder();
+  const LoadedModel model(spec, kernels(D4J_BFLOAT16), random_decoder_weights(spec, 1));
+  const Session session(model);
+  const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
+  d4j_session_abort(session.get());
+  EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_ABORTED);
+  EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_OK) << d4j_last_error();
+}
+
+TEST(KernelDecoderOptions, wrongOnesAreRefusedByName) {
+  const d4j_decoder_spec spec = small_decoder();
+  const auto message = [&](const d4j_model_options& options) {
+    d4j_model* model = nullptr;
+    EXPECT_EQ(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT);
+    return std::string(d4j_last_error());
+  };
+  EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, 0, 1, 0}).find("cuda_device"), std::string::npos);
+  EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, -1, 0, 0}).find("threads"), std::string::npos);
+  EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, -1, 1, 2}).find("portable_bits"), std::string::npos);
+  EXPECT_NE(message({2, D4J_BFLOAT16, -1, 1, 0}).find("backend"), std::string::npos);
+  setenv("DOLLY4J_ISA", "mmx", 1);
+  EXPECT_NE(message(kernels(D4J_BFLOAT16)).find("'mmx'"), std::string::npos);
+  unsetenv("DOLLY4J_ISA");
+}
+
+TEST(KernelDecoderOptions, memoryCountsThePaddedCacheAndWeights) {
+  d4j_decoder_spec spec = small_decoder();  // heads of 20: keys are padded to 20, values to 32
+  const LoadedModel model(spec, kernels(D4J_BFLOAT16), random_decoder_weights(spec, 1));
+  d4j_memory memory{};
+  ASSERT_EQ(d4j_model_memory(model.get(), &memory), D4J_OK);
+  EXPECT_EQ(memory.block_bytes, 2 * 3 * 16 * (20 + 32) * 2);
+  // Per layer: qkv [192, 64], dense [64, 64], fc1 [256, 64], fc2 [64, 256] of 180, 60, 250 and 60 outputs, in bfloat16;
+  // biases and norms in float32. Then head [336, 64], embedding [331, 60], and the final norm.
+  const std::int64_t matrices = 2 * (192 * 64 + 64 * 64 + 256 * 64 + 64 * 256);
+  const std::int64_t vectors = 4 * (180 + 60 + 250 + 60 + 4 * 60);
+  EXPECT_EQ(memory.weight_bytes, 2 * (matrices + vectors) + 2 * 336 * 64 + 2 * 331 * 60 + 4 * 2 * 60);
+}
+
+}  // namespace
+}  // namespace dolly4j::test
