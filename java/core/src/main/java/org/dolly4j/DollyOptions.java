@@ -13,9 +13,10 @@ public final class DollyOptions {
 
     private final Optional<Path> tokenizer;
     private final Optional<ComputeType> computeType;
-    private final Backend backend;
+    private final Optional<Backend> backend;
     private final String device;
     private final int threads;
+    private final boolean portableBits;
     private final OptionalInt kvCacheTokens;
 
     private DollyOptions(Builder builder) {
@@ -24,6 +25,7 @@ public final class DollyOptions {
         backend = builder.backend;
         device = builder.device;
         threads = builder.threads;
+        portableBits = builder.portableBits;
         kvCacheTokens = builder.kvCacheTokens;
     }
 
@@ -45,6 +47,7 @@ public final class DollyOptions {
         builder.backend = backend;
         builder.device = device;
         builder.threads = threads;
+        builder.portableBits = portableBits;
         builder.kvCacheTokens = kvCacheTokens;
         return builder;
     }
@@ -59,9 +62,9 @@ public final class DollyOptions {
         return computeType;
     }
 
-    /** What runs the steps. */
+    /** What runs the steps: if not stated, the kernels on the CPU and libtorch on a CUDA device. */
     public Backend backend() {
-        return backend;
+        return backend.orElseGet(() -> ModelOptions.defaultBackend(device));
     }
 
     /** Where they run. */
@@ -74,6 +77,11 @@ public final class DollyOptions {
         return threads;
     }
 
+    /** Whether the kernels give the same bits on every CPU. */
+    public boolean portableBits() {
+        return portableBits;
+    }
+
     /** Tokens that the KV cache holds, if stated. */
     public OptionalInt kvCacheTokens() {
         return kvCacheTokens;
@@ -81,16 +89,17 @@ public final class DollyOptions {
 
     /** What the native side needs of these, for a checkpoint that is best computed in {@code automatic}. */
     ModelOptions modelOptions(ComputeType automatic) {
-        return new ModelOptions(computeType.orElse(automatic), backend, device, threads);
+        return new ModelOptions(computeType.orElse(automatic), backend(), device, threads, portableBits);
     }
 
     /** Sets options by name. */
     public static final class Builder {
         private Optional<Path> tokenizer = Optional.empty();
         private Optional<ComputeType> computeType = Optional.empty();
-        private Backend backend = Backend.LIBTORCH;
+        private Optional<Backend> backend = Optional.empty();
         private String device = "cpu";
         private int threads;
+        private boolean portableBits;
         private OptionalInt kvCacheTokens = OptionalInt.empty();
 
         private Builder() {}
@@ -110,9 +119,9 @@ public final class DollyOptions {
             return this;
         }
 
-        /** Chooses what runs the steps. */
+        /** Chooses what runs the steps. By default the kernels on the CPU, and libtorch on a CUDA device. */
         public Builder backend(Backend value) {
-            backend = value;
+            backend = Optional.of(value);
             return this;
         }
 
@@ -122,9 +131,22 @@ public final class DollyOptions {
             return this;
         }
 
-        /** Sets the number of CPU threads; 0, the default, means the number of physical cores. */
+        /**
+         * Sets the number of CPU threads. 0, the default, means what the system property {@code dolly4j.threads} says,
+         * or else the number of physical cores.
+         */
         public Builder threads(int value) {
             threads = value;
+            return this;
+        }
+
+        /**
+         * Makes the kernels add up in the order of AMX on every CPU, so that all CPUs give the same bits and so the same
+         * text; by default only CPUs with AMX do, and the others use the order that is fastest there. Float32 has one
+         * order only.
+         */
+        public Builder portableBits(boolean value) {
+            portableBits = value;
             return this;
         }
 
@@ -140,8 +162,8 @@ public final class DollyOptions {
         /**
          * The options.
          *
-         * @throws IllegalArgumentException if the device is not known, the number of threads is negative, or the KV
-         *     cache holds no token
+         * @throws IllegalArgumentException if the device is not known or not one of the backend, the number of threads
+         *     is negative, libtorch should have portable bits, or the KV cache holds no token
          */
         public DollyOptions build() {
             if (kvCacheTokens.isPresent() && kvCacheTokens.getAsInt() < 1) {

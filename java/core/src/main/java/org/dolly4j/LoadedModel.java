@@ -121,6 +121,7 @@ record LoadedModel(
                 options.computeType(),
                 options.backend(),
                 options.device(),
+                weights.threads(),
                 weights.weightBytes(),
                 Math.multiplyExact(blocks, DecoderSession.BLOCK_SIZE),
                 blocks * weights.blockBytes());

@@ -16,6 +16,7 @@ import org.dolly4j.runtime.ModelOptions.ComputeType;
  * @param computeType element type of weights and KV cache
  * @param backend what runs the steps
  * @param device where they run
+ * @param threads CPU threads they run on
  * @param weightBytes native memory of the weights
  * @param kvCacheTokens tokens that the KV cache holds
  * @param kvCacheBytes native memory of the KV cache
@@ -31,6 +32,7 @@ public record ModelInfo(
         ComputeType computeType,
         Backend backend,
         String device,
+        int threads,
         long weightBytes,
         int kvCacheTokens,
         long kvCacheBytes) {}

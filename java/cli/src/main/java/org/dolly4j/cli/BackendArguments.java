@@ -1,5 +1,7 @@
 package org.dolly4j.cli;
 
+import java.util.Optional;
+import org.dolly4j.DollyOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import picocli.CommandLine.Option;
 
@@ -10,12 +12,25 @@ final class BackendArguments {
             paramLabel = "NAME",
             converter = NameConverter.Backends.class,
             completionCandidates = NameConverter.Backends.class,
-            description = "What runs the model: ${COMPLETION-CANDIDATES}.")
-    Backend backend = Backend.LIBTORCH;
+            description = "What runs the model: ${COMPLETION-CANDIDATES}; by default kernels on the CPU, libtorch on a"
+                    + " CUDA device.")
+    Optional<Backend> backend = Optional.empty();
 
     @Option(
             names = "--device",
             paramLabel = "DEVICE",
             description = "Where it runs: cpu (the default), cuda or cuda:N.")
     String device = "cpu";
+
+    @Option(
+            names = "--portable-bits",
+            description = "Let the kernels add up in one order on every CPU, so that all give the same text.")
+    boolean portableBits;
+
+    /** A builder of options with these set. */
+    DollyOptions.Builder options() {
+        DollyOptions.Builder builder = DollyOptions.builder().device(device).portableBits(portableBits);
+        backend.ifPresent(builder::backend);
+        return builder;
+    }
 }

@@ -62,10 +62,7 @@ final class CheckCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        DollyOptions options = DollyOptions.builder()
-                .backend(backend.backend)
-                .device(backend.device)
-                .build();
+        DollyOptions options = backend.options().build();
         Path root = folder.toAbsolutePath().normalize();
         require(Files.isDirectory(root), "There is no folder " + folder + ".");
         Map<GoldenPart, Path> parts = partsIn(root);

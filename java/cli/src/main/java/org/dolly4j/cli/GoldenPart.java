@@ -34,8 +34,7 @@ enum GoldenPart {
     MODELS("models.jsonl") {
         @Override
         List<CheckReport> run(Path folder, Settings settings) {
-            return ModelCheck.run(
-                    folder, settings.options().backend(), settings.options().device());
+            return ModelCheck.run(folder, settings.options());
         }
     },
     /** Prompts and answers. */

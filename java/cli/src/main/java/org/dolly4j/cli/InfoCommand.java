@@ -65,14 +65,16 @@ final class InfoCommand implements Callable<Integer> {
         lines.put("context", number(info.contextLength()) + " tokens");
         lines.put("dtype", NameConverter.name(info.computeType()));
         lines.put("backend", NameConverter.name(info.backend()) + " on " + info.device());
-        lines.put("CPU threads", Integer.toString(build.libtorchThreads()));
+        lines.put("CPU threads", info.threads() + ", instruction set " + build.cpuIsa());
         lines.put("weights", size(info.weightBytes()));
         lines.put("KV cache", size(info.kvCacheBytes()) + " for " + number(info.kvCacheTokens()) + " tokens");
         lines.put("loaded in", String.format(Locale.ROOT, "%.2f s", seconds));
         lines.put("dolly4j", Version.current());
         lines.put("native library", build.version() + ", built by " + build.compiler());
-        lines.put("libtorch", build.libtorchSource());
-        lines.put("CUDA devices", Integer.toString(build.cudaDevices()));
+        if (build.libtorchAttached()) {
+            lines.put("libtorch", build.libtorchSource());
+            lines.put("CUDA devices", Integer.toString(build.cudaDevices()));
+        }
         lines.put("Java", Runtime.version() + " (" + System.getProperty("java.vm.name") + ")");
         return lines;
     }
@@ -89,7 +91,8 @@ final class InfoCommand implements Callable<Integer> {
         object.addProperty("dtype", NameConverter.name(info.computeType()));
         object.addProperty("backend", NameConverter.name(info.backend()));
         object.addProperty("device", info.device());
-        object.addProperty("threads", build.libtorchThreads());
+        object.addProperty("threads", info.threads());
+        object.addProperty("cpu_isa", build.cpuIsa());
         object.addProperty("weight_bytes", info.weightBytes());
         object.addProperty("kv_cache_bytes", info.kvCacheBytes());
         object.addProperty("kv_cache_tokens", info.kvCacheTokens());

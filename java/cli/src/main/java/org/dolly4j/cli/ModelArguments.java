@@ -40,7 +40,7 @@ final class ModelArguments {
     @Option(
             names = {"-t", "--threads"},
             paramLabel = "N",
-            description = "CPU threads; by default the number of physical cores.")
+            description = "CPU threads; by default what -Ddolly4j.threads says, or the number of physical cores.")
     int threads;
 
     @Option(
@@ -71,10 +71,7 @@ final class ModelArguments {
     }
 
     private DollyOptions options() {
-        DollyOptions.Builder builder = DollyOptions.builder()
-                .backend(backend.backend)
-                .device(backend.device)
-                .threads(threads);
+        DollyOptions.Builder builder = backend.options().threads(threads);
         tokenizer.ifPresent(builder::tokenizer);
         dtype.ifPresent(builder::computeType);
         kvCacheTokens.ifPresent(builder::kvCacheTokens);

@@ -177,7 +177,8 @@ class AskCommandTest {
     @Test
     void badWordsIds_areSequencesThatNeverCome() {
         assertThat(Run.of("--greedy", QUESTION).out()).contains("capital of Thailand");
-        assertThat(Run.of("--greedy", "--bad-words-ids", "345,3312", "--bad-words-ids", "7", QUESTION).out())
+        assertThat(Run.of("--greedy", "--bad-words-ids", "345,3312", "--bad-words-ids", "7", QUESTION)
+                        .out())
                 .doesNotContain("of Thailand");
         Run run = Run.of("--greedy", "--bad-words-ids", "345,of", QUESTION);
         assertThat(run.exitCode()).isEqualTo(ExitCode.USAGE);
@@ -215,7 +216,7 @@ class AskCommandTest {
                 "--stop= | --stop",
                 "--top-k=many | '--top-k': 'many' is not an int",
                 "--dtype=int4 | expected float32 or bfloat16, found 'int4'",
-                "--backend=magic | expected libtorch, found 'magic'",
+                "--backend=magic | expected kernels or libtorch, found 'magic'",
                 "--truncate=middle | expected never or head or tail, found 'middle'",
                 "--device=tpu | --device must be cpu, cuda or cuda:N, not 'tpu'",
                 "--threads=-1 | --threads must be 0",

@@ -19,10 +19,17 @@ class InfoCommandTest {
                         "parameters      6,836,224",
                         "context         512 tokens",
                         "dtype           float32",
-                        "backend         libtorch on cpu")
-                .anyMatch(line -> line.matches("libtorch +/.*libtorch_cpu.so"))
-                .anyMatch(line -> line.matches("CPU threads +[1-9][0-9]*"))
-                .anyMatch(line -> line.matches("weights +26\\.[0-9] MiB"));
+                        "backend         kernels on cpu")
+                .anyMatch(line ->
+                        line.matches("CPU threads +[1-9][0-9]*, instruction set (generic|avx2|avx512(_bf16)?|amx)"))
+                .anyMatch(line -> line.matches("weights +2[67]\\.[0-9] MiB"));
+    }
+
+    @Test
+    void withLibtorch_itsFileIsNamed() {
+        assertThat(Run.of("info", "--backend", "libtorch").lines())
+                .contains("backend         libtorch on cpu")
+                .anyMatch(line -> line.matches("libtorch +/.*libtorch_cpu.so"));
     }
 
     @Test

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import org.dolly4j.DollyOptions;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.model.Family;
 import org.dolly4j.model.WeightPlan;
@@ -20,7 +21,6 @@ import org.dolly4j.runtime.Batch;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.runtime.ModelOptions;
-import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.ComputeType;
 
 /**
@@ -36,28 +36,25 @@ public final class ModelCheck {
     private static final double DIVERGENCE_RATIO = 1.1;
 
     private final Path folder;
-    private final Backend backend;
-    private final String device;
+    private final DollyOptions options;
     private final List<CheckReport> reports = new ArrayList<>();
     private final Divergence ours = new Divergence();
     private final Divergence huggingFace = new Divergence();
 
-    private ModelCheck(Path folder, Backend backend, String device) {
+    private ModelCheck(Path folder, DollyOptions options) {
         this.folder = folder;
-        this.backend = backend;
-        this.device = device;
+        this.options = options;
     }
 
     /**
      * Runs every checkpoint of models.jsonl in float32 and bfloat16.
      *
      * @param folder the folder {@code models} of the goldens
-     * @param backend what runs the step
-     * @param device {@code "cpu"} or {@code "cuda:N"}
+     * @param options what runs the step, and where
      * @return one report for each checkpoint, and one for the bfloat16 divergence of all together
      */
-    public static List<CheckReport> run(Path folder, Backend backend, String device) {
-        ModelCheck check = new ModelCheck(folder, backend, device);
+    public static List<CheckReport> run(Path folder, DollyOptions options) {
+        ModelCheck check = new ModelCheck(folder, options);
         try {
             for (String line : Files.readAllLines(folder.resolve("models.jsonl"))) {
                 check.runCheckpoint(JsonParser.parseString(line).getAsJsonObject());
@@ -103,7 +100,9 @@ public final class ModelCheck {
     }
 
     private DecoderModel load(WeightPlan plan, ComputeType type) {
-        return DecoderModel.load(plan.spec(), plan.rows(), new ModelOptions(type, backend, device, 0));
+        ModelOptions modelOptions =
+                new ModelOptions(type, options.backend(), options.device(), options.threads(), options.portableBits());
+        return DecoderModel.load(plan.spec(), plan.rows(), modelOptions);
     }
 
     private static void runFloat32(

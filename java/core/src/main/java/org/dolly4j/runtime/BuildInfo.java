@@ -9,6 +9,7 @@ package org.dolly4j.runtime;
  * @param libtorchSource file of the loaded libtorch, or empty
  * @param libtorchThreads CPU threads of libtorch, 0 while it is not loaded
  * @param cudaDevices CUDA devices libtorch sees, 0 while it is not loaded
+ * @param cpuIsa instruction set that the kernels use: generic, avx2, avx512, avx512_bf16 or amx
  */
 public record BuildInfo(
         String version,
@@ -16,11 +17,13 @@ public record BuildInfo(
         boolean libtorchAttached,
         String libtorchSource,
         int libtorchThreads,
-        int cudaDevices) {
+        int cudaDevices,
+        String cpuIsa) {
     /**
      * Loads the native library and asks it.
      *
      * @throws org.dolly4j.BackendException if there is none for this platform
+     * @throws IllegalArgumentException if the environment variable DOLLY4J_ISA names no instruction set of this CPU
      */
     public static BuildInfo current() {
         return NativeLibrary.buildInfo();

@@ -18,11 +18,13 @@ import org.dolly4j.model.Activation;
 import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
+import org.dolly4j.runtime.ModelOptions.Backend;
 
 /** The weights of a model in native memory. Thread-safe. */
 public final class DecoderModel implements AutoCloseable {
     private final DecoderSpec spec;
     private final ModelOptions options;
+    private final int threads;
     private final ModelHandle handle;
     private final long weightBytes;
     private final long blockBytes;
@@ -30,9 +32,10 @@ public final class DecoderModel implements AutoCloseable {
     private boolean closed;
     private boolean freed;
 
-    private DecoderModel(DecoderSpec spec, ModelOptions options, ModelHandle handle) {
+    private DecoderModel(DecoderSpec spec, ModelOptions options, int threads, ModelHandle handle) {
         this.spec = spec;
         this.options = options;
+        this.threads = threads;
         this.handle = handle;
         try (NativeMemory memory = new NativeMemory()) {
             NativeLibrary.check(NativeApi.d4j_model_memory(handle, memory));
@@ -52,8 +55,11 @@ public final class DecoderModel implements AutoCloseable {
      */
     public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options) {
         int threads = options.threads() == 0 ? NativeLibrary.defaultThreads() : options.threads();
-        NativeLibrary.attachLibtorch(threads);
-        ModelHandle handle = create(spec, options);
+        switch (options.backend()) {
+            case KERNELS -> NativeLibrary.load();
+            case LIBTORCH -> NativeLibrary.attachLibtorch(threads);
+        }
+        ModelHandle handle = create(spec, options, threads);
         try {
             loadRows(handle, rows, threads);
             try {
@@ -61,20 +67,24 @@ public final class DecoderModel implements AutoCloseable {
             } catch (IllegalArgumentException e) {
                 throw new CheckpointException("The checkpoint is not complete: " + e.getMessage(), e);
             }
-            return new DecoderModel(spec, options, handle);
+            int running = options.backend() == Backend.LIBTORCH
+                    ? NativeLibrary.buildInfo().libtorchThreads()
+                    : threads;
+            return new DecoderModel(spec, options, running, handle);
         } catch (RuntimeException | Error e) {
             NativeApi.d4j_model_free(handle);
             throw e;
         }
     }
 
-    private static ModelHandle create(DecoderSpec spec, ModelOptions options) {
+    private static ModelHandle create(DecoderSpec spec, ModelOptions options, int threads) {
         try (NativeSpec nativeSpec = nativeSpec(spec);
                 NativeModelOptions nativeOptions = new NativeModelOptions();
                 PointerPointer<ModelHandle> result = new PointerPointer<>(1)) {
             nativeOptions
                     .backend(
                             switch (options.backend()) {
+                                case KERNELS -> NativeApi.D4J_BACKEND_KERNELS;
                                 case LIBTORCH -> NativeApi.D4J_BACKEND_LIBTORCH;
                             })
                     .compute_type(
@@ -82,7 +92,9 @@ public final class DecoderModel implements AutoCloseable {
                                 case FLOAT32 -> NativeApi.D4J_FLOAT32;
                                 case BFLOAT16 -> NativeApi.D4J_BFLOAT16;
                             })
-                    .cuda_device(options.cudaDevice());
+                    .cuda_device(options.cudaDevice())
+                    .threads(threads)
+                    .portable_bits(flag(options.portableBits()));
             NativeLibrary.check(NativeApi.d4j_model_create(nativeSpec, nativeOptions, result));
             return result.get(ModelHandle.class);
         }
@@ -236,6 +248,11 @@ public final class DecoderModel implements AutoCloseable {
     /** How it is held and run. */
     public ModelOptions options() {
         return options;
+    }
+
+    /** CPU threads that a step runs on. */
+    public int threads() {
+        return threads;
     }
 
     /** Bytes of native memory that the weights take. */

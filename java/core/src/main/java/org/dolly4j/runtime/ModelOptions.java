@@ -7,9 +7,16 @@ package org.dolly4j.runtime;
  * @param backend what runs the step
  * @param device {@code "cpu"}, {@code "cuda"} or {@code "cuda:N"}
  * @param threads CPU threads, or 0 for the number of physical cores
+ * @param portableBits whether the kernels add up in the order that gives the same bits on every CPU, even where another
+ *     is faster; libtorch has no such order
  */
-public record ModelOptions(ComputeType computeType, Backend backend, String device, int threads) {
-    /** @throws IllegalArgumentException if the device is not known or the number of threads is negative */
+public record ModelOptions(ComputeType computeType, Backend backend, String device, int threads, boolean portableBits) {
+    private static final String CPU = "cpu";
+
+    /**
+     * @throws IllegalArgumentException if the device is not known or not one of the backend, the number of threads is
+     *     negative, or libtorch should have portable bits
+     */
     public ModelOptions {
         if (!device.matches("cpu|cuda(:[0-9]{1,3})?")) {
             throw new IllegalArgumentException("device must be cpu, cuda or cuda:N, not '" + device + "'");
@@ -17,11 +24,24 @@ public record ModelOptions(ComputeType computeType, Backend backend, String devi
         if (threads < 0) {
             throw new IllegalArgumentException("threads must be 0 (physical cores) or more, not " + threads);
         }
+        if (backend == Backend.KERNELS && !device.equals(CPU)) {
+            throw new IllegalArgumentException("device must be cpu for the backend kernels, not '" + device
+                    + "': on a CUDA device use the backend libtorch.");
+        }
+        if (backend == Backend.LIBTORCH && portableBits) {
+            throw new IllegalArgumentException(
+                    "portableBits is an option of the backend kernels: libtorch's bits depend on the CPU.");
+        }
+    }
+
+    /** What runs on a device unless told otherwise: the kernels on the CPU, libtorch elsewhere. */
+    public static Backend defaultBackend(String device) {
+        return device.equals(CPU) ? Backend.KERNELS : Backend.LIBTORCH;
     }
 
     /** Ordinal of the CUDA device, or -1 for the CPU. */
     int cudaDevice() {
-        if (device.equals("cpu")) {
+        if (device.equals(CPU)) {
             return -1;
         }
         int colon = device.indexOf(':');
@@ -38,6 +58,8 @@ public record ModelOptions(ComputeType computeType, Backend backend, String devi
 
     /** What runs the step. */
     public enum Backend {
+        /** The kernels of this library, on the CPU. */
+        KERNELS,
         /** A graph of libtorch ops. */
         LIBTORCH
     }

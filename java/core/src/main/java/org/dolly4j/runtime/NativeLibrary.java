@@ -73,8 +73,7 @@ final class NativeLibrary {
         } catch (ClassNotFoundException | LinkageError e) {
             throw new BackendException(
                     "libtorch cannot be loaded: " + e.getMessage()
-                            + ". Add org.bytedeco:pytorch and org.bytedeco:openblas "
-                            + "with the classifier " + Loader.getPlatform() + " to the class path, or set "
+                            + ". Add the artifact org.dolly4j:dolly4j-libtorch to the class path, or set "
                             + "-Ddolly4j.libtorch=DIR to the torch/lib folder of a Python package (2.10 or later).",
                     e);
         }
@@ -87,9 +86,23 @@ final class NativeLibrary {
         }
     }
 
-    /** CPU threads used unless told otherwise: physical cores, at most what this process may use. */
+    /**
+     * CPU threads used unless told otherwise: what the system property {@code dolly4j.threads} says, else the physical
+     * cores, at most what this process may use.
+     *
+     * @throws IllegalArgumentException if the property is no number above 0
+     */
     static int defaultThreads() {
         load();
+        Integer stated = Integer.getInteger("dolly4j.threads");
+        if (stated != null && stated >= 1) {
+            return stated;
+        }
+        if (System.getProperty("dolly4j.threads") != null) {
+            throw new IllegalArgumentException(
+                    "The system property dolly4j.threads must be a number of 1 or more, not '"
+                            + System.getProperty("dolly4j.threads") + "'.");
+        }
         int available = Runtime.getRuntime().availableProcessors();
         int physical = Loader.totalCores();
         return Math.max(1, physical > 0 ? Math.min(physical, available) : available);
@@ -105,7 +118,8 @@ final class NativeLibrary {
                     info.libtorch_attached() != 0,
                     text(info.libtorch_source()),
                     info.libtorch_threads(),
-                    info.cuda_device_count());
+                    info.cuda_device_count(),
+                    text(info.cpu_isa()));
         }
     }
 

@@ -23,16 +23,26 @@ import org.dolly4j.checkpoint.DType;
 import org.dolly4j.checkpoint.TensorLocation;
 import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
+import org.dolly4j.runtime.ModelOptions.Backend;
+import org.dolly4j.runtime.ModelOptions.ComputeType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
+@ParameterizedClass
+@EnumSource(Backend.class)
 class DecoderModelTest {
     @TempDir
     Path folder;
 
+    @Parameter
+    Backend backend;
+
     @Test
     void loadThenClose_withoutAStep_freesTheModel() {
-        DecoderModel model = new TinyModel(folder).load();
+        DecoderModel model = new TinyModel(folder, backend).load();
         assertThat(model.weightBytes()).isPositive();
         model.close();
         assertThatCode(model::close).doesNotThrowAnyException();
@@ -41,7 +51,7 @@ class DecoderModelTest {
 
     @Test
     void load_nanInTheWeights_namesFileTensorAndRow() {
-        TinyModel tiny = new TinyModel(folder);
+        TinyModel tiny = new TinyModel(folder, backend);
         TensorLocation tensor = tiny.rowsOf(WeightSlot.FC2_WEIGHT, 1).source();
         tiny.overwrite(tensor, 3 * TinyModel.SPEC.ffnSize() + 5, Float.NaN);
         assertThatThrownBy(tiny::load)
@@ -51,7 +61,7 @@ class DecoderModelTest {
 
     @Test
     void load_fileShortenedAfterItsHeaderWasRead_saysWhereItEnds() {
-        TinyModel tiny = new TinyModel(folder);
+        TinyModel tiny = new TinyModel(folder, backend);
         byte[] bytes = tiny.read();
         tiny.write(Arrays.copyOf(bytes, bytes.length - 10));
         assertThatThrownBy(tiny::load)
@@ -61,7 +71,7 @@ class DecoderModelTest {
 
     @Test
     void load_missingFile_saysSo() throws Exception {
-        TinyModel tiny = new TinyModel(folder);
+        TinyModel tiny = new TinyModel(folder, backend);
         Files.delete(tiny.file());
         assertThatThrownBy(tiny::load)
                 .isInstanceOf(CheckpointException.class)
@@ -70,7 +80,7 @@ class DecoderModelTest {
 
     @Test
     void load_slotWithoutRows_namesTheSlot() {
-        TinyModel tiny = new TinyModel(folder);
+        TinyModel tiny = new TinyModel(folder, backend);
         List<SlotRows> rows = new ArrayList<>(tiny.rows());
         rows.remove(tiny.rowsOf(WeightSlot.DENSE_BIAS, 1));
         assertThatThrownBy(() -> tiny.load(rows))
@@ -80,7 +90,7 @@ class DecoderModelTest {
 
     @Test
     void load_integerWeights_areRefusedByTheirType() {
-        TinyModel tiny = new TinyModel(folder);
+        TinyModel tiny = new TinyModel(folder, backend);
         SlotRows part = tiny.rowsOf(WeightSlot.QKV_WEIGHT, 0);
         TensorLocation t = part.source();
         TensorLocation integers =
@@ -94,9 +104,8 @@ class DecoderModelTest {
 
     @Test
     void load_cudaDeviceThatIsNotThere_saysHowManyThereAre() {
-        TinyModel tiny = new TinyModel(folder);
-        ModelOptions options =
-                new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cuda:700", 1);
+        TinyModel tiny = new TinyModel(folder, backend);
+        ModelOptions options = new ModelOptions(ComputeType.FLOAT32, Backend.LIBTORCH, "cuda:700", 1, false);
         assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, tiny.rows(), options))
                 .isInstanceOf(BackendException.class)
                 .hasMessageContainingAll("cuda:700", "sees");
@@ -104,19 +113,44 @@ class DecoderModelTest {
 
     @Test
     void modelOptions_unknownDeviceOrNegativeThreads_areRefused() {
-        assertThatThrownBy(() ->
-                        new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "tpu", 0))
+        assertThatThrownBy(() -> new ModelOptions(ComputeType.FLOAT32, Backend.LIBTORCH, "tpu", 0, false))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("tpu");
-        assertThatThrownBy(() ->
-                        new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cpu", -1))
+        assertThatThrownBy(() -> new ModelOptions(ComputeType.FLOAT32, backend, "cpu", -1, false))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("-1");
     }
 
     @Test
+    void modelOptions_thatTheBackendLacks_areRefused() {
+        assertThatThrownBy(() -> new ModelOptions(ComputeType.FLOAT32, Backend.KERNELS, "cuda", 0, false))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("libtorch");
+        assertThatThrownBy(() -> new ModelOptions(ComputeType.FLOAT32, Backend.LIBTORCH, "cpu", 0, true))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("portableBits");
+    }
+
+    /** Kernels flush denormals; the thread that runs a step must not be left that way. */
+    @Test
+    void step_leavesJavasDenormalsAlone() {
+        try (DecoderModel model = new TinyModel(folder, backend).load();
+                DecoderSession session = model.newSession(4, 8, 8)) {
+            for (int i = 0; i < 100; i++) {
+                session.step(batch(0, 7));
+                assertThat(halved(Float.MIN_NORMAL)).isPositive();
+                assertThat(Math.fma(0.25f, Float.MIN_NORMAL, 0f)).isPositive();
+            }
+        }
+    }
+
+    private static float halved(float value) {
+        return value / 2;
+    }
+
+    @Test
     void step_outOfRangeTokenOrBlock_isRefusedAndTheSessionGoesOn() {
-        try (DecoderModel model = new TinyModel(folder).load();
+        try (DecoderModel model = new TinyModel(folder, backend).load();
                 DecoderSession session = model.newSession(4, 8, 8)) {
             assertThatThrownBy(() -> session.step(batch(0, 50)))
                     .isInstanceOf(IllegalArgumentException.class)
@@ -131,7 +165,7 @@ class DecoderModelTest {
 
     @Test
     void session_outlivesItsClosedModel() {
-        DecoderModel model = new TinyModel(folder).load();
+        DecoderModel model = new TinyModel(folder, backend).load();
         DecoderSession session = model.newSession(4, 8, 8);
         float before = session.step(batch(0, 7)).get(3);
         model.close();
@@ -147,7 +181,7 @@ class DecoderModelTest {
     void logitsOfAClosedSession_canStillBeRead() {
         FloatBuffer logits;
         float value;
-        try (DecoderModel model = new TinyModel(folder).load();
+        try (DecoderModel model = new TinyModel(folder, backend).load();
                 DecoderSession session = model.newSession(4, 8, 8)) {
             logits = session.step(batch(0, 7));
             value = logits.get(3);
@@ -157,7 +191,7 @@ class DecoderModelTest {
 
     @Test
     void hiddenStates_neverFitABufferThatIsTooSmallOrOnTheHeap() {
-        try (DecoderModel model = new TinyModel(folder).load();
+        try (DecoderModel model = new TinyModel(folder, backend).load();
                 DecoderSession session = model.newSession(4, 8, 8)) {
             int needed = (TinyModel.SPEC.layers() + 2) * TinyModel.SPEC.hiddenSize();
             FloatBuffer exact = ByteBuffer.allocateDirect(needed * Float.BYTES)
@@ -174,7 +208,7 @@ class DecoderModelTest {
 
     @Test
     void close_whileAnotherThreadSteps_endsThatThreadWithAClearException() throws Exception {
-        DecoderModel model = new TinyModel(folder).load();
+        DecoderModel model = new TinyModel(folder, backend).load();
         DecoderSession session = model.newSession(8, 128, 1);
         ExecutorService executor = Executors.newSingleThreadExecutor();
         try {

@@ -16,9 +16,15 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.dolly4j.Dolly;
+import org.dolly4j.DollyOptions;
+import org.dolly4j.GenerationRequest;
+import org.dolly4j.runtime.ModelOptions.Backend;
+import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -88,6 +94,41 @@ class NativeLoadingTest {
         assertThat(run(TwoClassLoaders.class)).contains("loader 0", "loader 1").contains("libtorchAttached=true");
     }
 
+    /** Answers with the demo model, by the backend that the argument names or else the default one. */
+    static final class Answer {
+        public static void main(String[] arguments) {
+            DollyOptions.Builder options = DollyOptions.builder();
+            if (arguments.length > 0) {
+                options.backend(Backend.valueOf(arguments[0]));
+            }
+            Path demo = Path.of("../demo-model/src/main/resources/org/dolly4j/demo");
+            try (Dolly dolly = Dolly.load(demo, options.build())) {
+                GenerationRequest request = GenerationRequest.forInstruction("What is the capital city of Thailand?")
+                        .sampling(SamplingOptions.greedy())
+                        .build();
+                System.out.println(dolly.generate(request).text());
+            }
+        }
+    }
+
+    @Test
+    void withoutLibtorchOnTheClassPath_theDefaultBackendAnswers() throws Exception {
+        assertThat(run(classPathWithoutLibtorch(), Answer.class)).contains("The capital of Thailand is Bangkok.");
+    }
+
+    @Test
+    void withoutLibtorchOnTheClassPath_itsBackendNamesTheArtifactToAdd() throws Exception {
+        String output = run(classPathWithoutLibtorch(), List.of("LIBTORCH"), Answer.class);
+        assertThat(output).contains("BackendException", "org.dolly4j:dolly4j-libtorch");
+    }
+
+    private static String classPathWithoutLibtorch() {
+        String separator = System.getProperty("path.separator");
+        return Arrays.stream(System.getProperty("java.class.path").split(separator, -1))
+                .filter(entry -> !entry.contains("pytorch") && !entry.contains("openblas"))
+                .collect(Collectors.joining(separator));
+    }
+
     @Test
     void libtorchFromAFolderWithoutIt_namesTheFolder() throws Exception {
         String output = run(TwoClassLoaders.class, "-Ddolly4j.libtorch=" + folder);
@@ -127,9 +168,15 @@ class NativeLoadingTest {
 
     private static String run(String classPath, Class<?> main, String... options)
             throws IOException, InterruptedException {
+        return run(classPath, List.of(), main, options);
+    }
+
+    private static String run(String classPath, List<String> arguments, Class<?> main, String... options)
+            throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(JAVA.toString(), "-cp", classPath));
         command.addAll(Arrays.asList(options));
         command.add(main.getName());
+        command.addAll(arguments);
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         try (InputStream output = process.getInputStream()) {
             String text = new String(output.readAllBytes(), StandardCharsets.UTF_8);

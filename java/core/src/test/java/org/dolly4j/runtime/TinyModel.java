@@ -15,16 +15,25 @@ import org.dolly4j.model.Activation;
 import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
+import org.dolly4j.runtime.ModelOptions.Backend;
+import org.dolly4j.runtime.ModelOptions.ComputeType;
 
 /** A decoder of a few thousand random float32 weights, in one file that tests may spoil. */
 final class TinyModel {
     static final DecoderSpec SPEC = new DecoderSpec(
             2, 24, 2, 12, 40, 50, 128, 4, 10_000, Activation.GELU_ERF, 1e-5, true, false, true, true, false, false);
 
+    private final Backend backend;
     private final Path file;
     private final List<SlotRows> rows = new ArrayList<>();
 
+    /** For the default backend. */
     TinyModel(Path folder) {
+        this(folder, Backend.KERNELS);
+    }
+
+    TinyModel(Path folder, Backend backend) {
+        this.backend = backend;
         file = folder.resolve("weights");
         List<float[]> tensors = new ArrayList<>();
         Random random = new Random(1);
@@ -103,10 +112,7 @@ final class TinyModel {
     }
 
     DecoderModel load(List<SlotRows> parts) {
-        return DecoderModel.load(
-                SPEC,
-                parts,
-                new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cpu", 2));
+        return DecoderModel.load(SPEC, parts, new ModelOptions(ComputeType.FLOAT32, backend, "cpu", 2, false));
     }
 
     private static boolean perLayer(WeightSlot slot) {
