@@ -1,0 +1,12 @@
+#include "cpu/vector_avx2.h"
+#include "ops/packed_linear/fma_kernels.h"
+#include "ops/packed_linear/kernels.h"
+
+namespace dolly4j {
+
+PackedLinear packed_linear_avx2(WeightType type, SumOrder order) {
+  // Of 16 registers, 12 are accumulators.
+  return fma_kernels<Avx2, 6, 6>(type, order);
+}
+
+}  // namespace dolly4j

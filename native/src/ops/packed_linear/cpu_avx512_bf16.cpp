@@ -1,0 +1,52 @@
+#include "cpu/vector_avx512.h"
+#include "ops/packed_linear/fma_kernels.h"
+#include "ops/packed_linear/kernels.h"
+
+namespace dolly4j {
+namespace {
+
+// Products of pairs, both of them added by one VDPBF16PS: the odd one first, denormals flushed.
+struct PairProducts {
+  using F = Avx512::F;
+  using Pairs = Avx512::Pairs;
+
+  static Pairs broadcast(const bfloat16* pair) {
+    int bits;
+    std::memcpy(&bits, pair, sizeof bits);
+    return _mm512_set1_epi32(bits);
+  }
+  static F fma(Pairs x, Pairs w, F a) {
+    return _mm512_dpbf16_ps(a, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(w));
+  }
+};
+
+struct DotSums {
+  using V = Avx512;
+  using Source = bfloat16;
+  using X = bfloat16;
+  static constexpr int kTileBytes = kTileInputs * kBlockOutputs * 2;
+
+  static void read_x(const Source* from, X* to) { _mm512_storeu_si512(to, _mm512_loadu_si512(from)); }
+
+  template <int R, int B>
+  static void add_tiles(const SumPanel<X>& panel) {
+    auto sum = Accumulators<V, R, B>::load(panel);
+    const std::uint8_t* weight = panel.weight;
+    const X* x = panel.x;
+    for (int tile = 0; tile < panel.tiles; ++tile) {
+      for (int k = 0; k < kTileInputs; k += 2) {
+        sum.template add_products<PairProducts>(x + k,
+                                                [&](int b) { return V::load_pairs(weight + b * panel.block_bytes); });
+        weight += kBlockOutputs * 4;
+      }
+      x += R * kTileInputs;
+    }
+    sum.store(panel);
+  }
+};
+
+}  // namespace
+
+PackedLinear packed_linear_avx512_bf16() { return kernels<VectorLinear<DotSums, 12, 24>>(); }
+
+}  // namespace dolly4j

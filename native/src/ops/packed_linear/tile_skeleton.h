@@ -1,0 +1,184 @@
+// packed_linear.h, bfloat16 in tiles order, on matrix tiles: 16 rows x 32 inputs of x, which is a tile of the activations,
+// times 32 inputs x 16 outputs, which is 1 KiB of a block, added to 16 rows x 16 outputs.
+//
+// Two tiles of rows x two of outputs are summed in registers, so that every tile loaded is used twice. Inputs go in
+// chunks, so that the chunk of two blocks stays in the first-level cache while all rows pass, and that of the rows in
+// the second while the blocks of a group do; the sums wait in scratch in between, which changes no bit. The first rows to
+// pass read the weights from memory, and prefetch them: tile loads alone wait too long.
+//
+// Tiles has eight tiles of 1 KiB:
+//
+//   Tiles()  ~Tiles()                takes the tiles into use; gives them back
+//   zero<i>()
+//   load<i>(place)                   16 rows of 64 bytes, behind each other
+//   store<i>(place)
+//   dot<c, a, b>()                   c = c + a * b as said above, each sum in the order of packed_linear.h
+//   prefetch(place)                  a cache line
+#pragma once
+
+#include <cstdint>
+
+#include "ops/packed_linear.h"
+#include "ops/packed_linear/parts.h"
+#include "ops/packed_linear/results.h"
+
+namespace dolly4j {
+namespace {
+
+template <class Tiles, class V>
+class TileLinear {
+ public:
+  static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
+    Tiles tiles;
+    const Parts chunks(tiles_of(args.rows), kChunkRowTiles);
+    for (int chunk = 0; chunk < chunks.count; ++chunk) {
+      const TileLinear rows(args, chunks.first(chunk), chunks.size(chunk), tiles, scratch);
+      for (int block = first_block; block < last_block; block += kGroup) {
+        rows.run_group(block, last_block - block < kGroup ? last_block - block : kGroup);
+      }
+    }
+  }
+
+  static std::int64_t scratch_bytes(int rows, int) {
+    const int row_tiles = tiles_of(rows) < kChunkRowTiles ? tiles_of(rows) : kChunkRowTiles;
+    return std::int64_t{kGroup} * row_tiles * kSumsOfTile * std::int64_t{sizeof(float)};
+  }
+
+ private:
+  static constexpr int kGroup = 8;
+  static constexpr int kChunkRowTiles = 16;
+  static constexpr int kChunk = 16;    // tiles of inputs
+  static constexpr int kPrefetch = 8;  // tiles ahead
+  static constexpr int kTileBytes = 1024;
+  static constexpr int kLineBytes = 64;
+  static constexpr int kSumsOfTile = kTileRows * kBlockOutputs;
+  static constexpr int kTileNumbers = kTileRows * kTileInputs;
+
+  struct Panel {
+    const std::uint8_t* weight;  // first tile of the first block
+    const bfloat16* x;           // first tile of the first tile of rows
+    float* sums;                 // of the first block and tile of rows
+    int tiles;
+    bool first;  // of the inputs: no sums yet
+    bool prefetch;
+  };
+
+  static int tiles_of(int rows) { return (rows + kTileRows - 1) / kTileRows; }
+
+  TileLinear(const PackedLinearArgs& args, int first_row_tile, int row_tiles, Tiles& tiles, void* scratch)
+      : args_(args),
+        first_row_tile_(first_row_tile),
+        row_tiles_(row_tiles),
+        input_tiles_(args.x.tiles_across()),
+        tiles_(tiles),
+        sums_(static_cast<float*>(scratch)) {}
+
+  void run_group(int first_block, int blocks) const {
+    for (int k = 0; k < input_tiles_; k += kChunk) {
+      for (int block = 0; block < blocks; block += 2) {
+        const int count = blocks - block < 2 ? 1 : 2;
+        for (int row_tile = 0; row_tile < row_tiles_; row_tile += 2) {
+          add(row_tile, first_block + block, count, k, block_sums() * block);
+        }
+      }
+    }
+  }
+
+  std::int64_t block_sums() const { return std::int64_t{row_tiles_} * kSumsOfTile; }
+
+  // Adds the chunk of inputs from input tile k on to the sums of up to two tiles of rows and one or two blocks.
+  void add(int row_tile, int block, int blocks, int k, std::int64_t first_sums) const {
+    const int row_tiles = row_tiles_ - row_tile < 2 ? 1 : 2;
+    const int tiles = input_tiles_ - k < kChunk ? input_tiles_ - k : kChunk;
+    const std::int64_t tile = std::int64_t{first_row_tile_ + row_tile} * input_tiles_ + k;
+    const Panel panel{static_cast<const std::uint8_t*>(args_.weight.block(block)) + std::int64_t{k} * kTileBytes,
+                      static_cast<const bfloat16*>(args_.x.data) + tile * kTileNumbers,
+                      sums_ + first_sums + row_tile * kSumsOfTile,
+                      tiles,
+                      k == 0,
+                      row_tile == 0};
+    if (row_tiles == 2) {
+      blocks == 2 ? add_tiles<2, 2>(panel) : add_tiles<2, 1>(panel);
+    } else {
+      blocks == 2 ? add_tiles<1, 2>(panel) : add_tiles<1, 1>(panel);
+    }
+    if (k + tiles == input_tiles_) {
+      const int first_row = (first_row_tile_ + row_tile) * kTileRows;
+      const int rows = args_.rows - first_row < row_tiles * kTileRows ? args_.rows - first_row : row_tiles * kTileRows;
+      for (int b = 0; b < blocks; ++b) {
+        LinearResults<V>::finish(args_, block + b, first_row, rows, panel.sums + b * block_sums());
+      }
+    }
+  }
+
+  // Tiles 0 .. 3 are the sums, of row tile r and block b in 2 r + b; 4 and 5 are x, 6 and 7 the weights.
+  template <int R, int B>
+  void add_tiles(const Panel& panel) const {
+    const std::int64_t block_bytes = args_.weight.block_bytes();
+    const std::int64_t row_numbers = std::int64_t{input_tiles_} * kTileNumbers;
+    if (panel.first) {
+      tiles_.template zero<0>();
+      tiles_.template zero<1>();
+      tiles_.template zero<2>();
+      tiles_.template zero<3>();
+    } else {
+      tiles_.template load<0>(panel.sums);
+      if constexpr (B == 2) {
+        tiles_.template load<1>(panel.sums + block_sums());
+      }
+      if constexpr (R == 2) {
+        tiles_.template load<2>(panel.sums + kSumsOfTile);
+      }
+      if constexpr (R == 2 && B == 2) {
+        tiles_.template load<3>(panel.sums + block_sums() + kSumsOfTile);
+      }
+    }
+    const std::uint8_t* weight = panel.weight;
+    const bfloat16* x = panel.x;
+    for (int k = 0; k < panel.tiles; ++k) {
+      if (panel.prefetch) {
+        for (int b = 0; b < B; ++b) {
+          for (int line = 0; line < kTileBytes; line += kLineBytes) {
+            tiles_.prefetch(weight + b * block_bytes + kPrefetch * kTileBytes + line);
+          }
+        }
+      }
+      tiles_.template load<6>(weight);
+      tiles_.template load<4>(x);
+      tiles_.template dot<0, 4, 6>();
+      if constexpr (B == 2) {
+        tiles_.template load<7>(weight + block_bytes);
+        tiles_.template dot<1, 4, 7>();
+      }
+      if constexpr (R == 2) {
+        tiles_.template load<5>(x + row_numbers);
+        tiles_.template dot<2, 5, 6>();
+      }
+      if constexpr (R == 2 && B == 2) {
+        tiles_.template dot<3, 5, 7>();
+      }
+      weight += kTileBytes;
+      x += kTileNumbers;
+    }
+    tiles_.template store<0>(panel.sums);
+    if constexpr (B == 2) {
+      tiles_.template store<1>(panel.sums + block_sums());
+    }
+    if constexpr (R == 2) {
+      tiles_.template store<2>(panel.sums + kSumsOfTile);
+    }
+    if constexpr (R == 2 && B == 2) {
+      tiles_.template store<3>(panel.sums + block_sums() + kSumsOfTile);
+    }
+  }
+
+  const PackedLinearArgs& args_;
+  const int first_row_tile_;
+  const int row_tiles_;
+  const int input_tiles_;
+  Tiles& tiles_;
+  float* const sums_;  // [blocks of the group][tiles of rows][16][16]
+};
+
+}  // namespace
+}  // namespace dolly4j

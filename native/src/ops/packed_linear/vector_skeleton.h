@@ -1,0 +1,162 @@
+// packed_linear.h on vectors: which rows, blocks and inputs come after each other. The sums themselves are Sums's, one of
+// fma_sums.h or dot_sums.h.
+//
+// Few rows: bound by one read of the weights. Every thread walks a group of blocks at once, one stream of memory each,
+// since a single stream per thread does not reach the memory's speed; the rows share every load.
+//
+// Many rows: bound by multiply-adds. Up to kMaxRows rows x B blocks are summed in registers. Inputs go in chunks, so that
+// the chunk of a block stays in the first-level cache while all rows pass, and that of the rows in the second while the
+// blocks of a group do; the sums wait in scratch in between, which changes no bit.
+//
+// Both are the same loops: group of blocks > chunk of inputs > B blocks > tile of rows. x is read once, into
+// [tile of rows][tile of 32 inputs][rows][32], for so many rows at a time that scratch stays at a few MB.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "ops/packed_linear.h"
+#include "ops/packed_linear/fma_sums.h"
+#include "ops/packed_linear/parts.h"
+#include "ops/packed_linear/results.h"
+
+namespace dolly4j {
+namespace {
+
+template <class Sums, int kMaxRows, int kAccumulators>
+class VectorLinear {
+ public:
+  static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
+    const Parts chunks(args.rows, most_rows(args.weight.padded_inputs()));
+    for (int chunk = 0; chunk < chunks.count; ++chunk) {
+      const VectorLinear rows(args, chunks.first(chunk), chunks.size(chunk), scratch);
+      rows.read_x();
+      for (int block = first_block; block < last_block; block += kGroup) {
+        rows.run_group(block, last_block - block < kGroup ? last_block - block : kGroup);
+      }
+    }
+  }
+
+  static std::int64_t scratch_bytes(int rows, int inputs) {
+    const std::int64_t padded = std::int64_t{inputs} + kTileInputs - 1;
+    const std::int64_t all = rows * padded;
+    const std::int64_t most = kMaxRows * padded < kChunkNumbers ? kChunkNumbers : kMaxRows * padded;
+    return sums_bytes(rows) + (all < most ? all : most) * std::int64_t{sizeof(X)};
+  }
+
+ private:
+  using X = typename Sums::X;
+
+  // Blocks that take turns: enough streams of memory, and enough use of the rows that the second-level cache holds.
+  static constexpr int kGroup = 4;
+  // Tiles of inputs in a chunk.
+  static constexpr int kFewRowsChunk = 4;
+  static constexpr int kManyRowsChunk = 8;
+  // Most numbers of x in scratch, and most rows.
+  static constexpr std::int64_t kChunkNumbers = std::int64_t{1} << 20;
+  static constexpr int kChunkRows = 384;
+
+  static int most_rows(int padded_inputs) {
+    const std::int64_t rows = kChunkNumbers / padded_inputs;
+    return rows > kChunkRows ? kChunkRows : rows < kMaxRows ? kMaxRows : static_cast<int>(rows);
+  }
+  static std::int64_t sums_bytes(int rows) {
+    return std::int64_t{kGroup} * (rows < kChunkRows ? rows : kChunkRows) * kBlockOutputs * std::int64_t{sizeof(float)};
+  }
+
+  VectorLinear(const PackedLinearArgs& args, int first_row, int rows, void* scratch)
+      : args_(args),
+        first_row_(first_row),
+        rows_(rows),
+        row_tiles_(rows, kMaxRows),
+        input_tiles_(args.x.tiles_across()),
+        sums_(static_cast<float*>(scratch)),
+        x_(reinterpret_cast<X*>(static_cast<std::uint8_t*>(scratch) + sums_bytes(args.rows))) {}
+
+  void read_x() const {
+    const auto* from = static_cast<const typename Sums::Source*>(args_.x.data);
+    X* to = x_;
+    for (int tile = 0; tile < row_tiles_.count; ++tile) {
+      const int first = first_row_ + row_tiles_.first(tile);
+      for (int k = 0; k < input_tiles_; ++k) {
+        for (int r = 0; r < row_tiles_.size(tile); ++r) {
+          Sums::read_x(from + args_.x.place(first + r, k * kTileInputs), to);
+          to += kTileInputs;
+        }
+      }
+    }
+  }
+
+  void run_group(int first_block, int blocks) const {
+    std::memset(sums_, 0, static_cast<std::size_t>(sums_bytes(rows_)));
+    const int chunk = row_tiles_.count == 1 ? kFewRowsChunk : kManyRowsChunk;
+    for (int k = 0; k < input_tiles_; k += chunk) {
+      const int tiles = input_tiles_ - k < chunk ? input_tiles_ - k : chunk;
+      for (int block = 0; block < blocks;) {
+        const int count = at_once(row_tiles_.size(0), blocks - block);
+        for (int tile = 0; tile < row_tiles_.count; ++tile) {
+          add(tile, first_block, block, count, k, tiles);
+        }
+        block += count;
+      }
+    }
+  }
+
+  // Adds the chunk of inputs from input tile k on to the sums of a tile of rows and `count` blocks of the group.
+  void add(int tile, int group, int block, int count, int k, int tiles) const {
+    const int rows = row_tiles_.size(tile);
+    const int first_row = row_tiles_.first(tile);
+    const std::int64_t block_sums = rows_ * kBlockOutputs;
+    float* sums = sums_ + block * block_sums + first_row * kBlockOutputs;
+    const auto* weight = static_cast<const std::uint8_t*>(args_.weight.block(group + block));
+    const X* x = x_ + (std::int64_t{first_row} * input_tiles_ + std::int64_t{k} * rows) * kTileInputs;
+    add_tiles<kMaxRows>(
+        rows, count,
+        {weight + std::int64_t{k} * Sums::kTileBytes, args_.weight.block_bytes(), x, sums, block_sums, tiles});
+    if (k + tiles == input_tiles_) {
+      for (int b = 0; b < count; ++b) {
+        LinearResults<typename Sums::V>::finish(args_, group + block + b, first_row_ + first_row, rows,
+                                                sums + b * block_sums);
+      }
+    }
+  }
+
+  // How many of the blocks left fit in the registers together.
+  static int at_once(int rows, int blocks_left) {
+    return blocks_left >= 4 && 4 * rows <= kAccumulators ? 4 : blocks_left >= 2 && 2 * rows <= kAccumulators ? 2 : 1;
+  }
+
+  template <int R>
+  static void add_tiles(int rows, int blocks, const SumPanel<X>& panel) {
+    if constexpr (R > 1) {
+      if (rows < R) {
+        add_tiles<R - 1>(rows, blocks, panel);
+        return;
+      }
+    }
+    if constexpr (4 * R <= kAccumulators) {
+      if (blocks == 4) {
+        Sums::template add_tiles<R, 4>(panel);
+        return;
+      }
+    }
+    if constexpr (2 * R <= kAccumulators) {
+      if (blocks == 2) {
+        Sums::template add_tiles<R, 2>(panel);
+        return;
+      }
+    }
+    Sums::template add_tiles<R, 1>(panel);
+  }
+
+  const PackedLinearArgs& args_;
+  const int first_row_;
+  const int rows_;
+  const Parts row_tiles_;
+  const int input_tiles_;
+  float* const sums_;  // [blocks of the group][rows][16]
+  X* const x_;
+};
+
+}  // namespace
+}  // namespace dolly4j

@@ -1,0 +1,219 @@
+#include "ops/packed_linear.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "buffer.h"
+#include "conformance.h"
+#include "cpu/isa.h"
+#include "cpu/vector_generic.h"
+#include "emulated_tiles.h"
+#include "ops/packed_linear/fma_kernels.h"
+#include "ops/packed_linear/tile_skeleton.h"
+#include "packed_linear_case.h"
+
+namespace dolly4j::test {
+namespace {
+
+struct Kind {
+  WeightType type;
+  SumOrder order;
+};
+constexpr Kind kKinds[] = {{WeightType::float32, SumOrder::pairs},
+                           {WeightType::bfloat16, SumOrder::pairs},
+                           {WeightType::bfloat16, SumOrder::tiles}};
+
+// Shapes of which the kernel has other bits than the oracle.
+std::vector<std::string> shapes_that_differ(const PackedLinear& kernel, const Kind& kind) {
+  std::vector<std::string> result;
+  std::uint64_t seed = 0;
+  for (const PackedLinearShape& shape : packed_linear_shapes(kind.type, kind.order)) {
+    const PackedLinearCase test(shape, ++seed);
+    if (!(test.run(kernel) == test.oracle())) {
+      result.push_back(describe(shape));
+    }
+  }
+  return result;
+}
+
+const std::vector<std::string> kNone;
+
+class PackedLinearOf : public testing::TestWithParam<Isa> {
+ protected:
+  void SetUp() override {
+    const std::vector<Isa>& isas = available_isas();
+    if (std::find(isas.begin(), isas.end(), GetParam()) == isas.end()) {
+      GTEST_SKIP() << "this CPU has no " << name_of(GetParam());
+    }
+  }
+  static PackedLinear kernel(const Kind& kind) { return packed_linear(GetParam(), kind.type, kind.order); }
+};
+
+TEST_P(PackedLinearOf, hasTheBitsOfTheOracle) {
+  for (const Kind& kind : kKinds) {
+    EXPECT_EQ(shapes_that_differ(kernel(kind), kind), kNone);
+  }
+}
+
+TEST_P(PackedLinearOf, aRowDependsOnNoOther) {
+  for (const Kind& kind : kKinds) {
+    const PackedLinearShape shape{50, 70, 250, kind.type, kind.order, LinearResult::store, GeluForm::erf, true, false};
+    const PackedLinearCase test(shape, 1);
+    const PackedLinearCase::Result together = test.run(kernel(kind));
+    PackedLinearCase::Result alone = test.before();
+    for (int t = 0; t < shape.rows; ++t) {
+      PackedLinearArgs args = test.args(alone);
+      AlignedMemory row = PackedLinearCase::memory(activation_elements(1, shape.inputs) * size_of(args.x.dtype));
+      const Activations x{row.data(), args.x.dtype, shape.inputs};
+      for (int k = 0; k < shape.inputs; ++k) {
+        Output(x.data, x.dtype).set(x.place(0, k), Input(args.x.data, x.dtype).at(args.x.place(t, k)));
+      }
+      args.x = x;
+      args.rows = 1;
+      args.y += t * args.y_stride;
+      PackedLinearCase::run_blocks(kernel(kind), args);
+    }
+    EXPECT_TRUE(alone == together) << describe(shape);
+  }
+}
+
+TEST_P(PackedLinearOf, theSplitOfTheBlocksChangesNoBit) {
+  for (const Kind& kind : kKinds) {
+    for (const int rows : {1, 3, 40}) {
+      const PackedLinearShape shape{rows,          321,  250,  kind.type, kind.order, LinearResult::gelu,
+                                    GeluForm::erf, true, false};
+      const PackedLinearCase test(shape, 2);
+      const PackedLinearCase::Result whole = test.run(kernel(kind));
+      for (const int blocks : {1, 2, 3, 5, 9}) {
+        EXPECT_TRUE(test.run(kernel(kind), blocks) == whole) << describe(shape) << ", " << blocks << " blocks at once";
+      }
+    }
+  }
+}
+
+// The op without fusion: packs the weights, brings x into tiles.
+void run_as_linear(const PackedLinear& kernel, SumOrder order, const LinearArgs& args) {
+  const DType dtype = args.x.dtype;
+  PackedWeight weight{dtype == DType::float32 ? WeightType::float32 : WeightType::bfloat16, args.outputs, args.inputs,
+                      nullptr, args.bias};
+  const AlignedMemory packed = PackedLinearCase::memory(weight.blocks() * weight.block_bytes());
+  pack_outputs(weight, packed.data(), 0, args.outputs, args.weight.data);
+  weight.data = packed.data();
+  const AlignedMemory tiles = PackedLinearCase::memory(activation_elements(args.rows, args.inputs) * size_of(dtype));
+  const Activations x{tiles.data(), dtype, args.inputs};
+  for (int t = 0; t < args.rows; ++t) {
+    for (int k = 0; k < args.inputs; ++k) {
+      Output(x.data, dtype).set(x.place(t, k), args.x.at(std::int64_t{t} * args.inputs + k));
+    }
+  }
+  PackedLinearArgs packed_args{};
+  packed_args.weight = weight;
+  packed_args.order = order;
+  packed_args.x = x;
+  packed_args.rows = args.rows;
+  packed_args.result = LinearResult::store;
+  packed_args.y = static_cast<float*>(args.y.data);
+  packed_args.y_stride = args.outputs;
+  PackedLinearCase::run_blocks(kernel, packed_args);
+}
+
+TEST_P(PackedLinearOf, isAsExactAsAnyLinear) {
+  for (const Kind& kind : kKinds) {
+    const Conformance result =
+        check_linear([&](const LinearArgs& args) { run_as_linear(kernel(kind), kind.order, args); }, Device::cpu,
+                     [&](const LinearShape& shape) {
+                       return shape.y == DType::float32 &&
+                              (shape.inputs_type == DType::float32) == (kind.type == WeightType::float32);
+                     });
+    EXPECT_TRUE(result.passed()) << result;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, PackedLinearOf,
+                         testing::Values(Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx),
+                         [](const testing::TestParamInfo<Isa>& isa) { return name_of(isa.param); });
+
+// Rows x blocks as the AVX-512 kernels have them, on every CPU: one to four blocks in registers at once.
+TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleWithManyRegisters) {
+  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<PairSums<Generic>, 4, 8>>(), kKinds[1]), kNone);
+}
+
+TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleOnEmulatedTiles) {
+  EXPECT_EQ(shapes_that_differ(kernels<TileLinear<EmulatedTiles, Generic>>(), kKinds[2]), kNone);
+}
+
+// ---- mistakes that the shapes have to find ----
+
+struct EvenBeforeOdd : PairSums<Generic> {
+  template <int R, int B>
+  static void add_tiles(const SumPanel<float>& panel) {
+    auto sum = Accumulators<Generic, R, B>::load(panel);
+    for (int k = 0; k < panel.tiles * kTileInputs; k += 2) {
+      const std::uint8_t* weight = panel.weight + k * 32;
+      const float* x = panel.x + k / kTileInputs * R * kTileInputs + k % kTileInputs;
+      const auto pairs = [&](int b) { return Generic::load_pairs(weight + b * panel.block_bytes); };
+      sum.add_products(x, [&](int b) { return Generic::even(pairs(b)); });
+      sum.add_products(x + 1, [&](int b) { return Generic::odd(pairs(b)); });
+    }
+    sum.store(panel);
+  }
+};
+
+TEST(PackedLinearMistakes, aSwapOfTheTwoMultiplyAddsOfAPairIsFound) {
+  EXPECT_GT(shapes_that_differ(kernels<VectorLinear<EvenBeforeOdd, 1, 1>>(), kKinds[1]).size(), 100U);
+}
+
+TEST(PackedLinearMistakes, theOtherOrderIsFound) {
+  EXPECT_GT(shapes_that_differ(packed_linear(Isa::generic, kKinds[1].type, SumOrder::tiles), kKinds[1]).size(), 100U);
+  EXPECT_GT(shapes_that_differ(packed_linear(Isa::generic, kKinds[2].type, SumOrder::pairs), kKinds[2]).size(), 100U);
+}
+
+// ---- the layout ----
+
+TEST(PackOutputs, putsEveryNumberWhereTheLayoutSays) {
+  const int outputs = 35;
+  const int inputs = 45;
+  for (const WeightType type : {WeightType::float32, WeightType::bfloat16}) {
+    const DType dtype = type == WeightType::float32 ? DType::float32 : DType::bfloat16;
+    std::vector<float> numbers(outputs * inputs);
+    for (int i = 0; i < outputs * inputs; ++i) {
+      numbers[i] = static_cast<float>(i % 251 + 1);
+    }
+    const Buffer rows(numbers, dtype);
+    const PackedWeight weight{type, outputs, inputs, nullptr, nullptr};
+    const AlignedMemory packed = PackedLinearCase::memory(weight.blocks() * weight.block_bytes());
+    pack_outputs(weight, packed.data(), 0, outputs, rows.input().data);
+    const Input all(packed.data(), dtype);
+    for (int n = 0; n < weight.blocks() * kBlockOutputs; ++n) {
+      for (int k = 0; k < weight.padded_inputs(); ++k) {
+        const int block = n / 16 * 16 * weight.padded_inputs();
+        const int place = type == WeightType::float32 ? k * 16 + n % 16 : k / 2 * 32 + n % 16 * 2 + k % 2;
+        const float expected = n < outputs && k < inputs ? numbers[n * inputs + k] : 0.0F;
+        ASSERT_EQ(all.at(block + place), expected) << "output " << n << ", input " << k;
+      }
+    }
+  }
+}
+
+TEST(PackOutputs, inPiecesGivesTheSameBytes) {
+  const int outputs = 100;
+  const int inputs = 33;
+  const Buffer rows(Random(3).normals(outputs * inputs), DType::bfloat16);
+  const PackedWeight weight{WeightType::bfloat16, outputs, inputs, nullptr, nullptr};
+  const AlignedMemory whole = PackedLinearCase::memory(weight.blocks() * weight.block_bytes());
+  const AlignedMemory pieces = PackedLinearCase::memory(weight.blocks() * weight.block_bytes());
+  pack_outputs(weight, whole.data(), 0, outputs, rows.input().data);
+  int first = 0;
+  for (const int count : {5, 1, 26, 16, 40, 12}) {
+    pack_outputs(weight, pieces.data(), first, count, static_cast<const bfloat16*>(rows.input().data) + first * inputs);
+    first += count;
+  }
+  ASSERT_EQ(first, outputs);
+  EXPECT_EQ(std::memcmp(whole.data(), pieces.data(), whole.bytes()), 0);
+}
+
+}  // namespace
+}  // namespace dolly4j::test
