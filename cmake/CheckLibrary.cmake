@@ -1,4 +1,4 @@
-# Test script: LIBRARY exports only d4j_* and needs only the C library. READELF is binutils' readelf.
+# Test script: LIBRARY exports only d4j_*, needs only the C library, and stays loaded. READELF is binutils' readelf.
 
 execute_process(COMMAND "${READELF}" --wide --dyn-syms "${LIBRARY}" OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
 string(REGEX MATCHALL "(GLOBAL|WEAK|UNIQUE) +(DEFAULT|PROTECTED) +[0-9]+ [^\n]+" exported "${symbols}")
@@ -14,4 +14,8 @@ list(FILTER needed EXCLUDE REGEX "\\[(libc|libm|libdl|libpthread|ld-linux-[a-z0-
 if(needed)
   list(JOIN needed "\n  " lines)
   message(FATAL_ERROR "${LIBRARY} needs more than the C library:\n  ${lines}")
+endif()
+
+if(NOT dynamic MATCHES "\\(FLAGS_1\\)[^\n]*NODELETE")
+  message(FATAL_ERROR "${LIBRARY} can be unloaded while its threads run: it is not linked with -z nodelete.")
 endif()

@@ -23,12 +23,13 @@ function(dolly4j_compile_options target)
   endif()
 endfunction()
 
-# Link options of the shared library: exports d4j_* only, needs nothing but the C library.
+# Link options of the shared library: exports d4j_* only, needs nothing but the C library. Once loaded it stays: the JVM
+# unloads a library with the class loader that loaded it, and the thread pool's threads go on.
 function(dolly4j_shared_library_options target)
   set(version_script "${DOLLY4J_CMAKE_DIR}/dolly4j.map")
   set_target_properties(${target} PROPERTIES LINK_DEPENDS "${version_script}")
   target_link_options(${target} PRIVATE
-    "-Wl,--version-script=${version_script}" -Wl,--gc-sections -Wl,--as-needed)
+    "-Wl,--version-script=${version_script}" -Wl,--gc-sections -Wl,--as-needed -Wl,-z,nodelete)
   if(DOLLY4J_SANITIZE)
     target_link_options(${target} PRIVATE -fsanitize=${DOLLY4J_SANITIZE})
   else()

@@ -6,7 +6,7 @@ function(dolly4j_isa_sources isa)
   set(avx2 -mavx2 -mfma -mf16c)
   # g++ 12 takes what its own AVX-512 intrinsics leave undefined on purpose for a mistake (its bug 105593).
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   set(avx512_bf16 ${avx512} -mavx512bf16)
   set(amx ${avx512_bf16} -mamx-tile -mamx-bf16 -mamx-int8)
   if(NOT isa STREQUAL "generic")

@@ -1,7 +1,6 @@
 // Instruction sets the CPU kernels are written for, and which of them this CPU and system can run.
 #pragma once
 
-#include <string>
 #include <vector>
 
 namespace dolly4j {

@@ -137,12 +137,12 @@ struct Generic {
   static F first(int count, F a, F b) {
     return each([&](int i) { return i < count ? a.lane[i] : b.lane[i]; });
   }
-  // To the nearest whole number, ties to even; |a| < 2^22.
+  // To the nearest whole number, ties to even, of the sign of a; |a| < 2^22.
   static F round(F a) {
     constexpr float kMagic = 0x1.8p23F;  // its last place is 1
     return each([&](int i) {
       volatile float shifted = a.lane[i] + kMagic;
-      return shifted - kMagic;
+      return __builtin_copysignf(shifted - kMagic, a.lane[i]);
     });
   }
   // 2^n for whole numbers n, -126 .. 127.

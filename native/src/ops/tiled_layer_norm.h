@@ -13,10 +13,11 @@
 
 #include <cstdint>
 
-#include "cpu/isa.h"
 #include "ops/activations.h"
 
 namespace dolly4j {
+
+enum class Isa;  // cpu/isa.h
 
 struct TiledNormOutput {
   const float* gamma;

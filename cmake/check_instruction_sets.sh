@@ -1,0 +1,103 @@
+#!/bin/sh
+# Test script: no instruction beyond the compiler's baseline outside the kernel files compiled for it (cpu_avx2.cpp,
+# cpu_avx512.cpp, ...), which only a CPU that has it ever calls.
+#
+#   check_instruction_sets.sh OBJDUMP NM ARCHIVE LIBRARY
+#
+# ARCHIVE has the objects that LIBRARY is linked from, both with their symbols.
+#
+# 1. In an object of another file: none.
+# 2. A kernel file defines nothing that the linker could take for other files: neither weak symbols nor those of inline
+#    functions, which it merges with, or prefers to, the copies that files of the baseline hold.
+# 3. In the library: only in the functions of kernel files. This sees what the linker really kept, also of the runtime
+#    libraries.
+set -eu
+
+objdump=$1
+nm=$2
+archive=$3
+library=$4
+
+for tool in "$objdump" "$nm"; do
+  if ! command -v "$tool" >/dev/null 2>&1; then
+    echo "skipped: objdump and nm are not installed (Debian, Ubuntu: apt install binutils)"
+    exit 0
+  fi
+done
+for file in "$archive" "$library"; do
+  [ -r "$file" ] || { echo "no such file: $file"; exit 1; }
+done
+if ! LC_ALL=C "$objdump" --file-headers "$library" | grep -q 'file format elf64-x86-64'; then
+  echo "skipped: only x86-64 has kernels for several instruction sets"
+  exit 0
+fi
+
+# The level of an object is that of its name; member_of takes the name from nm's ARCHIVE:OBJECT:ADDRESS.
+level_of='
+  function member_of(place,   parts) { return parts[split(place, parts, ":") - 1] }
+  function level_of(file) {
+    if (file ~ /(^|_)avx2[.]cpp[.]o$/) return 1
+    if (file ~ /(^|_)avx512[.]cpp[.]o$/) return 2
+    if (file ~ /(^|_)avx512_bf16[.]cpp[.]o$/) return 3
+    if (file ~ /(^|_)amx[.]cpp[.]o$/) return 4
+    return 0
+  }'
+
+# Prints "FUNCTION LEVEL FILE INSTRUCTION" for every instruction beyond the baseline; LEVEL as in level_of. By
+# encoding: in 64-bit code the first byte c4 or c5 is VEX's and 62 is EVEX's, whatever the registers.
+beyond_baseline() {
+  LC_ALL=C "$objdump" --disassemble --wide "$1" | awk -F '\t' '
+    / file format / { file = $0; sub(/:.*/, "", file); next }
+    /^[0-9a-f]+ <.*>:$/ { function_name = $0; sub(/^[0-9a-f]+ </, "", function_name); sub(/>:$/, "", function_name); next }
+    NF >= 3 {
+      level = 0
+      if ($2 ~ /^c[45] /) level = $3 ~ /%k[0-7]/ ? 2 : 1
+      if ($2 ~ /^62 /) level = 2
+      if ($3 ~ /bf16|dpbf16ps/) level = 3
+      if ($3 ~ /^tile|^tdp|tilecfg|%tmm/) level = 4
+      if (level > 0) { gsub(/[ \t]+/, " ", $3); print function_name, level, file, $3 }
+    }'
+}
+
+# Prints "FUNCTION LEVEL" for every function that a kernel file compiled for more than the baseline defines.
+kernel_functions() {
+  LC_ALL=C "$nm" --print-file-name --defined-only "$archive" | awk "$level_of"'
+    { level = level_of(member_of($1)) }
+    level > 0 && ($2 == "t" || $2 == "T") { print $3, level }'
+}
+
+found=$(
+  beyond_baseline "$archive" | awk "$level_of"'
+    $2 > level_of($3) && !seen[$3 $1]++ { print "  " $3 ": " $1 " has: " substr($0, length($1 $2 $3) + 4) }'
+)
+mergeable=$(
+  LC_ALL=C "$nm" --print-file-name --defined-only "$archive" | awk "$level_of"'
+    level_of(member_of($1)) > 0 && $2 ~ /[VWuC]/ { print "  " member_of($1) ": " $3 }' | sort -u
+)
+linked=$(
+  {
+    kernel_functions
+    echo
+    beyond_baseline "$library"
+  } | awk '
+    NF == 0 { listed = 1; next }
+    !listed { if (level[$1] < $2) level[$1] = $2; next }
+    $2 > level[$1] && !seen[$1]++ { print "  " $1 " has: " substr($0, length($1 $2 $3) + 4) }'
+)
+
+status=0
+if [ -z "$(kernel_functions)" ]; then
+  echo "$archive has no kernel file: are they named otherwise than cpu_avx2.cpp?"
+  status=1
+fi
+report() {
+  if [ -n "$2" ]; then
+    printf '%s\n%s\n' "$1" "$2"
+    status=1
+  fi
+}
+report "Instructions of a set that the file is not compiled for by its name:" "$found"
+report "Kernel files define what the linker may use for other files (an inline function; make it always_inline, or put it
+into an anonymous namespace):" "$mergeable"
+report "$library has instructions beyond the baseline in functions of no kernel file:" "$linked"
+exit $status

@@ -1,0 +1,11 @@
+#include "cpu/vector_avx2.h"
+#include "ops/tiled_layer_norm/cpu.h"
+#include "ops/tiled_layer_norm/kernel.h"
+
+namespace dolly4j {
+
+void tiled_layer_norm_avx2(const TiledLayerNormArgs& args, int first, int last) {
+  RowNormaliser<Avx2>::run(args, first, last);
+}
+
+}  // namespace dolly4j

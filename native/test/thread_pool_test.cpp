@@ -1,0 +1,191 @@
+#include "cpu/thread_pool.h"
+
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <ctime>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "cpu/flush_denormals.h"
+#include "random.h"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace dolly4j::test {
+namespace {
+
+TEST(ThreadPool, callsTheTaskOnceForEveryThreadOnAThreadOfItsOwn) {
+  ThreadPool pool;
+  for (const int threads : {1, 2, 3, 8}) {
+    std::vector<int> calls(threads);
+    std::vector<std::thread::id> ids(threads);
+    pool.run(threads, [&](int thread) {
+      calls[thread]++;
+      ids[thread] = std::this_thread::get_id();
+    });
+    EXPECT_EQ(calls, std::vector<int>(threads, 1));
+    EXPECT_EQ(ids[0], std::this_thread::get_id());
+    EXPECT_EQ(std::set<std::thread::id>(ids.begin(), ids.end()).size(), static_cast<std::size_t>(threads));
+  }
+}
+
+// Every phase reads what all threads of the one before have written.
+TEST(ThreadPool, phasesOfChangingThreadCountsFollowEachOther) {
+  constexpr int kPhases = 1000;
+  constexpr int kMostThreads = 8;
+  ThreadPool pool;
+  Random random(1);
+  std::vector<std::int64_t> before(kMostThreads, 1);
+  std::vector<std::int64_t> after(kMostThreads);
+  for (int phase = 0; phase < kPhases; phase++) {
+    const int threads = 1 + random.below(kMostThreads);
+    std::fill(after.begin(), after.end(), 0);
+    pool.run(threads, [&](int thread) {
+      for (int i = thread; i < kMostThreads; i += threads) {
+        std::int64_t sum = phase;
+        for (const std::int64_t number : before) {
+          sum = sum * 31 + number;
+        }
+        after[i] = sum % 1000003 + i;
+      }
+    });
+    std::int64_t expected = phase;
+    for (const std::int64_t number : before) {
+      expected = expected * 31 + number;
+    }
+    for (int i = 0; i < kMostThreads; i++) {
+      ASSERT_EQ(after[i], expected % 1000003 + i) << "phase " << phase << " with " << threads << " threads";
+    }
+    before.swap(after);
+  }
+}
+
+TEST(ThreadPool, callersOnSeveralThreadsTakeTurns) {
+  constexpr int kCallers = 4;
+  constexpr int kPhases = 500;
+  ThreadPool pool;
+  int running = 0;  // guarded by the turns alone
+  std::vector<std::int64_t> sums(kCallers);
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < kCallers; caller++) {
+    callers.emplace_back([&, caller] {
+      Random random(caller);
+      for (int phase = 0; phase < kPhases; phase++) {
+        const int threads = 1 + random.below(4);
+        std::vector<int> done(threads);
+        pool.run(threads, [&](int thread) {
+          if (thread == 0) {
+            running++;
+          }
+          done[thread] = 1;
+          if (thread == 0) {
+            EXPECT_EQ(running, 1);
+            running--;
+          }
+        });
+        sums[caller] += std::count(done.begin(), done.end(), 1) == threads;
+      }
+    });
+  }
+  for (std::thread& caller : callers) {
+    caller.join();
+  }
+  EXPECT_EQ(sums, std::vector<std::int64_t>(kCallers, kPhases));
+}
+
+TEST(ThreadPool, wakesThreadsThatSleep) {
+  ThreadPool pool;
+  for (int i = 0; i < 20; i++) {
+    std::vector<int> calls(4);
+    pool.run(4, [&](int thread) { calls[thread]++; });
+    EXPECT_EQ(calls, std::vector<int>(4, 1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+TEST(ThreadPool, anIdlePoolCostsNoCpu) {
+  ThreadPool pool;
+  pool.run(8, [](int) {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const auto cpu_seconds = [] {
+    timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+  };
+  const double before = cpu_seconds();
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_LT(cpu_seconds() - before, 0.005);
+}
+
+TEST(ThreadPool, canBeMadeAndDestroyedAtAnyTime) {
+  for (int i = 0; i < 100; i++) {
+    ThreadPool pool;
+    if (i % 3 != 0) {
+      pool.run(1 + i % 5, [](int) {});
+    }
+  }
+}
+
+TEST(ThreadPool, theProcessHasOne) { EXPECT_EQ(&ThreadPool::shared(), &ThreadPool::shared()); }
+
+TEST(ThreadPool, itsThreadsTakeNoSignals) {
+  ThreadPool pool;
+  std::vector<int> blocked(3);
+  pool.run(3, [&](int thread) {
+    sigset_t signals;
+    pthread_sigmask(SIG_SETMASK, nullptr, &signals);
+    blocked[thread] = sigismember(&signals, SIGTERM) == 1 && sigismember(&signals, SIGUSR1) == 1;
+  });
+  EXPECT_EQ(blocked, (std::vector<int>{0, 1, 1}));
+}
+
+// Half of the smallest normal number, computed where the compiler does not see it.
+float half_of_smallest() {
+  volatile float smallest = 0x1p-126F;
+  volatile float half = 0.5F;
+  return smallest * half;
+}
+
+TEST(ThreadPool, tasksComputeWithDenormalsFlushedAndTheCallerAfterwardsAsBefore) {
+#if !defined(__x86_64__) && !defined(__aarch64__)
+  GTEST_SKIP() << "denormals are not flushed on this platform";
+#endif
+  ThreadPool pool;
+  for (const int threads : {1, 4}) {
+    std::vector<float> results(threads, 1);
+    pool.run(threads, [&](int thread) { results[thread] = half_of_smallest(); });
+    EXPECT_EQ(results, std::vector<float>(threads, 0));
+    EXPECT_EQ(half_of_smallest(), 0x1p-127F);
+  }
+}
+
+#if defined(__x86_64__)
+TEST(FlushDenormals, putsBackTheControlRegisterOfTheCaller) {
+  const unsigned before = _mm_getcsr();
+  // Rounding toward zero, as a caller may have set it; a task must see no other change than the two bits.
+  _mm_setcsr(before | _MM_ROUND_TOWARD_ZERO);
+  const unsigned callers = _mm_getcsr();
+  unsigned inside = 0;
+  ThreadPool pool;
+  pool.run(2, [&](int thread) {
+    if (thread == 0) {
+      inside = _mm_getcsr();
+    }
+  });
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(before);
+  EXPECT_EQ(inside, callers | 0x8040U);
+  EXPECT_EQ(after, callers);
+}
+#endif
+
+}  // namespace
+}  // namespace dolly4j::test
