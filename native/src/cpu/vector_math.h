@@ -9,7 +9,8 @@ template <class V>
 struct VectorMath {
   using F = typename V::F;
 
-  // e^x for x up to 88; 0 below -87.33, where the result would be no normal number. Within 1.2 units of the last place.
+  // e^x for x up to 88; 0 below -87.33, where the result would be no normal number. Within 1 unit of the last place. Of
+  // NaN, NaN.
   //
   // e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln(2) / 2; ln 2 in two parts, so that r is exact but for its last
   // places (Cody and Waite 1980). e^r by its Taylor polynomial of degree 7: the rest is below 2^-27.
@@ -20,7 +21,7 @@ struct VectorMath {
     constexpr float kLn2Low = 0x1.7f7d1cp-20F;
     const F clamped = V::max(x, V::set(kLowest));
     const F n = V::round(V::mul(clamped, V::set(kLog2E)));
-    F r = V::fnma(n, V::set(kLn2High), clamped);
+    F r = V::fnma(n, V::set(kLn2High), x);
     r = V::fnma(n, V::set(kLn2Low), r);
     F p = V::set(1.0F / 5040);
     p = V::fma(p, r, V::set(1.0F / 720));

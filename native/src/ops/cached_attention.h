@@ -1,7 +1,7 @@
 // y[t, h, :] = sum over j of p[j] * values[j, h, :],   p = softmax over j of (q[t, h, :] . keys[j, h, :]) / sqrt(head_size)
 // where j runs over the positions 0 .. positions[t] of the row's own sequence            as paged_attention.h
 //
-//   q      [rows, heads, head_size]    float32, rotated; rounded to bfloat16 where the cache is bfloat16
+//   q      [rows, heads, head_size]    float32, rotated; numbers of bfloat16 where the cache is bfloat16
 //   cache  PackedKvCache               float32 or bfloat16, holds the rows of this step already
 //   y      [rows, heads * head_size]   Activations of the type of the cache
 //
@@ -15,18 +15,24 @@
 //   l'   = sum of p[j]                              16 lanes (j % 16), each in order of j, then the tree of Generic::sum
 //   o'   = sum of p[j] * value j                    tiles order over j from the split's first (float32: one chain)
 //
+// A sum ends with the row's context, or with the head: what lies beyond is not multiplied by zero, it is not there.
+//
 // The first split is (m, l, o). Each further one is merged by m" = max(m, m'), a = exp(m - m"), b = exp(m' - m"),
 // l = fma(l, a, l' * b), o = fma(o, a, o' * b), m = m". At last y = o / l.
 #pragma once
 
 #include <cstdint>
 
-#include "cpu/isa.h"
 #include "ops/activations.h"
 #include "ops/packed_kv_cache.h"
 #include "ops/ragged_batch.h"
 
 namespace dolly4j {
+
+enum class Isa;  // cpu/isa.h
+
+// Positions of a split of the softmax.
+constexpr int kSplit = 256;
 
 struct CachedAttentionArgs {
   const float* q;

@@ -10,7 +10,8 @@
 // and 64 bytes are always one vector. Padding is 0.
 //
 // Only positions that were appended hold numbers of their sequence; the others may hold those of sequences that had the
-// block before. Appending an even position also writes a 0 for the odd one after it, with which it shares its pairs.
+// block before. Appending an even position to values in bfloat16 also writes 0 for the odd one after it, with which it
+// shares its pairs.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,7 @@ struct PackedKvCache {
 
   // Place of a number of a key or value within its block and head; `slot` is the position in the block.
   [[gnu::always_inline]] int key_place(int slot, int number) const {
-    return dtype == DType::float32 ? number * kKvBlockSize + slot
-                                   : (number / 2 * kKvBlockSize + slot) * 2 + number % 2;
+    return dtype == DType::float32 ? number * kKvBlockSize + slot : (number / 2 * kKvBlockSize + slot) * 2 + number % 2;
   }
   [[gnu::always_inline]] int value_place(int slot, int number) const {
     const int part = number / 16 * 16 * kKvBlockSize;

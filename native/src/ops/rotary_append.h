@@ -12,11 +12,12 @@
 
 #include <cstdint>
 
-#include "cpu/isa.h"
 #include "ops/packed_kv_cache.h"
 #include "ops/ragged_batch.h"
 
 namespace dolly4j {
+
+enum class Isa;  // cpu/isa.h
 
 struct RotaryAppendArgs {
   const float* qkv;

@@ -1,0 +1,13 @@
+#include "cpu/vector_avx2.h"
+#include "ops/cached_attention/cpu.h"
+#include "ops/cached_attention/kernel.h"
+
+namespace dolly4j {
+
+// Two rows: their eight sums of even and odd products, two registers of each, keep both multiply-add units busy over
+// four cycles of latency; three rows would not fit the 16 registers.
+void cached_attention_avx2(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch) {
+  run_cached_attention<Avx2, 2>(args, item, scratch);
+}
+
+}  // namespace dolly4j

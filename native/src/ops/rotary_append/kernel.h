@@ -1,0 +1,102 @@
+// The kernel of rotary_append.h for the vector struct V (cpu/vector_*.h).
+//
+// Heads outside, rows inside: the rows of a prompt write to one block of a head, 2.5 KiB each of keys and values for a
+// head size of 80 in bfloat16, 16 times in a row. Numbers go out one by one, since a position's are far apart there.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/rotary_append.h"
+
+namespace dolly4j {
+namespace {
+
+template <class V>
+class RotaryAppendKernel {
+  using F = typename V::F;
+
+ public:
+  static void run(const RotaryAppendArgs& args, int first_head, int last_head) {
+    if (args.cache.dtype == DType::float32) {
+      append<float>(args, first_head, last_head);
+    } else {
+      append<bfloat16>(args, first_head, last_head);
+    }
+  }
+
+ private:
+  template <class T>
+  static void append(const RotaryAppendArgs& args, int first_head, int last_head) {
+    const PackedKvCache& cache = args.cache;
+    const std::int64_t width = std::int64_t{cache.heads} * cache.head_size;
+    for (int head = first_head; head < last_head; ++head) {
+      for (int row = 0; row < args.batch.rows; ++row) {
+        const int position = args.batch.positions[row];
+        const std::int64_t entry =
+            std::int64_t{args.row_sequences[row]} * args.batch.block_table_stride + position / kKvBlockSize;
+        const int block = args.batch.block_tables[entry];
+        const int slot = position % kKvBlockSize;
+        const float* in = args.qkv + row * 3 * width + head * cache.head_size;
+        float* q = args.q + row * width + head * cache.head_size;
+        T* keys = static_cast<T*>(cache.keys) + cache.keys_at(block, head);
+        T* values = static_cast<T*>(cache.values) + cache.values_at(block, head);
+
+        rotate(args, in, position, [&](int number, F x, int count) {
+          T rounded[V::kLanes];
+          V::store(rounded, x);
+          V::store_first(q + number, V::load(rounded), count);
+        });
+        rotate(args, in + width, position, [&](int number, F x, int count) {
+          T rounded[V::kLanes];
+          V::store(rounded, x);
+          for (int i = 0; i < count; ++i) {
+            keys[cache.key_place(slot, number + i)] = rounded[i];
+          }
+        });
+        append_values(cache, slot, in + 2 * width, values);
+      }
+    }
+  }
+
+  // Calls put(number, x, count) with `count` numbers of the turned head from `number` on, for all of them.
+  template <class Put>
+  static void rotate(const RotaryAppendArgs& args, const float* in, int position, const Put& put) {
+    const int half = args.rotary_dims / 2;
+    const float* cosines = args.cosines + std::int64_t{position} * half;
+    const float* sines = args.sines + std::int64_t{position} * half;
+    const F minus = V::set(-1.0F);
+    for (int i = 0; i < half; i += V::kLanes) {
+      const int count = half - i < V::kLanes ? half - i : V::kLanes;
+      const F x = V::load_first(in + i, count);
+      const F y = V::load_first(in + half + i, count);
+      const F cosine = V::load_first(cosines + i, count);
+      const F sine = V::load_first(sines + i, count);
+      put(i, V::fma(x, cosine, V::mul(V::mul(y, sine), minus)), count);
+      put(half + i, V::fma(y, cosine, V::mul(x, sine)), count);
+    }
+    for (int i = args.rotary_dims; i < args.cache.head_size; i += V::kLanes) {
+      const int count = args.cache.head_size - i < V::kLanes ? args.cache.head_size - i : V::kLanes;
+      put(i, V::load_first(in + i, count), count);
+    }
+  }
+
+  template <class T>
+  static void append_values(const PackedKvCache& cache, int slot, const float* in, T* values) {
+    for (int number = 0; number < cache.head_size; number += V::kLanes) {
+      const int count = cache.head_size - number < V::kLanes ? cache.head_size - number : V::kLanes;
+      T rounded[V::kLanes];
+      V::store(rounded, V::load_first(in + number, count));
+      for (int i = 0; i < count; ++i) {
+        values[cache.value_place(slot, number + i)] = rounded[i];
+      }
+      if (cache.dtype == DType::bfloat16 && slot % 2 == 0) {
+        for (int i = 0; i < count; ++i) {
+          values[cache.value_place(slot + 1, number + i)] = T{};
+        }
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace dolly4j
