@@ -152,7 +152,7 @@ TEST(ApiModel, optionsOutOfRangeAreRefused) {
   const d4j_decoder_spec spec = small_decoder();
   d4j_model* model = nullptr;
   d4j_model_options options = kOptions;
-  options.backend = 1;
+  options.backend = 2;
   expect_failure(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT, "backend");
   options = kOptions;
   options.compute_type = D4J_FLOAT16;

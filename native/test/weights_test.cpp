@@ -92,7 +92,7 @@ template <class Target, class Element>
 std::vector<Target> converted(const std::vector<Element>& elements, d4j_dtype dtype, d4j_dtype compute_type) {
   const TemporaryFile file(elements);
   const auto columns = static_cast<int>(elements.size());
-  Weights weights(with_embedding(1, columns), compute_type);
+  Weights weights(with_embedding(1, columns), compute_type, WeightLayout::row_major);
   Source source(file.path(), D4J_EMBEDDING, 1, columns, dtype);
   weights.load(source.get());
   return elements_of<Target>(weights, D4J_EMBEDDING);
@@ -135,7 +135,7 @@ TEST(WeightsConversion, float16ToBfloat16RoundsToNearestEvenOnce) {
 TEST(WeightsConversion, normsStayInFloat32) {
   const std::vector<float> gammas(60, 0x1.010101p0F);
   const TemporaryFile file(gammas);
-  Weights weights(small_decoder(), D4J_BFLOAT16);
+  Weights weights(small_decoder(), D4J_BFLOAT16, WeightLayout::row_major);
   Source source(file.path(), D4J_FINAL_NORM_WEIGHT, 60, 1, D4J_FLOAT32);
   weights.load(source.get());
   EXPECT_EQ(elements_of<float>(weights, D4J_FINAL_NORM_WEIGHT), gammas);
@@ -160,7 +160,7 @@ TEST_P(WeightsLayout, elementsAreFoundByTheirStrides) {
   const std::vector<float> file_elements = Random(1).normals(count);
   const TemporaryFile file(file_elements);
   const Slot slot = slot_of(layout.rows, layout.columns);
-  Weights weights(slot.spec, D4J_FLOAT32);
+  Weights weights(slot.spec, D4J_FLOAT32, WeightLayout::row_major);
   Source source(file.path(), slot.slot, layout.rows, layout.columns, D4J_FLOAT32);
   source.value.offset = kBefore * 4;
   source.value.row_stride = layout.row_stride;
@@ -202,7 +202,7 @@ TEST(WeightsRuns, interleavedRowsOfHeadsBecomeQueriesKeysAndValues) {
                                              part * spec.hidden_size + head * spec.head_size, spec.head_size});
     }
   }
-  Weights weights(spec, D4J_FLOAT32);
+  Weights weights(spec, D4J_FLOAT32, WeightLayout::row_major);
   weights.load(source.get());
   const std::vector<float> qkv = elements_of<float>(weights, D4J_QKV_WEIGHT);
   for (int part = 0; part < 3; part++) {
@@ -222,7 +222,7 @@ TEST(WeightsRuns, rowsOfATensorThatNoRunNamesAreNotRead) {
   std::vector<float> elements(6 * 4, 1);
   elements[2 * 4] = std::nanf("");
   const TemporaryFile file(elements);
-  Weights weights(with_embedding(5, 4), D4J_FLOAT32);
+  Weights weights(with_embedding(5, 4), D4J_FLOAT32, WeightLayout::row_major);
   Source source(file.path(), D4J_EMBEDDING, 6, 4, D4J_FLOAT32);
   source.runs = {0, 3, 2, 3, 0, 3};
   weights.load(source.get());
@@ -245,7 +245,7 @@ TEST(WeightsFailures, rowsThatFailedMayBeLoadedAgain) {
   bad[4 * 4] = std::numeric_limits<float>::infinity();
   const TemporaryFile good_file(good);
   const TemporaryFile bad_file(bad);
-  Weights weights(with_embedding(5, 4), D4J_FLOAT32);
+  Weights weights(with_embedding(5, 4), D4J_FLOAT32, WeightLayout::row_major);
   Source damaged(bad_file.path(), D4J_EMBEDDING, 5, 4, D4J_FLOAT32);
   expect_error(weights, damaged, D4J_BAD_FILE, "row 4");
   Source twice(good_file.path(), D4J_EMBEDDING, 5, 4, D4J_FLOAT32);
@@ -272,7 +272,7 @@ TEST(WeightsThreads, partsOfASlotLoadedByManyThreadsAreComplete) {
   constexpr int kColumns = 50;
   const std::vector<float> elements = Random(1).normals(kRows * kColumns);
   const TemporaryFile file(elements);
-  Weights weights(with_embedding(kRows, kColumns), D4J_FLOAT32);
+  Weights weights(with_embedding(kRows, kColumns), D4J_FLOAT32, WeightLayout::row_major);
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; t++) {
     threads.emplace_back([&, t] {
@@ -300,7 +300,7 @@ TEST(WeightsThreads, ofTwoThreadsThatLoadTheSameRowsOneFails) {
   const std::vector<float> elements = Random(1).normals(kRows * 50);
   const TemporaryFile file(elements);
   for (int attempt = 0; attempt < 10; attempt++) {
-    Weights weights(with_embedding(kRows, 50), D4J_FLOAT32);
+    Weights weights(with_embedding(kRows, 50), D4J_FLOAT32, WeightLayout::row_major);
     std::atomic<int> failures{0};
     const auto load = [&] {
       Source source(file.path(), D4J_EMBEDDING, kRows, 50, D4J_FLOAT32);
