@@ -1,5 +1,5 @@
-# The JNI library. The generator writes its sources anew at every build; they are compiled from copies that change only
-# when their text does.
+# The JNI library, and the copy of all libraries to where Maven wants them. The generated sources are compiled from
+# copies that change only when their text does.
 set(DOLLY4J_JAVA_HOME "$ENV{JAVA_HOME}" CACHE PATH "JDK whose jni.h is used")
 if(NOT EXISTS "${DOLLY4J_JAVA_HOME}/include/jni.h")
   message(FATAL_ERROR
@@ -20,9 +20,12 @@ target_compile_options(jnidolly4j PRIVATE "-ffile-prefix-map=${CMAKE_CURRENT_BIN
 target_link_options(jnidolly4j PRIVATE -static-libstdc++ -static-libgcc -Wl,-z,noexecstack -Wl,-Bsymbolic -s)
 set_target_properties(jnidolly4j PROPERTIES INSTALL_RPATH "$ORIGIN" BUILD_WITH_INSTALL_RPATH ON)
 
+# Looked at in every build, so that a folder that was emptied is filled again.
 if(DOLLY4J_INSTALL_DIR)
-  add_custom_command(TARGET jnidolly4j POST_BUILD
+  add_custom_target(install_libraries
     COMMAND ${CMAKE_COMMAND} -E make_directory "${DOLLY4J_INSTALL_DIR}"
     COMMAND ${CMAKE_COMMAND} -E copy_if_different "$<TARGET_FILE:dolly4j>" "$<TARGET_FILE:jnidolly4j>"
-      "${DOLLY4J_INSTALL_DIR}")
+      "${DOLLY4J_INSTALL_DIR}"
+    VERBATIM)
+  add_dependencies(install_libraries dolly4j jnidolly4j)
 endif()

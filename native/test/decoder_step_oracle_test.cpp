@@ -335,5 +335,21 @@ TEST(DecoderCases, rejectABiasOfOneLayerTakenForTheOthers) {
   expect_rejected(result, 1);
 }
 
+TEST(DecoderCases, rejectAResidualStreamInBfloat16) {
+  const Conformance result = check_decoder(
+      [](const d4j_decoder_spec& spec, d4j_dtype compute_type, const DecoderWeights& weights, int blocks) {
+        const auto oracle = std::make_shared<DecoderStepOracle>(spec, compute_type, weights, blocks);
+        return [oracle, spec](const d4j_step& step) {
+          oracle->run(step);
+          const std::int64_t size = std::int64_t{step.rows} * spec.hidden_size;
+          std::transform(step.hidden + size, step.hidden + (spec.layers + 1) * size, step.hidden + size,
+                         [](float number) { return to_float(to_bfloat16(number)); });
+        };
+      },
+      Device::cpu,
+      [](const DecoderShape& shape) { return shape.compute_type == D4J_BFLOAT16 && shape.spec.layers == 2; });
+  expect_rejected(result);
+}
+
 }  // namespace
 }  // namespace dolly4j::test

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "conformance.h"
 #include "ops/kv_append.h"
@@ -143,7 +144,14 @@ struct Mistake {
   bool scale_by_size = false;
   bool no_highest = false;
   bool first_table = false;
+  bool truncates = false;
 };
+
+float truncated_to_bfloat16(float number) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &number, sizeof bits);
+  return to_float(bfloat16{static_cast<std::uint16_t>(bits >> 16)});
+}
 
 // One pass over the context with a running maximum, in float32 (Milakov and Gimelshein 2018), unless told otherwise.
 void float32_attention(const PagedAttentionArgs& args, const Mistake& mistake) {
@@ -177,7 +185,8 @@ void float32_attention(const PagedAttentionArgs& args, const Mistake& mistake) {
           }
         }
         for (int i = 0; i < args.head_size; i++) {
-          args.y.set(q + i, sums[i] / total);
+          const float y = sums[i] / total;
+          args.y.set(q + i, mistake.truncates ? truncated_to_bfloat16(y) : y);
         }
       }
     }
@@ -224,6 +233,16 @@ TEST(PagedAttentionCases, rejectTheBlocksOfAnotherSequence) {
   Mistake mistake;
   mistake.first_table = true;
   EXPECT_FALSE(check(mistake).passed());
+}
+
+TEST(PagedAttentionCases, rejectTruncationToBfloat16) {
+  Mistake mistake;
+  mistake.truncates = true;
+  const Conformance result =
+      check_paged_attention([&](const PagedAttentionArgs& args) { float32_attention(args, mistake); }, Device::cpu,
+                            [](const PagedAttentionShape& shape) { return shape.y == DType::bfloat16; });
+  ASSERT_EQ(result.failures.size(), 1U) << result;
+  EXPECT_NE(result.failures[0].find("truncated"), std::string::npos) << result;
 }
 
 }  // namespace

@@ -4,7 +4,8 @@
 //   magnitude  is the size of the numbers that rounding errors in float32 come from (said per op in conformance.cpp)
 //   value      is |expected|, or for attention the sum of p |v|
 // and of the elements of a bfloat16 result at most the share `differing` may have other bits than the oracle's: a
-// wrong rounding would change half of them, and yet each by one unit in the last place only.
+// wrong rounding would change half of them, and yet each by one unit in the last place only. Where that share is 1, at
+// most three quarters of those that differ may be nearer to zero than the oracle's.
 #pragma once
 
 #include <stdexcept>
@@ -61,7 +62,7 @@ inline Tolerance tolerance(Op op, Device device, DType inputs, DType result) {
       {Op::residual_add, f32, f32, {0, 0, 0}, {0, 0, 0}},
       // magnitude: the largest number of the tensor; of a random model, where errors grow from block to block.
       {Op::decoder_step, f32, f32, {3e-6, 0, 0}, {3e-6, 0, 0}},
-      {Op::decoder_step, b16, f32, {2e-2, 0, 0}, {2e-2, 0, 0}},
+      {Op::decoder_step, b16, f32, {1e-2, 0, 0}, {2e-2, 0, 0}},
   };
   for (const Row& row : kTable) {
     if (row.op == op && row.inputs == inputs && row.result == result) {

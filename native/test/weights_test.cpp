@@ -1,10 +1,14 @@
 #include "model/weights.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <thread>
 
@@ -187,6 +191,42 @@ INSTANTIATE_TEST_SUITE_P(
                     Layout{"oneRowForAll", 9, 11, 0, 1}, Layout{"oneColumnForAll", 9, 11, 1, 0},
                     Layout{"oneElementForAll", 9, 11, 0, 0}, Layout{"oneColumn", 9, 1, 4, 100}),
     [](const testing::TestParamInfo<Layout>& layout) { return layout.param.name; });
+
+// By how much the largest memory of this process grows while `body` runs.
+std::int64_t grown_kilobytes(const std::function<void()>& body) {
+  struct rusage before{};
+  struct rusage after{};
+  getrusage(RUSAGE_SELF, &before);
+  body();
+  getrusage(RUSAGE_SELF, &after);
+  return after.ru_maxrss - before.ru_maxrss;
+}
+
+TEST(WeightsLayouts, farApartInBothDirectionsAreNotReadTogether) {
+  // Elements of a file of up to 2.4 GB of which six are stored.
+  constexpr std::int64_t kNear = std::int64_t{1} << 26;
+  constexpr std::int64_t kFar = 4 * kNear;
+  for (const bool by_columns : {false, true}) {
+    const TemporaryFile file(std::vector<float>{});
+    Source source(file.path(), D4J_FC2_WEIGHT, 2, 3, D4J_FLOAT32);
+    source.value.row_stride = by_columns ? kNear : kFar;
+    source.value.column_stride = by_columns ? kFar : kNear;
+    const int handle = open(file.path().c_str(), O_WRONLY);
+    std::vector<float> expected;
+    for (int r = 0; r < 2; r++) {
+      for (int c = 0; c < 3; c++) {
+        const auto number = static_cast<float>(10 * r + c);
+        const std::int64_t element = r * source.value.row_stride + c * source.value.column_stride;
+        ASSERT_EQ(pwrite(handle, &number, sizeof number, 4 * element), 4);
+        expected.push_back(number);
+      }
+    }
+    close(handle);
+    Weights weights(slot_of(2, 3).spec, D4J_FLOAT32);
+    EXPECT_LT(grown_kilobytes([&] { weights.load(source.get()); }), 64 << 10);
+    EXPECT_EQ(elements_of<float>(weights, D4J_FC2_WEIGHT), expected);
+  }
+}
 
 TEST(WeightsRuns, interleavedRowsOfHeadsBecomeQueriesKeysAndValues) {
   // GPT-NeoX: [head, Q | K | V, head size]; the slot wants [Q | K | V, head, head size].

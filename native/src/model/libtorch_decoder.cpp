@@ -273,9 +273,11 @@ class LibtorchDecoder final : public Decoder {
 std::unique_ptr<Decoder> new_libtorch_decoder(const d4j_decoder_spec& spec, const d4j_model_options& options,
                                               const std::shared_ptr<const Weights>& weights) {
   const int devices = libtorch().cuda_devices;
+  const std::string& reason = libtorch().cuda_missing;
   if (options.cuda_device >= devices) {
-    throw Error(D4J_BACKEND_MISSING, "libtorch sees " + std::to_string(devices) + " CUDA devices; device cuda:" +
-                                         std::to_string(options.cuda_device) + " is not one of them");
+    throw Error(D4J_BACKEND_MISSING, "libtorch sees " + std::to_string(devices) +
+                                         " CUDA devices; device cuda:" + std::to_string(options.cuda_device) +
+                                         " is not one of them" + (reason.empty() ? "" : ": " + reason));
   }
   return std::make_unique<LibtorchDecoder>(make_graph(spec, options, weights));
 }

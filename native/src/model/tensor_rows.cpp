@@ -42,13 +42,18 @@ std::int64_t neighbours_per_read(std::int64_t count, std::int64_t bytes, std::in
   return stride == 0 ? count : std::min(count, 1 + (kReadBytes - bytes) / stride);
 }
 
-/// Whole rows, or pieces of whole columns of a tensor that is stored by columns.
+/// Whole rows, or pieces of one; by columns where the tensor is stored by columns.
 TileSize tile_size(const d4j_rows& rows, std::int64_t count) {
   const std::int64_t size = element_bytes(rows.dtype);
+  const std::int64_t row_stride = rows.row_stride * size;
+  const std::int64_t column_stride = rows.column_stride * size;
   if (rows.columns == 1 || rows.column_stride <= rows.row_stride) {
-    return {neighbours_per_read(count, span_bytes(rows, 1, rows.columns), rows.row_stride * size), rows.columns};
+    const std::int64_t columns = neighbours_per_read(rows.columns, size, column_stride);
+    return {columns < rows.columns ? 1 : neighbours_per_read(count, span_bytes(rows, 1, columns), row_stride), columns};
   }
-  return {count, neighbours_per_read(rows.columns, span_bytes(rows, count, 1), rows.column_stride * size)};
+  const std::int64_t row_count = neighbours_per_read(count, size, row_stride);
+  return {row_count,
+          row_count < count ? 1 : neighbours_per_read(rows.columns, span_bytes(rows, count, 1), column_stride)};
 }
 
 float to_float(float value) { return value; }

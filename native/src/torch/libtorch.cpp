@@ -20,16 +20,15 @@ std::string dl_message() {
   return message == nullptr ? "unknown reason" : message;
 }
 
-/// Loads a library for the whole process, or finds it where it is loaded already.
-void* open_library(const std::string& directory, const char* name, bool required) {
-  void* handle = directory.empty() ? dlopen(name, RTLD_NOW | RTLD_NOLOAD)
-                                   : dlopen((directory + "/" + name).c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (handle == nullptr && required) {
-    if (directory.empty()) {
-      throw Error(D4J_BACKEND_MISSING, std::string(name) + " is not loaded in this process: " + dl_message());
-    }
-    throw Error(D4J_BACKEND_MISSING, "cannot load libtorch from " + directory + ": " + dl_message());
+/// Loads a library for the whole process, or finds it where it is loaded already. Null if there is none, and why.
+void* open_library(const std::string& directory, const char* name, std::string& failure) {
+  if (!directory.empty()) {
+    void* handle = dlopen((directory + "/" + name).c_str(), RTLD_NOW | RTLD_GLOBAL);
+    failure = handle == nullptr ? dl_message() : "";
+    return handle;
   }
+  void* handle = dlopen(name, RTLD_NOW | RTLD_NOLOAD);
+  failure = handle == nullptr ? std::string(name) + " is not loaded in this process" : "";
   return handle;
 }
 
@@ -46,12 +45,19 @@ std::string library_file(void* symbol) {
   return dladdr(symbol, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "libtorch_cpu.so";
 }
 
-int count_cuda_devices(void* cuda_library) {
+/// 0 and the reason if there are none.
+int count_cuda_devices(void* cuda_library, std::string& failure) {
   // torch::cuda::device_count has no C name; the CUDA runtime that libtorch_cuda brings along has.
   using GetDeviceCount = int (*)(int*);
   auto get_device_count = reinterpret_cast<GetDeviceCount>(dlsym(cuda_library, "cudaGetDeviceCount"));
+  if (get_device_count == nullptr) {
+    failure = "libtorch_cuda.so brings no CUDA runtime along";
+    return 0;
+  }
   int count = 0;
-  if (get_device_count == nullptr || get_device_count(&count) != 0) {
+  const int error = get_device_count(&count);
+  if (error != 0) {
+    failure = "cudaGetDeviceCount gives the error " + std::to_string(error);
     return 0;
   }
   return count;
@@ -81,7 +87,12 @@ void attach_libtorch(const std::string& directory) {
   if (attached.load() != nullptr) {
     return;
   }
-  void* cpu = open_library(directory, "libtorch_cpu.so", true);
+  std::string failure;
+  void* cpu = open_library(directory, "libtorch_cpu.so", failure);
+  if (cpu == nullptr) {
+    throw Error(D4J_BACKEND_MISSING,
+                (directory.empty() ? "no libtorch: " : "cannot load libtorch from " + directory + ": ") + failure);
+  }
   auto table = std::make_unique<Libtorch>();
   table->source = directory.empty() ? "libtorch_cpu.so" : directory + "/libtorch_cpu.so";
 
@@ -118,13 +129,13 @@ void attach_libtorch(const std::string& directory) {
   D4J_TAKE(torch_get_num_threads);
 #undef D4J_TAKE
 
-  if (void* cuda = open_library(directory, "libtorch_cuda.so", false)) {
+  if (void* cuda = open_library(directory, "libtorch_cuda.so", table->cuda_missing)) {
 #define D4J_TAKE(name) take(cuda, "libtorch_cuda.so", #name, table->name)
     D4J_TAKE(aoti_torch_cuda_add_Tensor);
     D4J_TAKE(aoti_torch_cuda_add_Scalar);
     D4J_TAKE(aoti_torch_cuda_mul_Scalar);
 #undef D4J_TAKE
-    table->cuda_devices = count_cuda_devices(cuda);
+    table->cuda_devices = count_cuda_devices(cuda, table->cuda_missing);
   }
   attached.store(table.release());  // for the life of the process: libtorch cannot be unloaded
 }

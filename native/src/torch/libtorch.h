@@ -71,6 +71,9 @@ struct Libtorch {
 
   /// Number of CUDA devices the attached libtorch sees; 0 without CUDA.
   int cuda_devices = 0;
+
+  /// Why it sees none, if so.
+  std::string cuda_missing;
 };
 
 /// Version of the shim that the calls are written for, as torch_call_dispatcher takes it.
