@@ -177,7 +177,8 @@ class AskCommandTest {
     @Test
     void badWordsIds_areSequencesThatNeverCome() {
         assertThat(Run.of("--greedy", QUESTION).out()).contains("capital of Thailand");
-        assertThat(Run.of("--greedy", "--bad-words-ids", "345,3312", "--bad-words-ids", "7", QUESTION).out())
+        assertThat(Run.of("--greedy", "--bad-words-ids", "345,3312", "--bad-words-ids", "7", QUESTION)
+                        .out())
                 .doesNotContain("of Thailand");
         Run run = Run.of("--greedy", "--bad-words-ids", "345,of", QUESTION);
         assertThat(run.exitCode()).isEqualTo(ExitCode.USAGE);

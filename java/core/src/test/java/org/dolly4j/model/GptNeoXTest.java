@@ -194,7 +194,8 @@ class GptNeoXTest {
         Checkpoint checkpoint = changed(tensors -> tensors.put("score.weight", scalar("score.weight")));
         WeightPlan plan = Family.planFor(checkpoint);
         assertThat(plan.unknownTensors()).containsExactly("score.weight");
-        assertThat(plan.rows()).isEqualTo(Family.planFor(Checkpoint.open(SEQUENTIAL)).rows());
+        assertThat(plan.rows())
+                .isEqualTo(Family.planFor(Checkpoint.open(SEQUENTIAL)).rows());
     }
 
     private static TensorLocation scalar(String name) {
