@@ -1,6 +1,7 @@
-"""Writes what Hugging Face makes of unusual tokenizers: java/core's test resource tokenizer-variants.jsonl.
+"""Writes what Hugging Face makes of unusual tokenizers: the test resource tokenizers/small/variants.jsonl.
 
-    python bench/tokenizer_variants.py BASE/tokenizer.json > tokenizer-variants.jsonl
+    small=java/core/src/test/resources/tokenizers/small
+    python bench/tokenizer_variants.py $small/tokenizer.json > variants.jsonl && mv variants.jsonl $small
 
 Each line is a variant of a small byte-level BPE tokenizer: a JSON merge patch (RFC 7396) for its tokenizer.json, the
 files beside it, and for some texts the ids and the decoded text. Needs `pip install transformers tokenizers`.
@@ -115,6 +116,9 @@ VARIANTS = [
     ("split special tokens", {}, {"tokenizer_config": {"split_special_tokens": True}}, KEYED),
     ("bos and eos not added", {}, {"tokenizer_config": {"add_bos_token": True, "add_eos_token": True,
      "bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}}, KEYED),
+    ("spaces not cleaned up", {}, {"tokenizer_config": {"clean_up_tokenization_spaces": True}}, CLEAN),
+    ("spaces not cleaned up either", {}, {"tokenizer_config": {
+     "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output": True}}, CLEAN),
     ("spaces cleaned up", {}, {"tokenizer_config": {"clean_up_tokenization_spaces": True,
      "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output": True}}, CLEAN),
 ]

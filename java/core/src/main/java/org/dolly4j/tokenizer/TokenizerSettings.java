@@ -16,6 +16,8 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.dolly4j.CheckpointException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What the files beside tokenizer.json add to it: tokenizer_config.json, special_tokens_map.json and added_tokens.json,
@@ -27,7 +29,8 @@ import org.dolly4j.CheckpointException;
  * @param declaredTokens added tokens with the id stated: of added_tokens_decoder, else of added_tokens.json
  * @param namedTokens special tokens by name (eos_token, pad_token ...), id -1
  * @param extraTokens further special tokens (additional_special_tokens, extra_special_tokens), id -1
- * @param cleanUpSpaces clean_up_tokenization_spaces, false if not said
+ * @param cleanUpSpaces whether clean_up_tokenization_spaces is said and, as byte-level BPE needs its spaces, the key that
+ *     insists on it, too
  * @param splitSpecialTokens split_special_tokens, false if not said
  * @param addPrefixSpace add_prefix_space, which goes before the one of tokenizer.json; empty if not said
  */
@@ -39,6 +42,10 @@ record TokenizerSettings(
         boolean splitSpecialTokens,
         Optional<Boolean> addPrefixSpace) {
 
+    private static final Logger LOG = LoggerFactory.getLogger(TokenizerSettings.class);
+
+    private static final String CLEAN_UP = "clean_up_tokenization_spaces";
+    private static final String CLEAN_UP_BPE = CLEAN_UP + "_for_bpe_even_though_it_will_corrupt_output";
     private static final String EOS = "eos_token";
     private static final String EXTRA = "extra_special_tokens";
     private static final String ADDITIONAL = "additional_special_tokens";
@@ -70,7 +77,7 @@ record TokenizerSettings(
                 declared,
                 named,
                 extra,
-                config.flag("clean_up_tokenization_spaces").orElse(false),
+                cleansUpSpaces(config),
                 config.flag("split_special_tokens").orElse(false),
                 config.flag("add_prefix_space"));
     }
@@ -110,6 +117,15 @@ record TokenizerSettings(
         }
         extra.addAll(map.tokens(EXTRA, true));
         return extra;
+    }
+
+    private static boolean cleansUpSpaces(Source config) {
+        boolean cleanUp = config.flag(CLEAN_UP).orElse(false);
+        boolean insists = config.flag(CLEAN_UP_BPE).orElse(false);
+        if (cleanUp && !insists) {
+            LOG.debug("{}: {} has no effect without {}, as in transformers.", config.path, CLEAN_UP, CLEAN_UP_BPE);
+        }
+        return cleanUp && insists;
     }
 
     private static List<AddedToken> declaredTokens(Source config) {
