@@ -38,8 +38,8 @@ public final class Tokenizer {
     }
 
     /**
-     * Loads tokenizer.json and, where they stand beside it, tokenizer_config.json, special_tokens_map.json and
-     * added_tokens.json.
+     * Loads tokenizer.json and, where they stand beside it, tokenizer_config.json, special_tokens_map.json,
+     * added_tokens.json, and config.json for the class of the tokenizer.
      *
      * @param path a model folder, or a tokenizer.json
      * @throws org.dolly4j.CheckpointException if a file is missing, damaged, or uses a feature not supported
@@ -134,7 +134,10 @@ public final class Tokenizer {
                 .findFirst();
     }
 
-    /** The end-of-sequence token of tokenizer_config.json or special_tokens_map.json. */
+    /**
+     * The end-of-sequence token of tokenizer_config.json or special_tokens_map.json; where neither states it, {@code
+     * <|endoftext|>} if the class of the tokenizer is GPT-NeoX's, else none.
+     */
     public OptionalInt eosTokenId() {
         return settings.eosToken().map(this::tokenId).orElse(OptionalInt.empty());
     }
