@@ -1,6 +1,7 @@
-"""Writes what Hugging Face makes of unusual tokenizers: java/core's test resource tokenizer-variants.jsonl.
+"""Writes what Hugging Face makes of unusual tokenizers: the test resource tokenizers/small/variants.jsonl.
 
-    python bench/tokenizer_variants.py BASE/tokenizer.json > tokenizer-variants.jsonl
+    small=java/core/src/test/resources/tokenizers/small
+    python bench/tokenizer_variants.py $small/tokenizer.json > variants.jsonl && mv variants.jsonl $small
 
 Each line is a variant of a small byte-level BPE tokenizer: a JSON merge patch (RFC 7396) for its tokenizer.json, the
 files beside it, and for some texts the ids and the decoded text. Needs `pip install transformers tokenizers`.
@@ -13,7 +14,7 @@ import sys
 import tempfile
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
-from transformers import GPTNeoXTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 KEYS = ["### End", "### Instruction:", "### Response:\n"]
@@ -50,14 +51,27 @@ def byte_level(**fields):
 SPACES = ["a   <x>   <x>  b", "a<x>    b", "   <x>", "<x>", "\u3000<x>\u2028b<x>\t", "<x> <x>", "a <x>"]
 WORDS = ["the", "athe", "the a the", "\u00e9the", "the\u200d", "_the", "the\u0301", "the!", "9the", "the\U0001D7D8"]
 MARKS = ["ae\u0301xb", "a\u00e9xb", "e\u0301x\u00e9xe\u0301\u0316x", "\u00e9x e\u0301x"]
+NEOX = {"tokenizer_class": "GPTNeoXTokenizer"}
+NAMED = ["a<|padding|><|endoftext|>### End<x>"]
 KEYED = ["a### End<x> <y>", "### Response:\n<x>### Ends<|endoftext|>", "<x><y>the in"]
 CLEAN = ["a . b ? c ! d , e", "it 's n't 're 've 'm", "a ' b ' c ' ", "  .  ,", " ' ' ' .", " n't n 't", "the '", " ", "'re .' "]
 
-# name, tokenizer patch, files beside, texts, class
+# name, tokenizer patch, files beside, texts
 VARIANTS = [
     ("prefix space", byte_level(add_prefix_space=True), {}, ["", "a", " a", "a### Endb", "### End", "  a", "\u3000a"]),
-    ("prefix space of the config", {}, {"tokenizer_config": {"add_prefix_space": True, "eos_token": END_OF_TEXT, "pad_token": END_OF_TEXT}},
-     ["a", " a", "a### Endb"], GPTNeoXTokenizer),
+    ("prefix space of the config", {}, {"tokenizer_config": NEOX | {"add_prefix_space": True}}, ["a", " a", "a### Endb"]),
+    ("prefix space of the config, another class", {}, {"tokenizer_config": {"add_prefix_space": True}}, ["a", " a"]),
+    ("prefix space, the config says no", byte_level(add_prefix_space=True), {"tokenizer_config": {"add_prefix_space": False}},
+     ["a", " a"]),
+    ("prefix space, GPT-NeoX's class", byte_level(add_prefix_space=True), {"tokenizer_config": NEOX}, ["a", " a"]),
+    ("GPT-NeoX's class", {}, {"tokenizer_config": NEOX}, NAMED),
+    ("GPT-NeoX's model", {}, {"config": {"model_type": "gpt_neox"}}, NAMED),
+    ("GPT-NeoX's class, named in the model's config", {}, {"config": NEOX | {"model_type": "gptj"}}, NAMED),
+    ("GPT-NeoX's model, another class", {}, {"config": {"model_type": "gpt_neox"},
+     "tokenizer_config": {"tokenizer_class": "PreTrainedTokenizerFast"}}, NAMED),
+    ("GPT-NeoX's class as it was called", {}, {"tokenizer_config": {"tokenizer_class": "GPTNeoXTokenizerFast"}}, NAMED),
+    ("GPT-NeoX's class, names stated", {}, {"tokenizer_config": NEOX | {"eos_token": None, "unk_token": "### End"},
+     "special_tokens_map": {"pad_token": "<x>"}}, NAMED),
     ("no regex", byte_level(use_regex=False), {}, ["the in the", " the the", "the\n\nin"]),
     ("no normalizer", {"normalizer": None}, {}, MARKS),
     ("sequences", {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}]},
@@ -115,6 +129,9 @@ VARIANTS = [
     ("split special tokens", {}, {"tokenizer_config": {"split_special_tokens": True}}, KEYED),
     ("bos and eos not added", {}, {"tokenizer_config": {"add_bos_token": True, "add_eos_token": True,
      "bos_token": END_OF_TEXT, "eos_token": END_OF_TEXT}}, KEYED),
+    ("spaces not cleaned up", {}, {"tokenizer_config": {"clean_up_tokenization_spaces": True}}, CLEAN),
+    ("spaces not cleaned up either", {}, {"tokenizer_config": {
+     "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output": True}}, CLEAN),
     ("spaces cleaned up", {}, {"tokenizer_config": {"clean_up_tokenization_spaces": True,
      "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output": True}}, CLEAN),
 ]
@@ -122,13 +139,13 @@ VARIANTS = [
 
 def main():
     base = json.load(open(sys.argv[1]))
-    for name, patch, files, texts, *cls in VARIANTS:
+    for name, patch, files, texts in VARIANTS:
         with tempfile.TemporaryDirectory() as folder:
             contents = {"tokenizer": merge_patch(copy.deepcopy(base), patch)} | files
             for file, content in contents.items():
                 with open(f"{folder}/{file}.json", "w") as out:
                     json.dump(content, out)
-            tokenizer = (cls[0] if cls else PreTrainedTokenizerFast).from_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
         cases = []
         for text in texts:
             ids = tokenizer(text)["input_ids"]

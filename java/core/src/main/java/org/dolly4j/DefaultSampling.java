@@ -1,37 +1,75 @@
 package org.dolly4j;
 
+import java.util.Locale;
+import java.util.OptionalDouble;
+import java.util.function.DoublePredicate;
 import org.dolly4j.checkpoint.GenerationConfig;
 import org.dolly4j.sampling.SamplingOptions;
 
-/** The sampling that Dolly's pipeline does by default with a checkpoint. */
+/**
+ * The sampling that Dolly's pipeline does by default with a checkpoint: the values of generation_config.json under those
+ * that the pipeline sets itself (do_sample, top_p 0.92, top_k 0), as {@code model.generate} merges them. Values that
+ * {@code generate} passes over, such as a cut-off of 1, are off; one that it refuses is refused when it is asked for, so
+ * that it does not keep a model from being used in another way.
+ */
 final class DefaultSampling {
-    private DefaultSampling() {}
+    private final GenerationConfig config;
+
+    DefaultSampling(GenerationConfig config) {
+        this.config = config;
+    }
 
     /**
-     * The values of generation_config.json under those that the pipeline sets itself (do_sample, top_p 0.92, top_k 0),
-     * as {@code model.generate} merges them.
+     * The default.
      *
      * @throws CheckpointException if a value is out of its range
      */
-    static SamplingOptions of(GenerationConfig config) {
+    SamplingOptions drawn() {
         SamplingOptions.Builder builder = SamplingOptions.dolly().toBuilder();
         config.temperature().ifPresent(builder::temperature);
         config.minP().ifPresent(builder::minP);
-        config.typicalP().ifPresent(builder::typicalP);
-        config.epsilonCutoff().ifPresent(builder::epsilonCutoff);
-        config.etaCutoff().ifPresent(builder::etaCutoff);
+        where(config.typicalP(), p -> p < 1).ifPresent(builder::typicalP);
+        where(config.epsilonCutoff(), DefaultSampling::cuts).ifPresent(builder::epsilonCutoff);
+        where(config.etaCutoff(), DefaultSampling::cuts).ifPresent(builder::etaCutoff);
+        return build(builder);
+    }
+
+    /**
+     * The same with the best token at every step: what concerns draws alone is left out.
+     *
+     * @throws CheckpointException if another value is out of its range
+     */
+    SamplingOptions greedy() {
+        return build(SamplingOptions.builder());
+    }
+
+    private SamplingOptions build(SamplingOptions.Builder builder) {
         config.repetitionPenalty().ifPresent(builder::repetitionPenalty);
         config.noRepeatNgramSize().ifPresent(builder::noRepeatNgramSize);
         config.minLength().ifPresent(builder::minLength);
         config.minNewTokens().ifPresent(builder::minNewTokens);
         config.renormalizeLogits().ifPresent(builder::renormalizeLogits);
+        builder.badWordsIds(config.badWordsIds())
+                .suppressTokens(config.suppressTokens())
+                .beginSuppressTokens(config.beginSuppressTokens());
         try {
-            return builder.badWordsIds(config.badWordsIds())
-                    .suppressTokens(config.suppressTokens())
-                    .beginSuppressTokens(config.beginSuppressTokens())
-                    .build();
+            return builder.build();
         } catch (IllegalArgumentException e) {
-            throw new CheckpointException("generation_config.json: " + e.getMessage(), e);
+            // The message begins with the option's name: here the file's key stands in its place.
+            String[] message = e.getMessage().split(" ", 2);
+            String key = message[0].replaceAll("[A-Z]", "_$0").toLowerCase(Locale.ROOT);
+            throw new CheckpointException(
+                    "%s: %s %s. Correct the file, or state the request's sampling."
+                            .formatted(config.file(), key, message[1]),
+                    e);
         }
+    }
+
+    private static boolean cuts(double cutoff) {
+        return cutoff > 0 && cutoff < 1;
+    }
+
+    private static OptionalDouble where(OptionalDouble value, DoublePredicate counts) {
+        return value.isPresent() && counts.test(value.getAsDouble()) ? value : OptionalDouble.empty();
     }
 }

@@ -45,7 +45,7 @@ public final class Dolly implements AutoCloseable {
     private final LoadedModel model;
     private final TemplateTokens templateTokens;
     private final PromptEncoder promptEncoder;
-    private final SamplingOptions defaultSampling;
+    private final DefaultSampling defaultSampling;
     private final int[] eosIds;
     private final Resources resources;
     private final Cleaner.Cleanable cleanable;
@@ -55,7 +55,7 @@ public final class Dolly implements AutoCloseable {
         templateTokens = TemplateTokens.of(model.tokenizer());
         promptEncoder = new PromptEncoder(
                 model.tokenizer(), templateTokens, model.info().contextLength());
-        defaultSampling = DefaultSampling.of(model.checkpoint().generationConfig());
+        defaultSampling = new DefaultSampling(model.checkpoint().generationConfig());
         List<Integer> stated = model.checkpoint().generationConfig().eosTokenIds();
         eosIds = stated.isEmpty()
                 ? model.tokenizer().eosTokenId().stream().toArray()
@@ -174,9 +174,21 @@ public final class Dolly implements AutoCloseable {
     /**
      * The sampling of requests that state none: that of Dolly's pipeline ({@code doSample}, {@code topP} 0.92, {@code
      * topK} 0), other values from generation_config.json.
+     *
+     * @throws CheckpointException if a value of that file is out of its range; so do requests that state no sampling
      */
     public SamplingOptions defaultSampling() {
-        return defaultSampling;
+        return defaultSampling.drawn();
+    }
+
+    /**
+     * The best token at every step, with the values of generation_config.json that count then: penalties, banned tokens,
+     * least lengths.
+     *
+     * @throws CheckpointException if one of these values is out of its range
+     */
+    public SamplingOptions greedySampling() {
+        return defaultSampling.greedy();
     }
 
     /**
@@ -194,6 +206,7 @@ public final class Dolly implements AutoCloseable {
      * Answers a request, and waits for all of it.
      *
      * @throws IllegalArgumentException if an option does not suit the model
+     * @throws CheckpointException if the request states no sampling and the default has a value out of its range
      * @throws ContextLengthException if prompt and answer exceed the model's context or KV cache
      * @throws IllegalStateException if the model is closed, also while the request runs
      * @throws BackendException if the backend fails
@@ -292,7 +305,7 @@ public final class Dolly implements AutoCloseable {
                 prompt.ids(),
                 request.sequences(),
                 prompt.maxNewTokens(),
-                request.sampling().orElse(defaultSampling),
+                request.sampling().orElseGet(this::defaultSampling),
                 endIds(raw),
                 request.stopTokenIds().stream().mapToInt(Integer::intValue).toArray(),
                 rules.canEnd() ? textStop(rules, request.sequences()) : StopCondition.NEVER,

@@ -437,12 +437,22 @@ class DollyTest {
     }
 
     @Test
-    void generationConfigOutOfRange_isRefused(@TempDir Path folder) throws IOException {
-        copyWithGenerationConfig(folder, "{\"temperature\": -1}");
-        assertThatThrownBy(() -> Dolly.load(folder, options()))
-                .isInstanceOf(CheckpointException.class)
-                .hasMessageContaining("generation_config.json")
-                .hasMessageContaining("temperature");
+    void generationConfigOutOfRange_isRefusedByFileAndKeyWhereItCounts(@TempDir Path folder) throws IOException {
+        copyWithGenerationConfig(folder, "{\"temperature\": 0.0, \"repetition_penalty\": 1.5}");
+        try (Dolly other = Dolly.load(folder, options())) {
+            assertThatThrownBy(other::defaultSampling)
+                    .isInstanceOf(CheckpointException.class)
+                    .hasMessageStartingWith(
+                            folder.resolve("generation_config.json") + ": temperature = 0.0 must be a finite number");
+            assertThatThrownBy(() -> other.generate(ask(4).build())).isInstanceOf(CheckpointException.class);
+            assertThat(other.greedySampling())
+                    .isEqualTo(SamplingOptions.builder().repetitionPenalty(1.5).build());
+            assertThat(other.generate(ask(4).sampling(other.greedySampling()).build())
+                            .generations()
+                            .get(0)
+                            .tokenIds())
+                    .isNotEmpty();
+        }
     }
 
     private static void copyWithGenerationConfig(Path folder, String config) throws IOException {

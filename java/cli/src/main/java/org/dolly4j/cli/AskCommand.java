@@ -108,7 +108,8 @@ final class AskCommand implements Callable<Integer> {
         requests(prompts, sampling.over(SamplingOptions.dolly()));
         try (OpenModel open = model.load(console.err())) {
             Dolly dolly = open.dolly();
-            List<GenerationRequest> requests = requests(prompts, sampling.over(dolly.defaultSampling()));
+            SamplingOptions defaults = sampling.greedy ? dolly.greedySampling() : dolly.defaultSampling();
+            List<GenerationRequest> requests = requests(prompts, sampling.over(defaults));
             if (file.isPresent()) {
                 answerAll(dolly, prompts, requests);
             } else {

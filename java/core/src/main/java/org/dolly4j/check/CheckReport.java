@@ -2,6 +2,8 @@ package org.dolly4j.check;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
+import org.dolly4j.DollyException;
 
 /** What a part of a goldens folder came to: counts, and a line for each failure and each thing skipped. */
 public final class CheckReport {
@@ -39,6 +41,34 @@ public final class CheckReport {
      */
     public void skip(String name, String why) {
         skips.add(name + ": " + why);
+    }
+
+    /**
+     * Runs a case and counts it.
+     *
+     * @param name the case
+     * @param difference says what differs, or nothing if the case came out as expected; throws if it cannot be run
+     */
+    void check(String name, Supplier<String> difference) {
+        attempt(name, () -> {
+            String why = difference.get();
+            if (why.isEmpty()) {
+                pass();
+            } else {
+                fail(name, why);
+            }
+        });
+    }
+
+    /** Runs what counts for itself; whatever it throws is a failure, and what comes after it can still be checked. */
+    void attempt(String name, Runnable cases) {
+        try {
+            cases.run();
+        } catch (DollyException e) {
+            fail(name, String.valueOf(e.getMessage()));
+        } catch (RuntimeException e) {
+            fail(name, e.toString());
+        }
     }
 
     /** Adds a measured figure worth showing, for example a largest difference beside its tolerance. */

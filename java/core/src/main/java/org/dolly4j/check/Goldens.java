@@ -1,7 +1,5 @@
 package org.dolly4j.check;
 
-import com.google.gson.JsonArray;
-import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
 import java.io.IOException;
@@ -10,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.dolly4j.CheckpointException;
 
 /** Reads the files of a goldens folder. */
@@ -21,32 +20,31 @@ final class Goldens {
      *
      * @throws CheckpointException if the file cannot be read, or a line is not an object
      */
-    static List<JsonObject> lines(Path file) {
-        List<JsonObject> objects = new ArrayList<>();
+    static List<GoldenLine> lines(Path file) {
+        List<GoldenLine> lines = new ArrayList<>();
         try {
             for (String line : Files.readAllLines(file, StandardCharsets.UTF_8)) {
-                objects.add(JsonParser.parseString(line).getAsJsonObject());
+                String place = file + ": line " + (lines.size() + 1);
+                lines.add(new GoldenLine(place, JsonParser.parseString(line).getAsJsonObject()));
             }
         } catch (IOException e) {
             throw new CheckpointException(file + ": cannot be read (" + e + ")", e);
         } catch (JsonParseException | IllegalStateException e) {
-            throw new CheckpointException(file + ": line " + (objects.size() + 1) + " is not a JSON object", e);
+            throw new CheckpointException(file + ": line " + (lines.size() + 1) + " is not a JSON object", e);
         }
-        return objects;
+        return lines;
     }
 
-    /** The whole numbers of an array field. */
-    static int[] ints(JsonObject object, String field) {
-        JsonArray array = object.getAsJsonArray(field);
-        int[] ints = new int[array.size()];
-        for (int i = 0; i < ints.length; i++) {
-            ints[i] = array.get(i).getAsInt();
+    /**
+     * The files of a folder, in order of their names.
+     *
+     * @throws CheckpointException if the folder cannot be listed
+     */
+    static List<Path> files(Path folder) {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(Files::isRegularFile).sorted().toList();
+        } catch (IOException e) {
+            throw new CheckpointException(folder + ": cannot be listed (" + e + ")", e);
         }
-        return ints;
-    }
-
-    /** A string field. */
-    static String text(JsonObject object, String field) {
-        return object.get(field).getAsString();
     }
 }

@@ -1,8 +1,5 @@
 package org.dolly4j.check;
 
-import com.google.gson.JsonElement;
-import com.google.gson.JsonObject;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -11,9 +8,9 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 import org.dolly4j.CheckpointException;
 import org.dolly4j.Dolly;
+import org.dolly4j.DollyException;
 import org.dolly4j.DollyOptions;
 import org.dolly4j.FinishReason;
 import org.dolly4j.Generation;
@@ -54,20 +51,16 @@ public final class PipelineCheck {
      * @param tokenizers the folder that holds the tokenizer folders which the goldens name
      * @param options backend, device and threads; compute type and tokenizer are the goldens'
      * @return one report per file, in order of the names
-     * @throws CheckpointException if a file of the goldens cannot be read, or a checkpoint cannot be loaded
+     * @throws CheckpointException if a file of the goldens cannot be read
      */
     public static List<CheckReport> run(Path goldens, Path tokenizers, DollyOptions options) {
         PipelineCheck check = new PipelineCheck(goldens, tokenizers, options);
         List<Part> parts = new ArrayList<>();
-        try (Stream<Path> files = Files.list(goldens)) {
-            for (Path file : files.sorted().toList()) {
-                String name = file.getFileName().toString();
-                if (name.endsWith(".jsonl")) {
-                    parts.add(new Part(name.substring(0, name.lastIndexOf('.')), Goldens.lines(file)));
-                }
+        for (Path file : Goldens.files(goldens)) {
+            String name = file.getFileName().toString();
+            if (name.endsWith(".jsonl")) {
+                parts.add(new Part(name.substring(0, name.lastIndexOf('.')), Goldens.lines(file)));
             }
-        } catch (IOException e) {
-            throw new CheckpointException(goldens + ": cannot be listed (" + e + ")", e);
         }
         check.runModelParts(parts);
         parts.forEach(check::runTextPart);
@@ -75,8 +68,8 @@ public final class PipelineCheck {
     }
 
     /** A file of the goldens and what came of it. */
-    private record Part(String name, List<JsonObject> lines, CheckReport report) {
-        Part(String name, List<JsonObject> lines) {
+    private record Part(String name, List<GoldenLine> lines, CheckReport report) {
+        Part(String name, List<GoldenLine> lines) {
             this(name, lines, new CheckReport("pipeline/" + name));
         }
 
@@ -87,8 +80,8 @@ public final class PipelineCheck {
 
     /** A checkpoint with one of its tokenizers. */
     private record Pair(String checkpoint, String tokenizer) implements Comparable<Pair> {
-        static Pair of(JsonObject line) {
-            return new Pair(Goldens.text(line, "checkpoint"), Goldens.text(line, "tokenizer"));
+        static Pair of(GoldenLine line) {
+            return new Pair(line.text("checkpoint"), line.text("tokenizer"));
         }
 
         @Override
@@ -114,12 +107,19 @@ public final class PipelineCheck {
             }
             DollyOptions withTokenizer =
                     options.toBuilder().tokenizer(tokenizer.get()).build();
-            try (Dolly dolly = Dolly.load(checkpoint, withTokenizer)) {
+            Dolly loaded;
+            try {
+                loaded = Dolly.load(checkpoint, withTokenizer);
+            } catch (DollyException e) {
+                forCases(parts, pair, (part, line, index) -> part.report.fail(name(index), e.getMessage()));
+                continue;
+            }
+            try (Dolly dolly = loaded) {
                 forCases(parts, pair, (part, line, index) -> {
                     if (part.is(GENERATE)) {
-                        generate(dolly, line, index, part.report);
+                        part.report.attempt(name(index), () -> generate(dolly, line, index, part.report));
                     } else {
-                        count(part.report, name(index), stopStrings(dolly, line));
+                        part.report.check(name(index), () -> stopStrings(dolly, line));
                     }
                 });
             }
@@ -135,13 +135,13 @@ public final class PipelineCheck {
     }
 
     private interface CaseCheck {
-        void run(Part part, JsonObject line, int index);
+        void run(Part part, GoldenLine line, int index);
     }
 
     private static void forCases(List<Part> parts, Pair pair, CaseCheck check) {
         for (Part part : parts) {
             for (int i = 0; i < part.lines.size(); i++) {
-                JsonObject line = part.lines.get(i);
+                GoldenLine line = part.lines.get(i);
                 if ((part.is(GENERATE) || part.is(STOP_STRINGS))
                         && Pair.of(line).equals(pair)) {
                     check.run(part, line, i);
@@ -150,19 +150,17 @@ public final class PipelineCheck {
         }
     }
 
-    private static GenerationRequest.Builder request(JsonObject line, JsonObject row) {
-        return GenerationRequest.forInstruction(Goldens.text(row, "instruction"))
+    private static GenerationRequest.Builder request(GoldenLine line, GoldenLine row) {
+        return GenerationRequest.forInstruction(row.text("instruction"))
                 .allowSpecialTokensInText(true)
                 .sampling(SamplingOptions.greedy())
-                .maxNewTokens(line.get("max_new_tokens").getAsInt());
+                .maxNewTokens(line.integer("max_new_tokens"));
     }
 
     /** Runs the prompts of a case as one batch. Every other case asks for full texts, which end with the answers. */
-    private static void generate(Dolly dolly, JsonObject line, int index, CheckReport report) {
-        List<JsonObject> rows = new ArrayList<>();
-        line.getAsJsonArray("rows").forEach(row -> rows.add(row.getAsJsonObject()));
-        List<Integer> stopIds =
-                Arrays.stream(Goldens.ints(line, "stop_ids")).boxed().toList();
+    private static void generate(Dolly dolly, GoldenLine line, int index, CheckReport report) {
+        List<GoldenLine> rows = line.objects("rows");
+        List<Integer> stopIds = line.integers("stop_ids");
         boolean fullText = index % 2 == 1;
         String text = fullText ? "full_text" : "answer";
         List<GenerationRequest> requests = rows.stream()
@@ -173,12 +171,15 @@ public final class PipelineCheck {
                 .toList();
         List<GenerationResult> results = dolly.generateAll(requests);
         for (int i = 0; i < rows.size(); i++) {
-            JsonObject row = rows.get(i);
-            String why = firstDifference(
-                    difference("prompt_ids", Goldens.ints(row, "prompt_ids"), dolly.promptTokens(requests.get(i))),
-                    generated(row, results.get(i).generations().get(0)),
-                    difference(text, Goldens.text(row, text), results.get(i).text()));
-            count(report, rows.size() == 1 ? name(index) : name(index) + ", row " + (i + 1), why);
+            GoldenLine row = rows.get(i);
+            GenerationRequest request = requests.get(i);
+            GenerationResult result = results.get(i);
+            report.check(
+                    rows.size() == 1 ? name(index) : name(index) + ", row " + (i + 1),
+                    () -> firstDifference(
+                            difference("prompt_ids", row.ints("prompt_ids"), dolly.promptTokens(request)),
+                            generated(row, result.generations().get(0)),
+                            difference(text, row.text(text), result.text())));
         }
     }
 
@@ -187,12 +188,11 @@ public final class PipelineCheck {
     }
 
     /** Tokens and finish. Dolly's pipeline goes on after an end key spelt out, where this one stops. */
-    private static String generated(JsonObject row, Generation found) {
-        int[] ids = Goldens.ints(row, "generated_ids");
-        String finish = Goldens.text(row, "finish");
-        JsonElement endKeyAfter = row.get("end_key_after");
-        if (endKeyAfter != null && !endKeyAfter.isJsonNull()) {
-            ids = Arrays.copyOf(ids, endKeyAfter.getAsInt());
+    private static String generated(GoldenLine row, Generation found) {
+        int[] ids = row.ints("generated_ids");
+        String finish = row.text("finish");
+        if (row.has("end_key_after")) {
+            ids = Arrays.copyOf(ids, row.integer("end_key_after"));
             finish = "end";
         }
         FinishReason expected =
@@ -208,17 +208,16 @@ public final class PipelineCheck {
                 difference("finish", expected.name(), found.finishReason().name()));
     }
 
-    private static String stopStrings(Dolly dolly, JsonObject line) {
-        List<String> stops = new ArrayList<>();
-        line.getAsJsonArray("stop_strings").forEach(stop -> stops.add(stop.getAsString()));
-        GenerationRequest request = request(line, line).stopStrings(stops).build();
+    private static String stopStrings(Dolly dolly, GoldenLine line) {
+        GenerationRequest request =
+                request(line, line).stopStrings(line.texts("stop_strings")).build();
         StringBuilder streamed = new StringBuilder();
         Generation found = dolly.generate(request, piece -> streamed.append(piece.text()))
                 .generations()
                 .get(0);
-        String answer = PythonWhitespace.strip(Goldens.text(line, "text_until_stop"));
+        String answer = PythonWhitespace.strip(line.text("text_until_stop"));
         return firstDifference(
-                difference("generated_ids", Goldens.ints(line, "generated_ids"), found.tokenIds()),
+                difference("generated_ids", line.ints("generated_ids"), found.tokenIds()),
                 difference(
                         "finish", FinishReason.STOP.name(), found.finishReason().name()),
                 difference("text_until_stop", answer, found.text()),
@@ -229,11 +228,13 @@ public final class PipelineCheck {
         if (part.is(POSTPROCESS)) {
             TreeMap<String, Tokenizer> loaded = new TreeMap<>();
             for (int i = 0; i < part.lines.size(); i++) {
-                JsonObject line = part.lines.get(i);
-                Path folder = tokenizers.resolve(Goldens.text(line, "tokenizer"));
+                GoldenLine line = part.lines.get(i);
+                Path folder = tokenizers.resolve(line.text("tokenizer"));
                 if (Files.isDirectory(folder)) {
-                    Tokenizer tokenizer = loaded.computeIfAbsent(folder.toString(), any -> Tokenizer.load(folder));
-                    count(part.report, name(i), postprocess(tokenizer, line));
+                    part.report.check(name(i), () -> {
+                        Tokenizer tokenizer = loaded.computeIfAbsent(folder.toString(), any -> Tokenizer.load(folder));
+                        return postprocess(tokenizer, line);
+                    });
                 } else {
                     part.report.skip(name(i), "no folder " + folder);
                 }
@@ -243,19 +244,16 @@ public final class PipelineCheck {
         }
     }
 
-    private static String postprocess(Tokenizer tokenizer, JsonObject line) {
-        int[] ids = Goldens.ints(line, "ids");
+    private static String postprocess(Tokenizer tokenizer, GoldenLine line) {
+        int[] ids = line.ints("ids");
         OptionalInt responseKey = tokenizer.firstSpecialTokenStartingWith(PromptKeys.RESPONSE_KEY);
         AnswerFinder finder = new AnswerFinder(
                 responseKey, tokenizer.tokenId(PromptKeys.END_KEY), answer -> tokenizer.decode(answer, false));
         Optional<String> found = finder.find(ids);
         return firstDifference(
-                difference("text", Goldens.text(line, "text"), tokenizer.decode(ids, false)),
-                difference(
-                        "response_key_found",
-                        Goldens.text(line, "response_key_found"),
-                        String.valueOf(found.isPresent())),
-                difference("answer_first_keys", Goldens.text(line, "answer_first_keys"), found.orElse("")));
+                difference("text", line.text("text"), tokenizer.decode(ids, false)),
+                difference("response_key_found", line.text("response_key_found"), String.valueOf(found.isPresent())),
+                difference("answer_first_keys", line.text("answer_first_keys"), found.orElse("")));
     }
 
     /** The first that is not empty, or empty. */
@@ -276,13 +274,5 @@ public final class PipelineCheck {
 
     private static String difference(String what, String expected, String found) {
         return expected.equals(found) ? "" : "%s: expected '%s', found '%s'".formatted(what, expected, found);
-    }
-
-    private static void count(CheckReport report, String name, String why) {
-        if (why.isEmpty()) {
-            report.pass();
-        } else {
-            report.fail(name, why);
-        }
     }
 }

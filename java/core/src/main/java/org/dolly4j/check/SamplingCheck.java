@@ -1,15 +1,11 @@
 package org.dolly4j.check;
 
-import com.google.gson.JsonArray;
-import com.google.gson.JsonElement;
-import com.google.gson.JsonObject;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import org.dolly4j.sampling.Sampler;
 import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.sampling.TokenDistribution;
@@ -47,19 +43,10 @@ public final class SamplingCheck {
         return reports;
     }
 
-    private CheckReport runCases(List<JsonObject> goldens) {
-        for (JsonObject golden : goldens) {
-            String name = Goldens.text(golden, "name");
-            try {
-                String difference = compare(golden);
-                if (difference.isEmpty()) {
-                    report.pass();
-                } else {
-                    report.fail(name, difference);
-                }
-            } catch (RuntimeException e) {
-                report.fail(name, e.toString());
-            }
+    private CheckReport runCases(List<GoldenLine> goldens) {
+        for (int i = 0; i < goldens.size(); i++) {
+            GoldenLine golden = goldens.get(i);
+            report.check(golden.has("name") ? golden.text("name") : "line " + (i + 1), () -> compare(golden));
         }
         report.figure("largest difference of scores %.1e of their size (tolerance %.0e), of probabilities %.1e (%.0e)"
                 .formatted(scoreDifference, SCORE_TOLERANCE, probabilityDifference, PROBABILITY_TOLERANCE));
@@ -67,15 +54,14 @@ public final class SamplingCheck {
     }
 
     /** Runs a case; returns what differs, or nothing. */
-    private String compare(JsonObject golden) {
-        JsonObject params = golden.getAsJsonObject("params");
-        float[] logits = floats(golden.getAsJsonArray("logits"));
-        int[] history = Goldens.ints(golden, "history");
-        Sampler sampler = new Sampler(options(params), logits.length, Goldens.ints(golden, "eos"));
+    private String compare(GoldenLine golden) {
+        GoldenLine params = golden.object("params");
+        float[] logits = golden.scores("logits");
+        int[] history = golden.ints("history");
+        Sampler sampler = new Sampler(options(params), logits.length, golden.ints("eos"));
 
-        List<String> processors = new ArrayList<>();
-        golden.getAsJsonArray("processors").forEach(processor -> processors.add(processor.getAsString()));
-        if (params.has("min_p") && params.get("min_p").getAsDouble() == 0) {
+        List<String> processors = new ArrayList<>(golden.texts("processors"));
+        if (params.has("min_p") && params.number("min_p") == 0) {
             processors.remove("MinPLogitsWarper"); // Hugging Face builds one that removes nothing
         }
         if (!sampler.processorNames().equals(processors)) {
@@ -83,13 +69,14 @@ public final class SamplingCheck {
         }
 
         TokenDistribution found = sampler.distribution(
-                FloatBuffer.wrap(logits),
-                history,
-                history.length,
-                golden.get("prompt_length").getAsInt());
-        int[] ids = Goldens.ints(golden, "kept");
-        float[] scores = finite(floats(golden.getAsJsonArray("scores")));
-        double[] probabilities = doubles(golden.getAsJsonArray("probs"));
+                FloatBuffer.wrap(logits), history, history.length, golden.integer("prompt_length"));
+        int[] ids = golden.ints("kept");
+        float[] scores = finite(golden.scores("scores"));
+        double[] probabilities = golden.numbers("probs");
+        if (scores.length != ids.length || probabilities.length != ids.length) {
+            return "the golden keeps " + ids.length + " tokens, but has " + scores.length + " scores and "
+                    + probabilities.length + " probabilities";
+        }
         if (found.ids().length != ids.length) {
             return "keeps " + found.ids().length + " tokens instead of " + ids.length;
         }
@@ -122,52 +109,29 @@ public final class SamplingCheck {
         return "";
     }
 
-    private static SamplingOptions options(JsonObject params) {
+    private static SamplingOptions options(GoldenLine params) {
         SamplingOptions.Builder builder = SamplingOptions.builder().doSample(true);
-        for (Map.Entry<String, JsonElement> param : params.entrySet()) {
-            JsonElement value = param.getValue();
-            switch (param.getKey()) {
-                case "temperature" -> builder.temperature(value.getAsDouble());
-                case "top_k" -> builder.topK(value.getAsInt());
-                case "top_p" -> builder.topP(value.getAsDouble());
-                case "min_p" -> builder.minP(value.getAsDouble());
-                case "typical_p" -> builder.typicalP(value.getAsDouble());
-                case "epsilon_cutoff" -> builder.epsilonCutoff(value.getAsDouble());
-                case "eta_cutoff" -> builder.etaCutoff(value.getAsDouble());
-                case "repetition_penalty" -> builder.repetitionPenalty(value.getAsDouble());
-                case "no_repeat_ngram_size" -> builder.noRepeatNgramSize(value.getAsInt());
-                case "bad_words_ids" ->
-                    builder.badWordsIds(value.getAsJsonArray().asList().stream()
-                            .map(SamplingCheck::ids)
-                            .toList());
-                case "min_length" -> builder.minLength(value.getAsInt());
-                case "min_new_tokens" -> builder.minNewTokens(value.getAsInt());
-                case "suppress_tokens" -> builder.suppressTokens(ids(value));
-                case "begin_suppress_tokens" -> builder.beginSuppressTokens(ids(value));
-                case "renormalize_logits" -> builder.renormalizeLogits(value.getAsBoolean());
-                default -> throw new IllegalArgumentException("unknown option " + param.getKey());
+        for (String name : params.fields()) {
+            switch (name) {
+                case "temperature" -> builder.temperature(params.number(name));
+                case "top_k" -> builder.topK(params.integer(name));
+                case "top_p" -> builder.topP(params.number(name));
+                case "min_p" -> builder.minP(params.number(name));
+                case "typical_p" -> builder.typicalP(params.number(name));
+                case "epsilon_cutoff" -> builder.epsilonCutoff(params.number(name));
+                case "eta_cutoff" -> builder.etaCutoff(params.number(name));
+                case "repetition_penalty" -> builder.repetitionPenalty(params.number(name));
+                case "no_repeat_ngram_size" -> builder.noRepeatNgramSize(params.integer(name));
+                case "bad_words_ids" -> builder.badWordsIds(params.integerLists(name));
+                case "min_length" -> builder.minLength(params.integer(name));
+                case "min_new_tokens" -> builder.minNewTokens(params.integer(name));
+                case "suppress_tokens" -> builder.suppressTokens(params.integers(name));
+                case "begin_suppress_tokens" -> builder.beginSuppressTokens(params.integers(name));
+                case "renormalize_logits" -> builder.renormalizeLogits(params.flag(name));
+                default -> throw new IllegalArgumentException("unknown option " + name);
             }
         }
         return builder.build();
-    }
-
-    private static List<Integer> ids(JsonElement array) {
-        return array.getAsJsonArray().asList().stream()
-                .map(JsonElement::getAsInt)
-                .toList();
-    }
-
-    private static double[] doubles(JsonArray array) {
-        return array.asList().stream().mapToDouble(JsonElement::getAsDouble).toArray();
-    }
-
-    private static float[] floats(JsonArray array) {
-        float[] values = new float[array.size()];
-        for (int i = 0; i < values.length; i++) {
-            JsonElement value = array.get(i);
-            values[i] = value.isJsonNull() ? Float.NEGATIVE_INFINITY : value.getAsFloat();
-        }
-        return values;
     }
 
     private static float[] finite(float[] values) {

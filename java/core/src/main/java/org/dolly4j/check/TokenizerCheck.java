@@ -1,9 +1,5 @@
 package org.dolly4j.check;
 
-import com.google.gson.JsonArray;
-import com.google.gson.JsonElement;
-import com.google.gson.JsonObject;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -12,7 +8,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.IntPredicate;
-import java.util.stream.Stream;
 import org.dolly4j.CheckpointException;
 import org.dolly4j.tokenizer.StreamDecoder;
 import org.dolly4j.tokenizer.Tokenizer;
@@ -47,45 +42,44 @@ public final class TokenizerCheck {
     public static List<CheckReport> run(Path goldens, Path tokenizers) {
         TokenizerCheck check = new TokenizerCheck(goldens, tokenizers);
         List<CheckReport> reports = new ArrayList<>();
-        try (Stream<Path> files = Files.list(goldens)) {
-            for (Path file : files.filter(Files::isRegularFile).sorted().toList()) {
-                String name = file.getFileName().toString();
-                if (name.endsWith(".jsonl") || name.equals(UNICODE_TABLES)) {
-                    reports.add(check.file(file, name));
-                }
+        for (Path file : Goldens.files(goldens)) {
+            String name = file.getFileName().toString();
+            if (name.endsWith(".jsonl") || name.equals(UNICODE_TABLES)) {
+                reports.add(check.file(file, name));
             }
-        } catch (IOException e) {
-            throw new CheckpointException(goldens + ": cannot be listed (" + e + ")", e);
         }
         reports.add(check.plainForm());
         return reports;
     }
 
-    /** What is done with one line of a file. */
+    /** Checks one line of a file; returns what differs, or nothing. */
     private interface LineCheck {
-        void run(Tokenizer tokenizer, JsonObject line, String name, CheckReport report);
+        String difference(Tokenizer tokenizer, GoldenLine line);
     }
 
     private CheckReport file(Path file, String name) {
         String part = name.substring(0, name.lastIndexOf('.'));
         CheckReport report = new CheckReport("tokenizer/" + part);
         if (name.equals(UNICODE_TABLES)) {
-            unicodeTables(Goldens.lines(file).get(0), report);
+            Goldens.lines(file).forEach(tables -> unicodeTables(tables, report));
             return report;
         }
         String form = part.endsWith("_newline") ? NEWLINE : part.endsWith("_plain") ? PLAIN : PUBLISHED;
         LineCheck lineCheck = part.startsWith("encode_")
                 ? TokenizerCheck::encode
-                : part.startsWith("decode") ? TokenizerCheck::decode : part.equals("stream") ? this::stream : null;
+                : part.startsWith("decode")
+                        ? TokenizerCheck::decode
+                        : part.equals("stream") ? TokenizerCheck::stream : null;
         Tokenizer tokenizer = tokenizer(form);
         if (lineCheck == null) {
             report.skip(name, "this version does not know what it holds");
         } else if (tokenizer == null) {
             report.skip(name, "no folder " + tokenizers.resolve(form));
         } else {
-            List<JsonObject> lines = Goldens.lines(file);
+            List<GoldenLine> lines = Goldens.lines(file);
             for (int i = 0; i < lines.size(); i++) {
-                lineCheck.run(tokenizer, lines.get(i), "line " + (i + 1), report);
+                GoldenLine line = lines.get(i);
+                report.check("line " + (i + 1), () -> lineCheck.difference(tokenizer, line));
             }
         }
         return report;
@@ -96,42 +90,37 @@ public final class TokenizerCheck {
         return Files.isDirectory(folder) ? loaded.computeIfAbsent(form, f -> Tokenizer.load(folder)) : null;
     }
 
-    private static void encode(Tokenizer tokenizer, JsonObject line, String name, CheckReport report) {
-        String text = Goldens.text(line, "text");
-        String why = difference(Goldens.ints(line, "ids"), tokenizer.encode(text));
-        if (why == null && line.has("ids_split_special")) {
-            why = difference(Goldens.ints(line, "ids_split_special"), tokenizer.encodeAsText(text));
-        }
-        count(report, name, why);
+    private static String encode(Tokenizer tokenizer, GoldenLine line) {
+        String text = line.text("text");
+        String why = difference(line.ints("ids"), tokenizer.encode(text));
+        return why.isEmpty() && line.has("ids_split_special")
+                ? difference(line.ints("ids_split_special"), tokenizer.encodeAsText(text))
+                : why;
     }
 
-    private static void decode(Tokenizer tokenizer, JsonObject line, String name, CheckReport report) {
-        int[] ids = Goldens.ints(line, "ids");
-        String why = difference(Goldens.text(line, "text"), tokenizer.decode(ids, false));
-        if (why == null) {
-            why = difference(Goldens.text(line, "text_skip_special"), tokenizer.decode(ids, true));
-        }
-        count(report, name, why);
+    private static String decode(Tokenizer tokenizer, GoldenLine line) {
+        int[] ids = line.ints("ids");
+        String why = difference(line.text("text"), tokenizer.decode(ids, false));
+        return why.isEmpty() ? difference(line.text("text_skip_special"), tokenizer.decode(ids, true)) : why;
     }
 
-    private void stream(Tokenizer tokenizer, JsonObject line, String name, CheckReport report) {
-        String text = Goldens.text(line, "text");
-        int[] ids = Goldens.ints(line, "ids");
-        int[] mayShow = Goldens.ints(line, "shown_utf16");
-        StreamDecoder decoder =
-                tokenizer.newStreamDecoder(line.get("skip_special").getAsBoolean());
+    private static String stream(Tokenizer tokenizer, GoldenLine line) {
+        String text = line.text("text");
+        int[] ids = line.ints("ids");
+        int[] mayShow = line.ints("shown_utf16");
+        StreamDecoder decoder = tokenizer.newStreamDecoder(line.flag("skip_special"));
         StringBuilder shown = new StringBuilder();
-        String why = null;
-        for (int i = 0; i < ids.length && why == null; i++) {
+        for (int i = 0; i < ids.length; i++) {
             shown.append(decoder.append(ids[i]));
             if (shown.length() > mayShow[i]) {
-                why = "after token " + i + " " + shown.length() + " chars were shown, " + mayShow[i] + " are certain";
-            } else if (!text.startsWith(shown.toString())) {
-                why = "after token " + i + ": " + difference(text, shown.toString());
+                return "after token " + i + " " + shown.length() + " chars were shown, " + mayShow[i] + " are certain";
+            }
+            if (!text.startsWith(shown.toString())) {
+                return "after token " + i + ": " + difference(text, shown.toString());
             }
         }
         shown.append(decoder.finish());
-        count(report, name, why != null ? why : difference(text, shown.toString()));
+        return difference(text, shown.toString());
     }
 
     /** The plain form has no file of its own, but takes keys as the others do when they split special tokens. */
@@ -143,60 +132,54 @@ public final class TokenizerCheck {
             if (tokenizer == null) {
                 report.skip(part, "no folder " + tokenizers.resolve(PLAIN));
             } else if (Files.exists(file)) {
-                List<JsonObject> lines = Goldens.lines(file);
+                List<GoldenLine> lines = Goldens.lines(file);
                 for (int i = 0; i < lines.size(); i++) {
-                    JsonObject line = lines.get(i);
-                    String text = Goldens.text(line, "text");
-                    if (!text.contains("<|")) { // the special tokens that the plain form has, too
-                        String field = line.has("ids_split_special") ? "ids_split_special" : "ids";
-                        String why = difference(Goldens.ints(line, field), tokenizer.encode(text));
-                        count(report, part + " line " + (i + 1), why);
-                    }
+                    plainForm(part + " line " + (i + 1), tokenizer, lines.get(i), report);
                 }
             }
         }
         return report;
     }
 
-    private static void unicodeTables(JsonObject tables, CheckReport report) {
-        checkClass("letter", UnicodeData::isLetter, tables, report);
-        checkClass("number", UnicodeData::isNumber, tables, report);
-        checkClass("space", UnicodeData::isSpace, tables, report);
-        for (Map.Entry<String, JsonElement> entry :
-                tables.getAsJsonObject("nfc_single").entrySet()) {
-            String text = Character.toString(Integer.parseInt(entry.getKey(), 16));
-            String why = difference(entry.getValue().getAsString(), UnicodeData.nfc(text));
-            count(report, "NFC of U+" + entry.getKey(), why);
+    private static void plainForm(String name, Tokenizer tokenizer, GoldenLine line, CheckReport report) {
+        if (line.has("text") && line.text("text").contains("<|")) {
+            return; // the special tokens that the plain form has, too
+        }
+        String field = line.has("ids_split_special") ? "ids_split_special" : "ids";
+        report.check(name, () -> difference(line.ints(field), tokenizer.encode(line.text("text"))));
+    }
+
+    private static void unicodeTables(GoldenLine tables, CheckReport report) {
+        report.check("letter", () -> classDifference(UnicodeData::isLetter, tables.integerLists("letter")));
+        report.check("number", () -> classDifference(UnicodeData::isNumber, tables.integerLists("number")));
+        report.check("space", () -> classDifference(UnicodeData::isSpace, tables.integerLists("space")));
+        GoldenLine normalForms = tables.object("nfc_single");
+        for (String codePoint : normalForms.fields()) {
+            report.check("NFC of U+" + codePoint, () -> {
+                String text = Character.toString(Integer.parseInt(codePoint, 16));
+                return difference(normalForms.text(codePoint), UnicodeData.nfc(text));
+            });
         }
     }
 
-    private static void checkClass(String name, IntPredicate isInClass, JsonObject tables, CheckReport report) {
+    /** @param ranges first and last code point of each range that is in the class */
+    private static String classDifference(IntPredicate isInClass, List<List<Integer>> ranges) {
         boolean[] expected = new boolean[Character.MAX_CODE_POINT + 1];
-        for (JsonElement element : tables.getAsJsonArray(name)) {
-            JsonArray range = element.getAsJsonArray();
-            Arrays.fill(expected, range.get(0).getAsInt(), range.get(1).getAsInt() + 1, true);
+        for (List<Integer> range : ranges) {
+            Arrays.fill(expected, range.get(0), range.get(1) + 1, true);
         }
-        String why = null;
-        for (int c = 0; c < expected.length && why == null; c++) {
+        for (int c = 0; c < expected.length; c++) {
             if (isInClass.test(c) != expected[c]) {
-                why = "U+%04X should%s be one".formatted(c, expected[c] ? "" : " not");
+                return "U+%04X should%s be one".formatted(c, expected[c] ? "" : " not");
             }
         }
-        count(report, name, why);
-    }
-
-    private static void count(CheckReport report, String name, String why) {
-        if (why == null) {
-            report.pass();
-        } else {
-            report.fail(name, why);
-        }
+        return "";
     }
 
     private static String difference(int[] expected, int[] found) {
         int at = Arrays.mismatch(expected, found);
         if (at < 0) {
-            return null;
+            return "";
         }
         return "ids differ from index " + at + ": expected " + from(at, expected) + ", found " + from(at, found);
     }
@@ -206,7 +189,7 @@ public final class TokenizerCheck {
     }
 
     private static String difference(String expected, String found) {
-        return expected.equals(found) ? null : "expected '" + cut(expected) + "', found '" + cut(found) + "'";
+        return expected.equals(found) ? "" : "expected '" + cut(expected) + "', found '" + cut(found) + "'";
     }
 
     private static String cut(String text) {

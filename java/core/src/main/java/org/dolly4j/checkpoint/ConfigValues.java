@@ -163,6 +163,18 @@ public final class ConfigValues {
         return List.copyOf(strings);
     }
 
+    /** A value of any type: a {@link Double}, {@link Boolean} or {@link String}; a list or object as its JSON. */
+    public Optional<Object> plain(String key) {
+        return value(key).map(v -> {
+            if (!(v instanceof JsonPrimitive primitive)) {
+                return v.toString();
+            }
+            return primitive.isNumber()
+                    ? (Object) primitive.getAsDouble()
+                    : primitive.isBoolean() ? (Object) primitive.getAsBoolean() : primitive.getAsString();
+        });
+    }
+
     /** A nested object. */
     public Optional<ConfigValues> object(String key) {
         return value(key).map(v -> {

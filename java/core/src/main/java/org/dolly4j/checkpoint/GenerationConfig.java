@@ -1,9 +1,12 @@
 package org.dolly4j.checkpoint;
 
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -12,13 +15,12 @@ import org.slf4j.LoggerFactory;
  * changes nothing. Names and meaning are those of Hugging Face's {@code GenerationConfig}. Values are of the right type
  * and finite; whether they are sensible is for sampling to say.
  *
- * @param bosTokenId begin-of-text token
+ * <p>What Dolly's pipeline sets itself (do_sample, top_p, top_k, max_new_tokens) and what concerns batches of padded
+ * prompts is not read.
+ *
+ * @param file the file it was read from
  * @param eosTokenIds tokens that end generation; the file may state one or a list
- * @param padTokenId padding token
- * @param doSample draw (true) or take the most likely token (false)
  * @param temperature divides the logits
- * @param topK number of most likely tokens kept, 0 for all
- * @param topP probability mass kept
  * @param minP least probability kept, relative to the most likely token
  * @param typicalP probability mass kept of the tokens nearest to the expected information
  * @param epsilonCutoff least probability kept
@@ -30,21 +32,13 @@ import org.slf4j.LoggerFactory;
  * @param beginSuppressTokens tokens never generated first
  * @param minLength least tokens of prompt and answer together
  * @param minNewTokens least tokens of the answer
- * @param maxLength most tokens of prompt and answer together
- * @param maxNewTokens most tokens of the answer
  * @param stopStrings texts that end generation
  * @param renormalizeLogits normalise after the processors
- * @param numBeams beams, 1 for none
- * @param numReturnSequences answers per prompt
  */
 public record GenerationConfig(
-        OptionalInt bosTokenId,
+        Path file,
         List<Integer> eosTokenIds,
-        OptionalInt padTokenId,
-        Optional<Boolean> doSample,
         OptionalDouble temperature,
-        OptionalInt topK,
-        OptionalDouble topP,
         OptionalDouble minP,
         OptionalDouble typicalP,
         OptionalDouble epsilonCutoff,
@@ -56,30 +50,39 @@ public record GenerationConfig(
         List<Integer> beginSuppressTokens,
         OptionalInt minLength,
         OptionalInt minNewTokens,
-        OptionalInt maxLength,
-        OptionalInt maxNewTokens,
         List<String> stopStrings,
-        Optional<Boolean> renormalizeLogits,
-        OptionalInt numBeams,
-        OptionalInt numReturnSequences) {
+        Optional<Boolean> renormalizeLogits) {
     private static final Logger LOG = LoggerFactory.getLogger(GenerationConfig.class);
 
-    /** Keys of {@code GenerationConfig} that change the text and have no counterpart here. */
-    private static final List<String> UNSUPPORTED = List.of(
-            "constraints",
-            "diversity_penalty",
-            "dola_layers",
-            "encoder_repetition_penalty",
-            "exponential_decay_length_penalty",
-            "force_words_ids",
-            "forced_bos_token_id",
-            "forced_eos_token_id",
-            "guidance_scale",
-            "penalty_alpha",
-            "sequence_bias",
-            "token_healing",
-            "top_h",
-            "watermarking_config");
+    private static final Object NEVER = "";
+    private static final Set<Object> EMPTY = Set.of("[]", "{}");
+
+    /**
+     * Keys of {@code GenerationConfig} that change the answers and have no counterpart here, each with the value that
+     * changes nothing, or {@link #NEVER}. An {@link #EMPTY} list or object changes nothing with any key.
+     */
+    private static final Map<String, Object> UNSUPPORTED = Map.ofEntries(
+            Map.entry("constraints", NEVER),
+            Map.entry("diversity_penalty", 0.0),
+            Map.entry("dola_layers", NEVER),
+            Map.entry("encoder_no_repeat_ngram_size", 0.0),
+            Map.entry("encoder_repetition_penalty", 1.0),
+            Map.entry("exponential_decay_length_penalty", NEVER),
+            Map.entry("force_words_ids", NEVER),
+            Map.entry("forced_bos_token_id", NEVER),
+            Map.entry("forced_eos_token_id", NEVER),
+            Map.entry("guidance_scale", 1.0),
+            Map.entry("max_time", NEVER),
+            Map.entry("num_beam_groups", 1.0),
+            Map.entry("num_beams", 1.0),
+            Map.entry("num_return_sequences", 1.0),
+            Map.entry("penalty_alpha", 0.0),
+            Map.entry("prompt_lookup_num_tokens", 0.0),
+            Map.entry("remove_invalid_values", false),
+            Map.entry("sequence_bias", NEVER),
+            Map.entry("token_healing", false),
+            Map.entry("top_h", NEVER),
+            Map.entry("watermarking_config", NEVER));
 
     /** Copies the lists. */
     public GenerationConfig {
@@ -92,23 +95,22 @@ public record GenerationConfig(
 
     /**
      * Takes the generation values out of a configuration: generation_config.json, or config.json, where older models
-     * keep them.
+     * keep them. Warns of each value that would change the answers and is not supported.
      *
      * @throws org.dolly4j.CheckpointException if a value is of the wrong type
      */
     public static GenerationConfig of(ConfigValues values) {
-        List<String> ignored = UNSUPPORTED.stream().filter(values::has).toList();
-        if (!ignored.isEmpty()) {
-            LOG.warn("{}: {} not supported, ignored.", values.file(), String.join(", ", ignored));
+        for (String key : ignored(values)) {
+            LOG.warn(
+                    "{}: {} = {} is not supported and ignored.",
+                    values.file(),
+                    key,
+                    values.plain(key).orElseThrow());
         }
         return new GenerationConfig(
-                tokenOrNone(values, "bos_token_id"),
+                values.file(),
                 values.integers("eos_token_id", 0, Integer.MAX_VALUE),
-                tokenOrNone(values, "pad_token_id"),
-                values.bool("do_sample"),
                 values.number("temperature"),
-                count(values, "top_k"),
-                values.number("top_p"),
                 values.number("min_p"),
                 values.number("typical_p"),
                 values.number("epsilon_cutoff"),
@@ -120,21 +122,23 @@ public record GenerationConfig(
                 values.integers("begin_suppress_tokens", 0, Integer.MAX_VALUE),
                 count(values, "min_length"),
                 count(values, "min_new_tokens"),
-                count(values, "max_length"),
-                count(values, "max_new_tokens"),
                 values.strings("stop_strings"),
-                values.bool("renormalize_logits"),
-                count(values, "num_beams"),
-                count(values, "num_return_sequences"));
+                values.bool("renormalize_logits"));
     }
 
-    /** Some older files spell "no such token" as -1. */
-    private static OptionalInt tokenOrNone(ConfigValues values, String key) {
-        OptionalInt token = values.integer(key, -1, Integer.MAX_VALUE);
-        return token.isPresent() && token.getAsInt() >= 0 ? token : OptionalInt.empty();
+    /** The keys that change the answers and are not supported. */
+    static List<String> ignored(ConfigValues values) {
+        return UNSUPPORTED.keySet().stream()
+                .filter(key -> values.plain(key)
+                        .filter(value -> !value.equals(UNSUPPORTED.get(key)) && !EMPTY.contains(value))
+                        .isPresent())
+                .sorted()
+                .toList();
     }
 
+    /** A negative count is none, as in Hugging Face. */
     private static OptionalInt count(ConfigValues values, String key) {
-        return values.integer(key, 0, Integer.MAX_VALUE);
+        OptionalInt count = values.integer(key, Integer.MIN_VALUE, Integer.MAX_VALUE);
+        return count.isPresent() ? OptionalInt.of(Math.max(0, count.getAsInt())) : count;
     }
 }

@@ -38,8 +38,8 @@ public final class Tokenizer {
     }
 
     /**
-     * Loads tokenizer.json and, where they stand beside it, tokenizer_config.json, special_tokens_map.json and
-     * added_tokens.json.
+     * Loads tokenizer.json and, where they stand beside it, tokenizer_config.json, special_tokens_map.json,
+     * added_tokens.json, and config.json for the class of the tokenizer.
      *
      * @param path a model folder, or a tokenizer.json
      * @throws org.dolly4j.CheckpointException if a file is missing, damaged, or uses a feature not supported
@@ -82,7 +82,8 @@ public final class Tokenizer {
      *
      * @param skipSpecialTokens whether special tokens are left out
      * @return the UTF-8 of all tokens' bytes together, each maximal invalid part replaced by U+FFFD, and spaces cleaned
-     *     up if tokenizer_config.json sets {@code clean_up_tokenization_spaces}
+     *     up if tokenizer_config.json sets {@code clean_up_tokenization_spaces} and {@code
+     *     clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output}: alone the first has no effect on BPE
      */
     public String decode(int[] ids, boolean skipSpecialTokens) {
         String text = tokens.decode(ids, skipSpecialTokens);
@@ -133,7 +134,10 @@ public final class Tokenizer {
                 .findFirst();
     }
 
-    /** The end-of-sequence token of tokenizer_config.json or special_tokens_map.json. */
+    /**
+     * The end-of-sequence token of tokenizer_config.json or special_tokens_map.json; where neither states it, {@code
+     * <|endoftext|>} if the class of the tokenizer is GPT-NeoX's, else none.
+     */
     public OptionalInt eosTokenId() {
         return settings.eosToken().map(this::tokenId).orElse(OptionalInt.empty());
     }

@@ -16,20 +16,27 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.dolly4j.CheckpointException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What the files beside tokenizer.json add to it: tokenizer_config.json, special_tokens_map.json and added_tokens.json,
- * each of them optional, read as {@code from_pretrained} of transformers 5 reads them.
+ * each of them optional, read as {@code AutoTokenizer.from_pretrained} of transformers 5 reads them.
  *
  * <p>A name in special_tokens_map.json goes before the same name in tokenizer_config.json, unless the latter has an
  * {@code added_tokens_decoder}: then only the latter counts.
  *
+ * <p>The class of the tokenizer, where one is stated, else that of the model type in config.json, matters in two ways:
+ * {@code GPTNeoXTokenizer} has defaults for names that are not stated, and takes add_prefix_space from
+ * tokenizer_config.json; for the others tokenizer.json alone counts. (A tokenizer.json alone has no class and no names.)
+ *
  * @param declaredTokens added tokens with the id stated: of added_tokens_decoder, else of added_tokens.json
  * @param namedTokens special tokens by name (eos_token, pad_token ...), id -1
  * @param extraTokens further special tokens (additional_special_tokens, extra_special_tokens), id -1
- * @param cleanUpSpaces clean_up_tokenization_spaces, false if not said
+ * @param cleanUpSpaces whether clean_up_tokenization_spaces is said and, as byte-level BPE needs its spaces, the key that
+ *     insists on it, too
  * @param splitSpecialTokens split_special_tokens, false if not said
- * @param addPrefixSpace add_prefix_space, which goes before the one of tokenizer.json; empty if not said
+ * @param addPrefixSpace add_prefix_space in the place of the one of tokenizer.json; empty if that counts
  */
 record TokenizerSettings(
         List<AddedToken> declaredTokens,
@@ -39,10 +46,26 @@ record TokenizerSettings(
         boolean splitSpecialTokens,
         Optional<Boolean> addPrefixSpace) {
 
+    private static final Logger LOG = LoggerFactory.getLogger(TokenizerSettings.class);
+
+    private static final String CLEAN_UP = "clean_up_tokenization_spaces";
+    private static final String CLEAN_UP_BPE = CLEAN_UP + "_for_bpe_even_though_it_will_corrupt_output";
     private static final String EOS = "eos_token";
     private static final String EXTRA = "extra_special_tokens";
     private static final String ADDITIONAL = "additional_special_tokens";
     private static final String DECLARED = "added_tokens_decoder";
+
+    private static final String GPT_NEOX = "GPTNeoXTokenizer";
+
+    private static final Map<String, String> GPT_NEOX_NAMES = Map.of(
+            "bos_token",
+            "<|endoftext|>",
+            EOS,
+            "<|endoftext|>",
+            "unk_token",
+            "<|endoftext|>",
+            "pad_token",
+            "<|padding|>");
 
     /** transformers' SPECIAL_TOKENS_ATTRIBUTES, in the order in which new ones get their ids. */
     private static final List<String> NAMES =
@@ -56,9 +79,10 @@ record TokenizerSettings(
     /** Reads what stands in the folder. */
     static TokenizerSettings read(Path folder) {
         Source config = Source.read(folder.resolve("tokenizer_config.json"));
+        boolean isGptNeoX = isGptNeoX(config, folder);
         boolean declares = config.has(DECLARED);
         Source map = declares ? Source.NONE : Source.read(folder.resolve("special_tokens_map.json"));
-        Map<String, AddedToken> named = namedTokens(config, map);
+        Map<String, AddedToken> named = namedTokens(config, map, isGptNeoX ? GPT_NEOX_NAMES : Map.of());
         List<AddedToken> extra = extraTokens(config, map);
         List<AddedToken> declared = declares
                 ? declaredTokens(config)
@@ -70,16 +94,31 @@ record TokenizerSettings(
                 declared,
                 named,
                 extra,
-                config.flag("clean_up_tokenization_spaces").orElse(false),
+                cleansUpSpaces(config),
                 config.flag("split_special_tokens").orElse(false),
-                config.flag("add_prefix_space"));
+                isGptNeoX ? Optional.of(config.flag("add_prefix_space").orElse(false)) : Optional.empty());
     }
 
-    private static Map<String, AddedToken> namedTokens(Source config, Source map) {
+    private static boolean isGptNeoX(Source config, Path folder) {
+        Optional<String> stated = config.text("tokenizer_class");
+        if (stated.isEmpty()) {
+            Source model = Source.read(folder.resolve("config.json"));
+            stated = model.text("tokenizer_class");
+            if (stated.isEmpty()) {
+                return model.text("model_type").filter("gpt_neox"::equals).isPresent();
+            }
+        }
+        return stated.get().equals(GPT_NEOX) || stated.get().equals(GPT_NEOX + "Fast");
+    }
+
+    /** @param defaults text of names that neither file states, be it as null */
+    private static Map<String, AddedToken> namedTokens(Source config, Source map, Map<String, String> defaults) {
         Map<String, AddedToken> named = new LinkedHashMap<>();
         for (String name : NAMES) {
             Source source = map.has(name) ? map : config;
-            if (source.has(name) && !source.get(name).isJsonNull()) {
+            if (!source.has(name) && defaults.containsKey(name)) {
+                named.put(name, namedByText(defaults.get(name)));
+            } else if (source.has(name) && !source.get(name).isJsonNull()) {
                 named.put(name, source.token(name, source.get(name), true));
             }
         }
@@ -110,6 +149,15 @@ record TokenizerSettings(
         }
         extra.addAll(map.tokens(EXTRA, true));
         return extra;
+    }
+
+    private static boolean cleansUpSpaces(Source config) {
+        boolean cleanUp = config.flag(CLEAN_UP).orElse(false);
+        boolean insists = config.flag(CLEAN_UP_BPE).orElse(false);
+        if (cleanUp && !insists) {
+            LOG.debug("{}: {} has no effect without {}, as in transformers.", config.path, CLEAN_UP, CLEAN_UP_BPE);
+        }
+        return cleanUp && insists;
     }
 
     private static List<AddedToken> declaredTokens(Source config) {
@@ -146,6 +194,11 @@ record TokenizerSettings(
         return tokens;
     }
 
+    /** A token given by its text alone. */
+    private static AddedToken namedByText(String content) {
+        return new AddedToken(-1, content, true, false, false, false, false);
+    }
+
     private static AddedToken withId(int id, AddedToken t) {
         return new AddedToken(id, t.content(), t.special(), t.singleWord(), t.lstrip(), t.rstrip(), t.normalized());
     }
@@ -172,6 +225,13 @@ record TokenizerSettings(
 
         Iterable<String> names() {
             return json.keySet();
+        }
+
+        /** A text; none if there is no such key, or another kind of value. */
+        Optional<String> text(String name) {
+            return Optional.ofNullable(json.get(name))
+                    .filter(TokenizerSettings::isString)
+                    .map(JsonElement::getAsString);
         }
 
         Optional<Boolean> flag(String name) {
@@ -216,7 +276,7 @@ record TokenizerSettings(
          */
         AddedToken token(String name, JsonElement value, boolean special) {
             if (isString(value)) {
-                return new AddedToken(-1, content(name, value), true, false, false, false, false);
+                return namedByText(content(name, value));
             }
             if (value.isJsonObject() && value.getAsJsonObject().has("content")) {
                 Source fields = new Source(path, value.getAsJsonObject());

@@ -36,16 +36,19 @@ class SamplingCheckTest {
                         nucleus.replace("\"top_p\":0.92", "\"top_p\":0.5"),
                         penalty.replace("1.2", "1.2001"),
                         penalty.replace("RepetitionPenalty", "Other"),
-                        penalty.replace("repetition_penalty", "unheard_of")));
+                        penalty.replace("repetition_penalty", "unheard_of"),
+                        penalty.replace("\"name\"", "\"title\"").replace("\"eos\"", "\"end\"")));
 
         CheckReport report = SamplingCheck.run(folder).get(0);
 
         assertThat(report.passed()).isEqualTo(1);
-        assertThat(report.failures()).hasSize(4);
+        assertThat(report.failures()).hasSize(5);
         assertThat(report.failures().get(0)).startsWith("030-wide-top_p: keeps ");
         assertThat(report.failures().get(1)).startsWith("091-wide-repetition_penalty: score ");
         assertThat(report.failures().get(2)).contains("processors are");
         assertThat(report.failures().get(3)).contains("unknown option unheard_of");
+        assertThat(report.failures().get(4))
+                .isEqualTo("line 6: " + folder.resolve("sampling.jsonl") + ": line 6 lacks the field 'eos'");
     }
 
     @Test

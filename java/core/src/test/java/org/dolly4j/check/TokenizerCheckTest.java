@@ -95,6 +95,30 @@ class TokenizerCheckTest {
     }
 
     @Test
+    void aLineThatLacksAFieldFailsByFileLineAndField() throws IOException {
+        write("encode_one.jsonl", "{\"text\":\"Hello\"}", "{\"text\":\"Hello\",\"ids\":[12092]}");
+        write("decode.jsonl", "{\"ids\":{},\"text\":\"\",\"text_skip_special\":\"\"}");
+        write("stream.jsonl", "{\"ids\":[12092],\"skip_special\":false,\"text\":\"Hello\",\"shown_utf16\":[]}");
+        write("unicode_tables.json", "{\"letter\":[],\"number\":[],\"nfc_single\":{}}");
+        write("encode_fuzz.jsonl", "{\"ids\":[12092]}");
+
+        Map<String, CheckReport> reports = run(TestTokenizers.folder());
+
+        assertThat(reports.get("tokenizer/encode_one").passed()).isEqualTo(1);
+        assertThat(reports.get("tokenizer/encode_one").failures())
+                .containsExactly("line 1: " + folder.resolve("encode_one.jsonl") + ": line 1 lacks the field 'ids'");
+        assertThat(reports.get("tokenizer/decode").failures())
+                .containsExactly("line 1: " + folder.resolve("decode.jsonl")
+                        + ": line 1: the field 'ids' should be a list of whole numbers but is {}");
+        assertThat(reports.get("tokenizer/stream").failures()).hasSize(1);
+        assertThat(reports.get("tokenizer/unicode_tables").failures())
+                .anyMatch(failure -> failure.startsWith("space: ") && failure.endsWith("lacks the field 'space'"));
+        assertThat(reports.get("tokenizer/plain form").failures())
+                .containsExactly("encode_fuzz line 1: " + folder.resolve("encode_fuzz.jsonl")
+                        + ": line 1 lacks the field 'text'");
+    }
+
+    @Test
     void aDamagedGoldensFileIsNamedWithItsLine() throws IOException {
         write("decode.jsonl", "{\"ids\":[],\"text\":\"\",\"text_skip_special\":\"\"}", "{\"ids\":");
 

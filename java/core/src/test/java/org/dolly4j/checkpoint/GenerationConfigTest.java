@@ -26,22 +26,16 @@ class GenerationConfigTest {
     void everyValue_isRead() throws IOException {
         GenerationConfig config = read(
                 """
-                {"bos_token_id": 1, "eos_token_id": [50277, 0], "pad_token_id": 3, "do_sample": true,
-                "temperature": 0.7, "top_k": 40, "top_p": 0.92, "min_p": 0.05, "typical_p": 0.9,
+                {"eos_token_id": [50277, 0], "temperature": 0.7, "min_p": 0.05, "typical_p": 0.9,
                 "epsilon_cutoff": 0.0003, "eta_cutoff": 0.0006, "repetition_penalty": 1.1, "no_repeat_ngram_size": 3,
                 "bad_words_ids": [[5], [6, 7]], "suppress_tokens": [8], "begin_suppress_tokens": [9, 10],
-                "min_length": 11, "min_new_tokens": 12, "max_length": 13, "max_new_tokens": 256,
-                "stop_strings": ["### End"], "renormalize_logits": true, "num_beams": 4, "num_return_sequences": 2}
+                "min_length": 11, "min_new_tokens": 12, "stop_strings": ["### End"], "renormalize_logits": true}
                 """);
         assertThat(config)
                 .isEqualTo(new GenerationConfig(
-                        OptionalInt.of(1),
+                        folder.resolve("generation_config.json"),
                         List.of(50277, 0),
-                        OptionalInt.of(3),
-                        Optional.of(true),
                         OptionalDouble.of(0.7),
-                        OptionalInt.of(40),
-                        OptionalDouble.of(0.92),
                         OptionalDouble.of(0.05),
                         OptionalDouble.of(0.9),
                         OptionalDouble.of(0.0003),
@@ -53,12 +47,8 @@ class GenerationConfigTest {
                         List.of(9, 10),
                         OptionalInt.of(11),
                         OptionalInt.of(12),
-                        OptionalInt.of(13),
-                        OptionalInt.of(256),
                         List.of("### End"),
-                        Optional.of(true),
-                        OptionalInt.of(4),
-                        OptionalInt.of(2)));
+                        Optional.of(true)));
     }
 
     @Test
@@ -70,14 +60,44 @@ class GenerationConfigTest {
     void nothingStated_isNeutral() throws IOException {
         GenerationConfig config = read("{\"guidance_scale\": null}");
         assertThat(config.eosTokenIds()).isEmpty();
-        assertThat(config.doSample()).isEmpty();
         assertThat(config.temperature()).isEmpty();
-        assertThat(config.maxNewTokens()).isEmpty();
+        assertThat(config.minNewTokens()).isEmpty();
     }
 
     @Test
-    void minusOne_meansNoPaddingToken() throws IOException {
-        assertThat(read("{\"pad_token_id\": -1}").padTokenId()).isEmpty();
+    void whatIsNotSupported_isIgnoredByName_unlessItChangesNothing() throws IOException {
+        assertThat(
+                        ignored(
+                                """
+                        {"num_beams": 4, "num_return_sequences": 2, "encoder_no_repeat_ngram_size": 3, "max_time": 10,
+                        "remove_invalid_values": true, "prompt_lookup_num_tokens": 10, "sequence_bias": [[[5], -1.0]],
+                        "guidance_scale": "strong", "forced_eos_token_id": 0, "watermarking_config": {"bias": 2.0}}
+                        """))
+                .containsExactly(
+                        "encoder_no_repeat_ngram_size",
+                        "forced_eos_token_id",
+                        "guidance_scale",
+                        "max_time",
+                        "num_beams",
+                        "num_return_sequences",
+                        "prompt_lookup_num_tokens",
+                        "remove_invalid_values",
+                        "sequence_bias",
+                        "watermarking_config");
+        assertThat(
+                        ignored(
+                                """
+                        {"num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1, "guidance_scale": 1.0,
+                        "diversity_penalty": 0.0, "encoder_no_repeat_ngram_size": 0, "encoder_repetition_penalty": 1,
+                        "remove_invalid_values": false, "sequence_bias": {}, "force_words_ids": [],
+                        "forced_eos_token_id": null, "penalty_alpha": 0, "token_healing": false, "top_p": 0.5}
+                        """))
+                .isEmpty();
+    }
+
+    private List<String> ignored(String json) throws IOException {
+        return GenerationConfig.ignored(
+                ConfigValues.read(Files.writeString(folder.resolve("generation_config.json"), json)));
     }
 
     @Test

@@ -127,7 +127,10 @@ class StreamDecoderTest {
 
     private Tokenizer cleaningTokenizer() throws IOException {
         Files.copy(TestTokenizers.plain().resolve("tokenizer.json"), folder.resolve("tokenizer.json"));
-        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"clean_up_tokenization_spaces\": true}");
+        Files.writeString(
+                folder.resolve("tokenizer_config.json"),
+                "{\"clean_up_tokenization_spaces\": true,"
+                        + "\"clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output\": true}");
         return Tokenizer.load(folder);
     }
 

@@ -66,6 +66,8 @@ class TokenizerTest {
         assertThat(plain.encode(prompt)).containsExactly(4118, 19371, 27, 187);
         assertThat(newline.firstSpecialTokenStartingWith("### Response:")).hasValue(50279);
         assertThat(plain.firstSpecialTokenStartingWith("### Response:")).isEmpty();
+        // AutoTokenizer, too, has no names for a tokenizer.json alone: the model's config.json says what ends its
+        // texts.
         assertThat(plain.eosTokenId()).isEmpty();
     }
 
