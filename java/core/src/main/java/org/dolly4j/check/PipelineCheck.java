@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.dolly4j.CheckpointException;
@@ -19,8 +18,6 @@ import org.dolly4j.FinishReason;
 import org.dolly4j.Generation;
 import org.dolly4j.GenerationRequest;
 import org.dolly4j.GenerationResult;
-import org.dolly4j.prompt.AnswerFinder;
-import org.dolly4j.prompt.PromptKeys;
 import org.dolly4j.prompt.PythonWhitespace;
 import org.dolly4j.runtime.ModelOptions.ComputeType;
 import org.dolly4j.sampling.SamplingOptions;
@@ -245,10 +242,7 @@ public final class PipelineCheck {
 
     private static String postprocess(Tokenizer tokenizer, JsonObject line) {
         int[] ids = Goldens.ints(line, "ids");
-        OptionalInt responseKey = tokenizer.firstSpecialTokenStartingWith(PromptKeys.RESPONSE_KEY);
-        AnswerFinder finder = new AnswerFinder(
-                responseKey, tokenizer.tokenId(PromptKeys.END_KEY), answer -> tokenizer.decode(answer, false));
-        Optional<String> found = finder.find(ids);
+        Optional<String> found = SequenceAnswer.find(tokenizer, ids);
         return firstDifference(
                 difference("text", Goldens.text(line, "text"), tokenizer.decode(ids, false)),
                 difference(
