@@ -40,6 +40,7 @@ final class DemoModel {
             "tokenizer.json",
             "tokenizer_config.json");
     private static final String FOLDER_PROPERTY = "dolly4j.demo.dir";
+    private static final Path PROCESS = Path.of("/proc/self");
     private static final Set<PosixFilePermission> OWNER_ONLY = PosixFilePermissions.fromString("rwx------");
     private static final boolean POSIX =
             FileSystems.getDefault().supportedFileAttributeViews().contains("posix");
@@ -137,8 +138,11 @@ final class DemoModel {
         }
     }
 
-    /** Who this process is to the file system. */
+    /** Who this process is to the file system; where Linux does not tell, a file of its own does. */
     private static UserPrincipal self(Path base) throws IOException {
+        if (Files.exists(PROCESS)) {
+            return Files.getOwner(PROCESS);
+        }
         Path probe = Files.createTempFile(base, "dolly4j-", "");
         try {
             return Files.getOwner(probe);

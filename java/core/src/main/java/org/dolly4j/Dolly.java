@@ -7,6 +7,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Spliterator;
 import java.util.Spliterators;
@@ -54,7 +55,10 @@ public final class Dolly implements AutoCloseable {
         this.model = model;
         templateTokens = TemplateTokens.of(model.tokenizer());
         promptEncoder = new PromptEncoder(
-                model.tokenizer(), templateTokens, model.info().contextLength());
+                model.tokenizer(),
+                templateTokens,
+                model.info().contextLength(),
+                model.info().kvCacheTokens());
         defaultSampling = new DefaultSampling(model.checkpoint().generationConfig());
         List<Integer> stated = model.checkpoint().generationConfig().eosTokenIds();
         eosIds = stated.isEmpty()
@@ -103,12 +107,13 @@ public final class Dolly implements AutoCloseable {
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     public static Dolly load(Path folder, DollyOptions options) {
+        Objects.requireNonNull(folder, "folder");
         Path name = folder.toAbsolutePath().normalize().getFileName();
         return load(name == null ? folder.toString() : name.toString(), folder, options);
     }
 
     private static Dolly load(String name, Path folder, DollyOptions options) {
-        LoadedModel model = LoadedModel.load(name, folder, options);
+        LoadedModel model = LoadedModel.load(name, folder, Objects.requireNonNull(options, "options"));
         try {
             return new Dolly(model);
         } catch (RuntimeException | Error e) {
@@ -131,6 +136,7 @@ public final class Dolly implements AutoCloseable {
      * @throws BackendException as {@link #load(Path, DollyOptions)}
      */
     public static Dolly load(String model, DollyOptions options) {
+        Objects.requireNonNull(model, "model");
         Path folder;
         try {
             folder = Path.of(model);
@@ -196,7 +202,7 @@ public final class Dolly implements AutoCloseable {
      *
      * @return the answer's text
      * @throws IllegalArgumentException if the instruction is empty
-     * @throws ContextLengthException if it is longer than the model's context
+     * @throws ContextLengthException if it is longer than the model's context or KV cache
      */
     public String generate(String instruction) {
         return generate(GenerationRequest.forInstruction(instruction).build()).text();
@@ -242,10 +248,23 @@ public final class Dolly implements AutoCloseable {
      * @throws RuntimeException as {@link #generate(GenerationRequest)}; the first failure cancels the others
      */
     public List<GenerationResult> generateAll(List<GenerationRequest> requests) {
+        List<GenerationResult> results = new ArrayList<>();
+        generateAll(requests, results::add);
+        return List.copyOf(results);
+    }
+
+    /**
+     * Answers several requests, which may run together, and hands out each result as soon as it and those before it are
+     * there. Exceptions are those of {@link #generate(GenerationRequest)} and of the consumer; the first one cancels what
+     * has not been handed out.
+     *
+     * @param consumer called on this thread, in the order of the requests
+     */
+    public void generateAll(List<GenerationRequest> requests, Consumer<? super GenerationResult> consumer) {
         List<RunningGeneration> running = new ArrayList<>();
         try {
             requests.forEach(request -> running.add(submit(request)));
-            return running.stream().map(RunningGeneration::await).toList();
+            running.forEach(one -> consumer.accept(one.await()));
         } finally {
             running.forEach(RunningGeneration::cancel);
             Reference.reachabilityFence(this);
@@ -288,7 +307,7 @@ public final class Dolly implements AutoCloseable {
      * The prompt of a request as the model gets it, shortened if the request says so.
      *
      * @return token ids
-     * @throws ContextLengthException if prompt and answer exceed the model's context
+     * @throws ContextLengthException if prompt and answer exceed the model's context or KV cache
      */
     public int[] promptTokens(GenerationRequest request) {
         return promptEncoder.encode(request).ids();

@@ -1,6 +1,8 @@
 package org.dolly4j;
 
 import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import org.dolly4j.runtime.ModelOptions;
@@ -9,6 +11,9 @@ import org.dolly4j.runtime.ModelOptions.ComputeType;
 
 /** How a model is loaded and held. Immutable. */
 public final class DollyOptions {
+    /** Most tokens that a KV cache may hold, whatever memory there is. */
+    public static final int MAX_KV_CACHE_TOKENS = 1 << 30;
+
     private static final DollyOptions DEFAULTS = builder().build();
 
     private final Optional<Path> tokenizer;
@@ -106,7 +111,7 @@ public final class DollyOptions {
 
         /** Takes the tokenizer from another folder, or tokenizer.json; by default from the model folder. */
         public Builder tokenizer(Path value) {
-            tokenizer = Optional.of(value);
+            tokenizer = Optional.of(Objects.requireNonNull(value, "tokenizer"));
             return this;
         }
 
@@ -115,19 +120,19 @@ public final class DollyOptions {
          * is the exact mode.
          */
         public Builder computeType(ComputeType value) {
-            computeType = Optional.of(value);
+            computeType = Optional.of(Objects.requireNonNull(value, "computeType"));
             return this;
         }
 
         /** Chooses what runs the steps. By default the kernels on the CPU, and libtorch on a CUDA device. */
         public Builder backend(Backend value) {
-            backend = Optional.of(value);
+            backend = Optional.of(Objects.requireNonNull(value, "backend"));
             return this;
         }
 
         /** Chooses where they run: {@code cpu} (the default), {@code cuda} or {@code cuda:N}. */
         public Builder device(String value) {
-            device = value;
+            device = Objects.requireNonNull(value, "device");
             return this;
         }
 
@@ -153,6 +158,8 @@ public final class DollyOptions {
         /**
          * Sets how many tokens, of all that run at once, the KV cache holds. By default that is four times the model's
          * context if it takes at most 1 GiB, and less otherwise, but at least one context.
+         *
+         * @param value from 1 to {@link #MAX_KV_CACHE_TOKENS}
          */
         public Builder kvCacheTokens(int value) {
             kvCacheTokens = OptionalInt.of(value);
@@ -163,12 +170,13 @@ public final class DollyOptions {
          * The options.
          *
          * @throws IllegalArgumentException if the device is not known or not one of the backend, the number of threads
-         *     is negative, libtorch should have portable bits, or the KV cache holds no token
+         *     is negative, libtorch should have portable bits, or the size of the KV cache is out of its range
          */
         public DollyOptions build() {
-            if (kvCacheTokens.isPresent() && kvCacheTokens.getAsInt() < 1) {
-                throw new IllegalArgumentException(
-                        "kvCacheTokens = " + kvCacheTokens.getAsInt() + " must be at least 1.");
+            int tokens = kvCacheTokens.orElse(1);
+            if (tokens < 1 || tokens > MAX_KV_CACHE_TOKENS) {
+                throw new IllegalArgumentException(String.format(
+                        Locale.ROOT, "kvCacheTokens = %d must be from 1 to %,d.", tokens, MAX_KV_CACHE_TOKENS));
             }
             DollyOptions options = new DollyOptions(this);
             options.modelOptions(ComputeType.FLOAT32);

@@ -1,10 +1,12 @@
 package org.dolly4j;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.stream.Collectors;
 import org.dolly4j.prompt.Conversation;
 import org.dolly4j.sampling.SamplingOptions;
 
@@ -12,6 +14,9 @@ import org.dolly4j.sampling.SamplingOptions;
 public final class GenerationRequest {
     /** Most tokens of an answer unless the request says otherwise, as in Dolly's pipeline. */
     public static final int DEFAULT_MAX_NEW_TOKENS = 256;
+
+    /** Most answers that one request may ask for: each takes some memory from its beginning to the request's end. */
+    public static final int MAX_SEQUENCES = 10_000;
 
     private final Input input;
     private final Optional<SamplingOptions> sampling;
@@ -59,17 +64,24 @@ public final class GenerationRequest {
 
     /** An instruction in Dolly's template. */
     public static Builder forInstruction(String instruction) {
+        Objects.requireNonNull(instruction, "instruction");
         return new Builder(new Input.Instruction(instruction, Optional.empty()));
     }
 
-    /** An instruction and the text that it is about, in Dolly's template. */
+    /**
+     * An instruction and the text that it is about, in Dolly's template. An empty context is none, as for the trainer that
+     * Dolly comes from.
+     */
     public static Builder forInstruction(String instruction, String context) {
-        return new Builder(new Input.Instruction(instruction, Optional.of(context)));
+        Objects.requireNonNull(instruction, "instruction");
+        Objects.requireNonNull(context, "context");
+        return new Builder(
+                new Input.Instruction(instruction, Optional.of(context).filter(text -> !text.isEmpty())));
     }
 
     /** The last turn of a chat, in Dolly's template; earlier exchanges that do not fit into the context are left out. */
     public static Builder forConversation(Conversation conversation) {
-        return new Builder(new Input.Chat(conversation));
+        return new Builder(new Input.Chat(Objects.requireNonNull(conversation, "conversation")));
     }
 
     /**
@@ -77,7 +89,7 @@ public final class GenerationRequest {
      * answer is the continuation with the white space at its ends; it stops at the end key and at the end of sequence.
      */
     public static Builder forPrompt(String prompt) {
-        return new Builder(new Input.Raw(prompt));
+        return new Builder(new Input.Raw(Objects.requireNonNull(prompt, "prompt")));
     }
 
     Input input() {
@@ -139,20 +151,20 @@ public final class GenerationRequest {
 
         /** Sets how tokens are chosen; by default {@link Dolly#defaultSampling()}. */
         public Builder sampling(SamplingOptions value) {
-            sampling = Optional.of(value);
+            sampling = Optional.of(Objects.requireNonNull(value, "sampling"));
             return this;
         }
 
         /**
          * Sets the most tokens of each answer, at least 1. By default {@value #DEFAULT_MAX_NEW_TOKENS}, or what the
-         * context has room for; a number that is set must fit with the prompt.
+         * context and the KV cache have room for; a number that is set must fit with the prompt.
          */
         public Builder maxNewTokens(int value) {
             maxNewTokens = OptionalInt.of(value);
             return this;
         }
 
-        /** Sets how many answers are drawn, at least 1; by default 1. */
+        /** Sets how many answers are drawn, from 1 to {@link #MAX_SEQUENCES}; by default 1. */
         public Builder sequences(int value) {
             sequences = value;
             return this;
@@ -168,13 +180,13 @@ public final class GenerationRequest {
          * Sets texts that end an answer and are not part of it, none empty; by default those of generation_config.json.
          */
         public Builder stopStrings(List<String> value) {
-            stopStrings = Optional.of(List.copyOf(value));
+            stopStrings = Optional.of(List.copyOf(Objects.requireNonNull(value, "stopStrings")));
             return this;
         }
 
         /** Sets tokens that end an answer, beside the end key; their text is part of it. By default none. */
         public Builder stopTokenIds(List<Integer> value) {
-            stopTokenIds = List.copyOf(value);
+            stopTokenIds = List.copyOf(Objects.requireNonNull(value, "stopTokenIds"));
             return this;
         }
 
@@ -211,7 +223,11 @@ public final class GenerationRequest {
         public GenerationRequest build() {
             checkText();
             require(maxNewTokens.orElse(1) >= 1, "maxNewTokens", maxNewTokens.orElse(1), "at least 1");
-            require(sequences >= 1, "sequences", sequences, "at least 1");
+            require(
+                    sequences >= 1 && sequences <= MAX_SEQUENCES,
+                    "sequences",
+                    sequences,
+                    String.format(Locale.ROOT, "from 1 to %,d", MAX_SEQUENCES));
             require(
                     stopTokenIds.stream().allMatch(id -> id >= 0),
                     "stopTokenIds",
@@ -220,7 +236,7 @@ public final class GenerationRequest {
             require(
                     stopStrings.map(all -> !all.contains("")).orElse(true),
                     "stopStrings",
-                    stopStrings.orElse(List.of()),
+                    quoted(stopStrings.orElse(List.of())),
                     "without an empty text, which would end every answer at once");
             return new GenerationRequest(this);
         }
@@ -234,6 +250,11 @@ public final class GenerationRequest {
                 throw new IllegalArgumentException(
                         (raw ? "The prompt is empty" : "The instruction is empty") + ": say what the model is to do.");
             }
+        }
+
+        /** A list of texts in which an empty one can be seen. */
+        private static String quoted(List<String> texts) {
+            return texts.stream().map(text -> "'" + text + "'").collect(Collectors.joining(", ", "[", "]"));
         }
 
         private static void require(boolean holds, String option, Object value, String range) {

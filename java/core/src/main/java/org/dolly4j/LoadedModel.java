@@ -1,6 +1,7 @@
 package org.dolly4j;
 
 import java.nio.file.Path;
+import java.util.Locale;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.engine.Scheduler;
@@ -56,12 +57,27 @@ record LoadedModel(
         try {
             int blocks = kvBlocks(options, plan.spec(), weights.blockBytes());
             ModelInfo info = info(name, checkpoint, weights, blocks);
-            DecoderSession session = weights.newSession(blocks, MAX_ROWS, MAX_LOGITS_ROWS);
+            DecoderSession session = newSession(weights, info);
             LOG.debug("Loaded {}", info);
             return new LoadedModel(checkpoint, tokenizer, info, weights, newScheduler(info, session));
         } catch (RuntimeException | Error e) {
             weights.close();
             throw e;
+        }
+    }
+
+    private static DecoderSession newSession(DecoderModel weights, ModelInfo info) {
+        int blocks = info.kvCacheTokens() / DecoderSession.BLOCK_SIZE;
+        try {
+            return weights.newSession(blocks, MAX_ROWS, MAX_LOGITS_ROWS);
+        } catch (BackendException e) {
+            throw new BackendException(
+                    String.format(
+                            Locale.ROOT,
+                            "The KV cache of %,d tokens cannot be made: %s. Set kvCacheTokens to fewer.",
+                            info.kvCacheTokens(),
+                            e.getMessage()),
+                    e);
         }
     }
 

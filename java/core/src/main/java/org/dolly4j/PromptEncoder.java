@@ -3,12 +3,14 @@ package org.dolly4j;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.dolly4j.prompt.Conversation;
 import org.dolly4j.prompt.Prompt;
 import org.dolly4j.prompt.Prompt.Kind;
 import org.dolly4j.prompt.PromptTemplate;
+import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.tokenizer.Tokenizer;
 
 /** Turns requests into prompt tokens that leave room for the answer. */
@@ -16,11 +18,17 @@ final class PromptEncoder {
     private final Tokenizer tokenizer;
     private final PromptTemplate template;
     private final int contextLength;
+    private final int kvCacheTokens;
 
-    PromptEncoder(Tokenizer tokenizer, TemplateTokens tokens, int contextLength) {
+    /**
+     * @param contextLength most tokens of prompt and answer that the model takes
+     * @param kvCacheTokens tokens that the KV cache holds
+     */
+    PromptEncoder(Tokenizer tokenizer, TemplateTokens tokens, int contextLength, int kvCacheTokens) {
         this.tokenizer = tokenizer;
         this.template = new PromptTemplate(tokens.keys());
         this.contextLength = contextLength;
+        this.kvCacheTokens = kvCacheTokens;
     }
 
     /**
@@ -35,7 +43,7 @@ final class PromptEncoder {
     /**
      * Encodes a request's prompt, and shortens it if the request says so.
      *
-     * @throws ContextLengthException if prompt and answer exceed the context
+     * @throws ContextLengthException if prompt and answer exceed the context or the KV cache
      */
     Encoded encode(GenerationRequest request) {
         if (request.input() instanceof GenerationRequest.Input.Raw raw) {
@@ -48,7 +56,7 @@ final class PromptEncoder {
     }
 
     private Encoded encoded(int[] ids, GenerationRequest request, String text) {
-        int room = contextLength - ids.length;
+        int room = limit(request) - ids.length;
         int maxNewTokens = request.maxNewTokens().orElse(Math.min(GenerationRequest.DEFAULT_MAX_NEW_TOKENS, room));
         if (room < 1 || maxNewTokens > room) {
             throw tooLong(ids.length, request);
@@ -56,31 +64,43 @@ final class PromptEncoder {
         return new Encoded(ids, maxNewTokens, text);
     }
 
-    private ContextLengthException tooLong(int promptTokens, GenerationRequest request) {
-        String prompt = String.format(Locale.ROOT, "The prompt has %,d tokens; ", promptTokens);
-        if (promptTokens >= contextLength) {
-            return new ContextLengthException(prompt
-                    + String.format(
-                            Locale.ROOT,
-                            "the model's context of %,d has no room for it and an answer. Shorten it, or set truncate ="
-                                    + " HEAD or TAIL.",
-                            contextLength));
-        }
-        return new ContextLengthException(prompt
-                + String.format(
-                        Locale.ROOT,
-                        "with maxNewTokens = %,d that exceeds the model's context of %,d. Shorten it, lower maxNewTokens"
-                                + " to at most %,d, or set truncate = HEAD or TAIL.",
-                        request.maxNewTokens().orElseThrow(),
-                        contextLength,
-                        contextLength - promptTokens));
+    /** Most tokens of prompt and answer together. Several answers need the last block of the prompt beside their own. */
+    private int limit(GenerationRequest request) {
+        int cached = request.sequences() == 1 ? kvCacheTokens : kvCacheTokens - DecoderSession.BLOCK_SIZE;
+        return Math.min(contextLength, cached);
     }
 
-    /** Tokens that a prompt may have where it can be shortened: half the context is enough room for a default answer. */
+    private ContextLengthException tooLong(int promptTokens, GenerationRequest request) {
+        int limit = limit(request);
+        boolean inContext = limit == contextLength;
+        String space = format(inContext ? "the model's context of %,d" : "the KV cache's room of %,d", limit);
+        OptionalInt asked = request.maxNewTokens();
+        String reason;
+        if (request.truncate() != Truncate.NEVER) {
+            reason = "however much of it is cut off, "
+                    + (asked.isPresent()
+                            ? format("with maxNewTokens = %,d it exceeds %s. Lower that.", asked.getAsInt(), space)
+                            : space + " has no room for the template and an answer.");
+        } else if (promptTokens >= limit || asked.isEmpty()) {
+            reason = space + " has no room for it and an answer. Shorten it, or set truncate = HEAD or TAIL.";
+        } else {
+            reason = format(
+                    "with maxNewTokens = %,d that exceeds %s. Shorten it, lower maxNewTokens to at most %,d, or set"
+                            + " truncate = HEAD or TAIL.",
+                    asked.getAsInt(), space, limit - promptTokens);
+        }
+        String largerCache = inContext ? "" : " There is more room if the model is loaded with a larger kvCacheTokens.";
+        return new ContextLengthException(format("The prompt has %,d tokens; ", promptTokens) + reason + largerCache);
+    }
+
+    private static String format(String format, Object... values) {
+        return String.format(Locale.ROOT, format, values);
+    }
+
+    /** Tokens that a prompt may have where it can be shortened: half the room is enough for a default answer. */
     private int promptLimit(GenerationRequest request) {
-        int answer =
-                request.maxNewTokens().orElse(Math.min(GenerationRequest.DEFAULT_MAX_NEW_TOKENS, contextLength / 2));
-        return contextLength - answer;
+        int limit = limit(request);
+        return limit - request.maxNewTokens().orElse(Math.min(GenerationRequest.DEFAULT_MAX_NEW_TOKENS, limit / 2));
     }
 
     private Conversation.Instruction instruction(GenerationRequest request) {

@@ -10,6 +10,7 @@ import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Set;
@@ -72,6 +73,18 @@ class DemoExtractionTest {
         assertThat(Files.getAttribute(folder.resolve("config.json"), "unix:ino"))
                 .isEqualTo(extracted);
         assertThat(names(base())).hasSize(1);
+    }
+
+    @Test
+    void extractedBefore_nothingIsWritten() throws Exception {
+        Path folder = DemoModel.folder(jar(""), base());
+        FileTime longAgo = FileTime.fromMillis(1_000_000_000_000L);
+        for (Path touched : List.of(base(), folder)) {
+            Files.setLastModifiedTime(touched, longAgo);
+        }
+        DemoModel.folder(jar(""), base());
+        assertThat(Files.getLastModifiedTime(base())).isEqualTo(longAgo);
+        assertThat(Files.getLastModifiedTime(folder)).isEqualTo(longAgo);
     }
 
     @Test

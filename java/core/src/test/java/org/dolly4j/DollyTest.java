@@ -4,7 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -236,6 +239,20 @@ class DollyTest {
     }
 
     @Test
+    void generateAll_handsOutEachResultBeforeTheNextIsDone() {
+        List<GenerationResult> handedOut = new ArrayList<>();
+        IllegalStateException enough = new IllegalStateException("deliberate");
+        assertThatThrownBy(() -> dolly.generateAll(List.of(ask(3).build(), endless()), result -> {
+                    handedOut.add(result);
+                    throw enough;
+                }))
+                .isSameAs(enough);
+        assertThat(handedOut).singleElement().satisfies(result -> assertThat(result.completionTokens())
+                .isEqualTo(dolly.generate(ask(3).build()).completionTokens()));
+        assertThat(dolly.generate(ask(1).build()).timings().queue().toMillis()).isLessThan(500);
+    }
+
+    @Test
     void generateAll_withOneThatCannotBegin_cancelsTheOthers() {
         GenerationRequest tooLong = ask(CONTEXT).build();
         assertThatThrownBy(() -> dolly.generateAll(List.of(endless(), tooLong)))
@@ -325,6 +342,7 @@ class DollyTest {
         try (Dolly other = Dolly.load(CHECKPOINT, small)) {
             assertThat(other.info().kvCacheTokens()).isEqualTo(64);
             assertThat(other.generate(ask(10).build()).completionTokens()).isPositive();
+            assertThat(other.generate(QUESTION)).isNotEmpty();
             assertThatThrownBy(() -> other.generate(ask(100).build()))
                     .isInstanceOf(ContextLengthException.class)
                     .hasMessageContaining("KV cache");
@@ -385,16 +403,28 @@ class DollyTest {
     }
 
     @Test
-    void forgottenModel_isFreedOnceItIsGarbage(@TempDir Path folder) throws Exception {
+    void forgottenModel_isFreedOnceItIsGarbage_andWarnedOf(@TempDir Path folder) throws Exception {
         Path copy = Files.createDirectory(folder.resolve("forgotten"));
         copyCheckpoint(copy);
-        loadAndForget(copy);
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-        while (threadNames().contains("dolly4j-engine-forgotten") && System.nanoTime() < deadline) {
-            System.gc();
-            Thread.sleep(20);
+        PrintStream previous = System.err;
+        ByteArrayOutputStream log = new ByteArrayOutputStream();
+        System.setErr(new PrintStream(log, true, StandardCharsets.UTF_8));
+        try {
+            loadAndForget(copy);
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+            while (threadNames().contains("dolly4j-engine-forgotten") && System.nanoTime() < deadline) {
+                System.gc();
+                Thread.sleep(20);
+            }
+        } finally {
+            System.setErr(previous);
         }
         assertThat(threadNames()).doesNotContain("dolly4j-engine-forgotten");
+        assertThat(log.toString(StandardCharsets.UTF_8).lines())
+                .filteredOn(line -> line.contains("A Dolly (forgotten) was not closed"))
+                .singleElement()
+                .asString()
+                .contains("WARN", "MB of native memory");
     }
 
     private static void loadAndForget(Path folder) {

@@ -3,7 +3,10 @@ package org.dolly4j;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.dolly4j.prompt.Conversation;
 import org.dolly4j.prompt.Conversation.Role;
 import org.dolly4j.prompt.Conversation.Turn;
@@ -38,9 +41,12 @@ class GenerationRequestTest {
     @Test
     void valuesOutOfRange_areRefusedByName() {
         assertRefused(GenerationRequest.forInstruction("Hi").maxNewTokens(0), "maxNewTokens = 0 must be at least 1");
-        assertRefused(GenerationRequest.forInstruction("Hi").sequences(0), "sequences = 0 must be at least 1");
+        assertRefused(GenerationRequest.forInstruction("Hi").sequences(0), "sequences = 0 must be from 1 to 10,000");
+        assertRefused(
+                GenerationRequest.forInstruction("Hi").sequences(2_000_000_000),
+                "sequences = 2000000000 must be from 1 to 10,000");
         assertRefused(GenerationRequest.forInstruction("Hi").stopTokenIds(List.of(3, -1)), "stopTokenIds = [3, -1]");
-        assertRefused(GenerationRequest.forInstruction("Hi").stopStrings(List.of("a", "")), "stopStrings = [a, ]");
+        assertRefused(GenerationRequest.forInstruction("Hi").stopStrings(List.of("a", "")), "stopStrings = ['a', '']");
     }
 
     @Test
@@ -54,5 +60,35 @@ class GenerationRequestTest {
         assertThatThrownBy(() -> DollyOptions.builder().kvCacheTokens(0).build())
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("kvCacheTokens = 0");
+        assertThatThrownBy(() ->
+                        DollyOptions.builder().kvCacheTokens(Integer.MAX_VALUE).build())
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("kvCacheTokens = 2147483647 must be from 1 to 1,073,741,824.");
+    }
+
+    @Test
+    void nulls_areRefusedByNameWhereTheyAreGiven() {
+        GenerationRequest.Builder request = GenerationRequest.forInstruction("Hi");
+        DollyOptions.Builder options = DollyOptions.builder();
+        Map<String, ThrowingCallable> calls = Map.ofEntries(
+                Map.entry("instruction", () -> GenerationRequest.forInstruction(null)),
+                Map.entry("context", () -> GenerationRequest.forInstruction("Hi", null)),
+                Map.entry("prompt", () -> GenerationRequest.forPrompt(null)),
+                Map.entry("conversation", () -> GenerationRequest.forConversation(null)),
+                Map.entry("sampling", () -> request.sampling(null)),
+                Map.entry("stopStrings", () -> request.stopStrings(null)),
+                Map.entry("stopTokenIds", () -> request.stopTokenIds(null)),
+                Map.entry("truncate", () -> request.truncate(null)),
+                Map.entry("tokenizer", () -> options.tokenizer(null)),
+                Map.entry("computeType", () -> options.computeType(null)),
+                Map.entry("backend", () -> options.backend(null)),
+                Map.entry("device", () -> options.device(null)),
+                Map.entry("model", () -> Dolly.load((String) null)),
+                Map.entry("folder", () -> Dolly.load((Path) null)),
+                Map.entry("options", () -> Dolly.load(Path.of("model"), null)));
+        calls.forEach((name, call) -> assertThatThrownBy(call)
+                .as(name)
+                .isInstanceOf(NullPointerException.class)
+                .hasMessage(name));
     }
 }

@@ -14,6 +14,7 @@ import java.util.Optional;
 import org.dolly4j.prompt.Conversation;
 import org.dolly4j.prompt.Conversation.Role;
 import org.dolly4j.prompt.Conversation.Turn;
+import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.junit.jupiter.api.Test;
 
@@ -25,7 +26,11 @@ class PromptEncoderTest {
     private static final Tokenizer PLAIN = Tokenizer.load(TestTokenizers.plain());
 
     private static PromptEncoder encoder(Tokenizer tokenizer, int contextLength) {
-        return new PromptEncoder(tokenizer, TemplateTokens.of(tokenizer), contextLength);
+        return encoder(tokenizer, contextLength, contextLength + DecoderSession.BLOCK_SIZE);
+    }
+
+    private static PromptEncoder encoder(Tokenizer tokenizer, int contextLength, int kvCacheTokens) {
+        return new PromptEncoder(tokenizer, TemplateTokens.of(tokenizer), contextLength, kvCacheTokens);
     }
 
     private static int[] ids(Tokenizer tokenizer, GenerationRequest.Builder request) {
@@ -111,6 +116,14 @@ class PromptEncoderTest {
     }
 
     @Test
+    void emptyContext_isNone_asForTheTrainer() {
+        int[] without = ids(PUBLISHED, GenerationRequest.forInstruction("Hi"));
+        assertThat(ids(PUBLISHED, GenerationRequest.forInstruction("Hi", ""))).isEqualTo(without);
+        assertThat(PUBLISHED.decode(ids(PUBLISHED, GenerationRequest.forInstruction("Hi", " ")), false))
+                .contains("Hi\n\nInput:\n \n\n### Response:");
+    }
+
+    @Test
     void rawPrompt_isEncodedAsItStands() {
         assertThat(ids(PUBLISHED, GenerationRequest.forPrompt("a ### End"))).isEqualTo(PUBLISHED.encode("a ### End"));
     }
@@ -131,6 +144,47 @@ class PromptEncoderTest {
                         GenerationRequest.forInstruction("word ".repeat(2000)).build()))
                 .isInstanceOf(ContextLengthException.class)
                 .hasMessageContaining("tokens; the model's context of 100 has no room for it and an answer");
+    }
+
+    @Test
+    void tooLongPrompt_isGivenNoAdviceThatItFollowedAlready() {
+        PromptEncoder encoder = encoder(PUBLISHED, 100);
+        GenerationRequest.Builder cut =
+                GenerationRequest.forInstruction("word ".repeat(60)).truncate(Truncate.HEAD);
+        int tokens = ids(PUBLISHED, cut).length;
+        assertThatThrownBy(() -> encoder.encode(cut.maxNewTokens(100).build()))
+                .isInstanceOf(ContextLengthException.class)
+                .hasMessage(
+                        "The prompt has %d tokens; however much of it is cut off, with maxNewTokens = 100 it exceeds the"
+                                + " model's context of 100. Lower that.",
+                        tokens);
+        assertThatThrownBy(() -> encoder(PUBLISHED, 20)
+                        .encode(GenerationRequest.forInstruction("Hi")
+                                .truncate(Truncate.TAIL)
+                                .build()))
+                .isInstanceOf(ContextLengthException.class)
+                .hasMessageEndingWith("the model's context of 20 has no room for the template and an answer.");
+    }
+
+    @Test
+    void kvCacheSmallerThanTheContext_isTheRoomThereIs() {
+        PromptEncoder encoder = encoder(PUBLISHED, CONTEXT, 64);
+        GenerationRequest.Builder hi = GenerationRequest.forInstruction("Hi");
+        int tokens = ids(PUBLISHED, hi).length;
+        assertThat(encoder.encode(hi.build()).maxNewTokens()).isEqualTo(64 - tokens);
+        assertThat(encoder.encode(hi.sequences(2).build()).maxNewTokens()).isEqualTo(48 - tokens);
+
+        PromptEncoder.Encoded cut = encoder.encode(GenerationRequest.forInstruction("word ".repeat(60))
+                .truncate(Truncate.TAIL)
+                .maxNewTokens(20)
+                .build());
+        assertThat(cut.ids().length).isBetween(42, 44);
+
+        assertThatThrownBy(() -> encoder.encode(
+                        GenerationRequest.forInstruction("Hi").maxNewTokens(60).build()))
+                .isInstanceOf(ContextLengthException.class)
+                .hasMessageContaining("exceeds the KV cache's room of 64. Shorten it,")
+                .hasMessageEndingWith("if the model is loaded with a larger kvCacheTokens.");
     }
 
     @Test

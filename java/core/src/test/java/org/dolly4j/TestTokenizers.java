@@ -11,14 +11,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
+import org.dolly4j.check.DollyTokenizers;
 
 /**
  * Dolly's tokenizers for tests, in the three forms in the wild: folders side by side, under the names by which the goldens
  * call them. Written once per run from GPT-NeoX-20B's tokenizer.json, which all three share.
  */
 public final class TestTokenizers {
-    private static final int FIRST_KEY = 50277;
-
     private static Path folder;
 
     private TestTokenizers() {}
@@ -45,8 +44,8 @@ public final class TestTokenizers {
             JsonObject plain = JsonParser.parseString(read(resource("/tokenizers/gpt-neox-20b/tokenizer.json")))
                     .getAsJsonObject();
             write(written.resolve("gpt-neox-20b/tokenizer.json"), plain);
-            writeDolly(written.resolve("dolly-tokenizer"), plain.deepCopy(), "### Response:");
-            writeDolly(written.resolve("dolly-tokenizer-newline"), plain.deepCopy(), "### Response:\n");
+            writeDolly(written.resolve("dolly-tokenizer"), plain, "### Response:");
+            writeDolly(written.resolve("dolly-tokenizer-newline"), plain, "### Response:\n");
             folder = written;
         }
         return folder;
@@ -65,21 +64,10 @@ public final class TestTokenizers {
         }
     }
 
-    private static void writeDolly(Path tokenizer, JsonObject json, String responseKey) {
-        List<String> keys = List.of("### End", "### Instruction:", responseKey);
+    private static void writeDolly(Path tokenizer, JsonObject plain, String responseKey) {
         JsonArray names = new JsonArray();
-        for (int i = 0; i < keys.size(); i++) {
-            JsonObject token = new JsonObject();
-            token.addProperty("id", FIRST_KEY + i);
-            token.addProperty("content", keys.get(i));
-            for (String flag : List.of("single_word", "lstrip", "rstrip", "normalized")) {
-                token.addProperty(flag, false);
-            }
-            token.addProperty("special", true);
-            json.getAsJsonArray("added_tokens").add(token);
-            names.add(keys.get(i));
-        }
-        write(tokenizer.resolve("tokenizer.json"), json);
+        List.of("### End", "### Instruction:", responseKey).forEach(names::add);
+        write(tokenizer.resolve("tokenizer.json"), DollyTokenizers.withKeys(plain, responseKey));
 
         JsonObject config = new JsonObject();
         config.addProperty("add_prefix_space", false);

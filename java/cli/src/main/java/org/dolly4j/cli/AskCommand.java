@@ -6,7 +6,9 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.PrimitiveIterator;
 import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
 import org.dolly4j.ContextLengthException;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyException;
@@ -137,19 +139,20 @@ final class AskCommand implements Callable<Integer> {
 
     private void answerAll(Dolly dolly, List<Prompt> prompts, List<GenerationRequest> requests) {
         requireRoom(dolly, prompts, requests);
+        PrimitiveIterator.OfInt index = IntStream.range(0, requests.size()).iterator();
         for (int start = 0; start < requests.size(); start += REQUESTS_TOGETHER) {
             int end = Math.min(start + REQUESTS_TOGETHER, requests.size());
-            List<GenerationResult> results = dolly.generateAll(requests.subList(start, end));
-            for (int i = start; i < end; i++) {
-                GenerationResult result = results.get(i - start);
-                if (json) {
-                    JsonAnswers.print(console.out(), i, result);
-                } else {
-                    AnswerPrinter.print(console.out(), i, result);
-                }
-                sayWhatItTook(result);
-            }
+            dolly.generateAll(requests.subList(start, end), result -> print(index.nextInt(), result));
         }
+    }
+
+    private void print(int index, GenerationResult result) {
+        if (json) {
+            JsonAnswers.print(console.out(), index, result);
+        } else {
+            AnswerPrinter.print(console.out(), index, result);
+        }
+        sayWhatItTook(result);
     }
 
     /** Finds prompts that are too long before hours are spent on those in front of them. */
@@ -197,7 +200,7 @@ final class AskCommand implements Callable<Integer> {
             return console.readInput();
         }
         try {
-            return Console.decode(Files.readAllBytes(Path.of(name)), name);
+            return Console.text(Files.readAllBytes(Path.of(name)), name);
         } catch (NoSuchFileException e) {
             throw new DollyException("There is no file " + name + ".", e);
         } catch (IOException e) {

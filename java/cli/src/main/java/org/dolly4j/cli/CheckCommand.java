@@ -35,19 +35,25 @@ import picocli.CommandLine.Spec;
         exitCodeListHeading = "%nExit codes:%n",
         exitCodeList = {"0:nothing failed", "1:something failed", "2:used wrongly, or nothing to check"})
 final class CheckCommand implements Callable<Integer> {
+    /** System property by which the launcher of a clone names the goldens of the repository. */
+    static final String GOLDENS_PROPERTY = "dolly4j.goldens.dir";
+
     private final Console console;
 
     @Spec
     CommandSpec spec;
 
-    @Parameters(paramLabel = "DIR", description = "The goldens, or one part of them.")
-    Path folder = Path.of("");
+    @Parameters(
+            arity = "0..1",
+            paramLabel = "DIR",
+            description = "The goldens, or one part of them; by default, in a clone of the repository, its own.")
+    Optional<Path> given = Optional.empty();
 
     @Option(
             names = "--tokenizers",
             paramLabel = "DIR",
             description = "Folder of the tokenizer folders that the goldens name; by default the folder that the"
-                    + " goldens are in.")
+                    + " goldens are in. Dolly's are made from tokenizers/gpt-neox-20b if that is there.")
     Optional<Path> tokenizers = Optional.empty();
 
     @Mixin
@@ -63,6 +69,9 @@ final class CheckCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         DollyOptions options = backend.options().build();
+        Path folder = given.or(() -> Optional.ofNullable(System.getProperty(GOLDENS_PROPERTY))
+                        .map(Path::of))
+                .orElseThrow(() -> wrongUse("Give a folder of goldens."));
         Path root = folder.toAbsolutePath().normalize();
         require(Files.isDirectory(root), "There is no folder " + folder + ".");
         Map<GoldenPart, Path> parts = partsIn(root);
@@ -81,13 +90,21 @@ final class CheckCommand implements Callable<Integer> {
                                         .toList())
                         + " with goldens in it.");
         Path beside = goldens.getParent() == null ? goldens : goldens.getParent();
-        GoldenPart.Settings settings = new GoldenPart.Settings(tokenizers.orElse(beside), options);
         CheckPrinter printer = new CheckPrinter(console, common.verbose);
-        parts.forEach((part, path) -> run(part, path, settings, printer));
+        try (TokenizerFolders folders = tokenizers
+                .map(path -> new TokenizerFolders(path, false))
+                .orElseGet(() -> TokenizerFolders.beside(beside))) {
+            GoldenPart.Settings settings = new GoldenPart.Settings(folders.path(), options);
+            parts.forEach((part, path) -> run(part, path, settings, printer));
+        }
         if (goldens.equals(root)) {
             reportUnknown(root, printer);
         }
-        return printer.summary() ? ExitCode.OK : ExitCode.SOFTWARE;
+        printer.summary();
+        if (printer.nothingChecked()) {
+            throw wrongUse("Nothing was checked: the goldens hold no case that can be run.");
+        }
+        return printer.nothingFailed() ? ExitCode.OK : ExitCode.SOFTWARE;
     }
 
     private static Map<GoldenPart, Path> partsIn(Path root) {
@@ -141,7 +158,11 @@ final class CheckCommand implements Callable<Integer> {
 
     private void require(boolean holds, String message) {
         if (!holds) {
-            throw new ParameterException(spec.commandLine(), message);
+            throw wrongUse(message);
         }
+    }
+
+    private ParameterException wrongUse(String message) {
+        return new ParameterException(spec.commandLine(), message);
     }
 }

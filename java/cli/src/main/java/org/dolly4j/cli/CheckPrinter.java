@@ -57,14 +57,17 @@ final class CheckPrinter {
         report.skips().forEach(skip -> out.println("      skipped " + skip));
     }
 
-    /**
-     * Shows the sums of all parts, alone on the last line.
-     *
-     * @return whether nothing failed
-     */
-    boolean summary() {
+    /** Shows the sums of all parts, alone on the last line. */
+    void summary() {
         out.println(counts(passed, failed, skipped, false));
+    }
+
+    boolean nothingFailed() {
         return failed == 0;
+    }
+
+    boolean nothingChecked() {
+        return passed + failed == 0;
     }
 
     private String counts(int passes, int failures, int skips, boolean withoutZeros) {

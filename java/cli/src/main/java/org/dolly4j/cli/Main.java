@@ -1,6 +1,8 @@
 package org.dolly4j.cli;
 
+import java.io.PrintWriter;
 import picocli.CommandLine;
+import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Help;
 import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.ParameterException;
@@ -42,7 +44,14 @@ public final class Main {
         if (CommonOptions.verbose(parsed)) {
             System.setProperty(LOG_LEVEL, "debug");
         }
-        return new RunLast().execute(parsed);
+        try {
+            return new RunLast().execute(parsed);
+        } catch (OutOfMemoryError e) {
+            PrintWriter err = parsed.commandSpec().commandLine().getErr();
+            err.println("dolly: Java has too little memory for this (" + e.getMessage() + "). Ask for less at once, or"
+                    + " give it more, for example by DOLLY4J_JAVA_OPTS=-Xmx4g.");
+            return ExitCode.SOFTWARE;
+        }
     }
 
     /** What stands before a command's name would silently be ignored, and the name may be part of an instruction. */

@@ -52,7 +52,7 @@ record Prompt(String instruction, Optional<String> context, String source) {
         String instruction = text(object, "instruction", source)
                 .orElseThrow(() -> new DollyException(source + ": the JSON object has no 'instruction'; it has "
                         + String.join(", ", object.keySet()) + "."));
-        return new Prompt(instruction, text(object, "context", source).filter(context -> !context.isBlank()), source);
+        return new Prompt(instruction, text(object, "context", source), source);
     }
 
     private static Optional<String> text(JsonObject object, String field, String source) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ThreadLocalRandom;
+import org.dolly4j.DollyException;
 import org.dolly4j.GenerationRequest;
 import org.dolly4j.Truncate;
 import org.dolly4j.sampling.SamplingOptions;
@@ -65,8 +66,12 @@ final class RequestArguments {
      * no reader of JSON rounds.
      *
      * @throws IllegalArgumentException if a value is out of its range or the instruction is empty
+     * @throws DollyException if the instruction is empty and stands in a file
      */
     GenerationRequest request(Prompt prompt, SamplingOptions sampling) {
+        if (!prompt.source().isEmpty() && prompt.instruction().isBlank() && !allowSpecialTokens) {
+            throw new DollyException(prompt.source() + ": the instruction is empty.");
+        }
         GenerationRequest.Builder builder = prompt.context()
                 .map(context -> GenerationRequest.forInstruction(prompt.instruction(), context))
                 .orElseGet(() -> GenerationRequest.forInstruction(prompt.instruction()))

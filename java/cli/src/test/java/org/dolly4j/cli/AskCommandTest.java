@@ -91,13 +91,21 @@ class AskCommandTest {
     void context_isPartOfThePrompt(@TempDir Path folder) throws IOException {
         Path file = Files.writeString(folder.resolve("context.txt"), "The Veltan library opened in 1962.\n");
         int without = promptTokens(Run.of("--greedy", "--json", "--max-new-tokens", "1", QUESTION));
-        int with = promptTokens(
-                Run.of("--greedy", "--json", "--max-new-tokens", "1", "--context", Files.readString(file), QUESTION));
+        int with = promptTokens(Run.of(
+                "--greedy",
+                "--json",
+                "--max-new-tokens",
+                "1",
+                "--context",
+                Files.readString(file).strip(),
+                QUESTION));
+        int empty = promptTokens(Run.of("--greedy", "--json", "--max-new-tokens", "1", "--context", "", QUESTION));
         Run fromFile =
                 Run.of("--greedy", "--json", "--max-new-tokens", "1", "--context-file", file.toString(), QUESTION);
 
         assertThat(with).isGreaterThan(without + 10);
         assertThat(promptTokens(fromFile)).isEqualTo(with);
+        assertThat(empty).isEqualTo(without);
     }
 
     @Test
@@ -115,10 +123,19 @@ class AskCommandTest {
                 .containsExactly(0, 1);
     }
 
+    @Test
+    void byteOrderMark_isNoPartOfTheText() {
+        Run run = Run.withInput("\ufeff{\"instruction\": \"" + QUESTION + "\"}\r\n", "--greedy", "--file", "-");
+
+        assertThat(run.out()).isEqualTo(ANSWER + "\n");
+        assertThat(Run.withInput("\ufeff" + QUESTION + "\n", "--greedy").out()).isEqualTo(ANSWER + "\n");
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
             value = {
+                "{\"instruction\": \" \"} | line 1: the instruction is empty",
                 "{\"question\": \"Why?\"} | line 1: the JSON object has no 'instruction'; it has question",
                 "{\"instruction\": 5} | line 1: 'instruction' must be a text, not 5",
                 "{\"instruction\": \"Why?\" | line 1 begins like a JSON object but is none",
@@ -145,7 +162,12 @@ class AskCommandTest {
         Run refused = Run.of("--greedy", "--max-new-tokens", "5", "word ".repeat(600));
         Run cut = Run.of("--greedy", "--json", "--max-new-tokens", "5", "--truncate", "tail", "word ".repeat(600));
 
+        Run hopeless = Run.of("--greedy", "--max-new-tokens", "600", "--truncate", "head", QUESTION);
+
         assertThat(refused.exitCode()).isEqualTo(1);
+        assertThat(hopeless.err())
+                .contains("with --max-new-tokens = 600 it exceeds")
+                .doesNotContain("--truncate");
         assertThat(cut.exitCode()).isZero();
         assertThat(promptTokens(cut)).isBetween(480, 507);
     }
@@ -212,7 +234,7 @@ class AskCommandTest {
                 "--repetition-penalty=0 | --repetition-penalty = 0.0 must be",
                 "--no-repeat-ngram-size=-1 | --no-repeat-ngram-size = -1 must be",
                 "--max-new-tokens=0 | --max-new-tokens = 0 must be at least 1",
-                "-n=0 | -n = 0 must be at least 1",
+                "-n=0 | -n = 0 must be from 1 to 10,000",
                 "--stop= | --stop",
                 "--top-k=many | '--top-k': 'many' is not an int",
                 "--dtype=int4 | expected float32 or bfloat16, found 'int4'",
@@ -220,7 +242,7 @@ class AskCommandTest {
                 "--truncate=middle | expected never or head or tail, found 'middle'",
                 "--device=tpu | --device must be cpu, cuda or cuda:N, not 'tpu'",
                 "--threads=-1 | --threads must be 0",
-                "--kv-cache-tokens=0 | --kv-cache-tokens = 0 must be at least 1",
+                "--kv-cache-tokens=2147483647 | --kv-cache-tokens = 2147483647 must be from 1 to 1,073,741,824",
                 "--modle=x | no option --modle=x. Did you mean --model?",
             })
     void wrongOptions_areRefusedBeforeAnyModelIsLoaded(String option, String message) {

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.dolly4j.check.DollyTokenizers;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -21,8 +22,8 @@ class CheckCommandTest {
     private Path folder;
 
     @BeforeAll
-    static void writeTokenizers() throws IOException {
-        Goldens.writeTokenizers(tokenizers);
+    static void writeTokenizers() {
+        DollyTokenizers.write(Goldens.TOKENIZERS, tokenizers);
     }
 
     private static Run check(Path goldens, String... more) {
@@ -37,15 +38,30 @@ class CheckCommandTest {
     }
 
     @Test
-    void shippedGoldens_allPass() {
-        Run run = check(Goldens.FOLDER);
+    void shippedGoldens_allPassWithoutAnyArgument() {
+        String previous = System.setProperty(CheckCommand.GOLDENS_PROPERTY, Goldens.FOLDER.toString());
+        Run run;
+        try {
+            run = Run.of("check");
+        } finally {
+            restore(previous);
+        }
 
         assertThat(last(run)).matches("[1-9][0-9]{3,} passed, 0 failed, [0-9]+ skipped");
+        assertThat(run.out()).doesNotContain("no folder");
         assertThat(run.exitCode()).isZero();
         assertThat(run.lines())
                 .containsAll(GoldenPart.subfolders(Goldens.FOLDER))
                 .contains("tokenizer", "sampling", "models");
         assertThat(run.out()).contains("  tokenizer/decode: ", "float32 logits differ by at most");
+    }
+
+    private static void restore(String goldens) {
+        if (goldens == null) {
+            System.clearProperty(CheckCommand.GOLDENS_PROPERTY);
+        } else {
+            System.setProperty(CheckCommand.GOLDENS_PROPERTY, goldens);
+        }
     }
 
     @Test
@@ -103,7 +119,8 @@ class CheckCommandTest {
 
         Run run = check(folder);
 
-        assertThat(run.exitCode()).isZero();
+        assertThat(run.exitCode()).isEqualTo(2);
+        assertThat(run.err()).contains("Nothing was checked");
         assertThat(last(run)).isEqualTo("0 passed, 0 failed, 2 skipped");
         assertThat(run.out())
                 .contains("skipped 06-pickle-exec: files with defects")
@@ -126,11 +143,24 @@ class CheckCommandTest {
     void nothingToCheck_isWrongUse() {
         Run empty = check(folder);
         Run missing = check(folder.resolve("nowhere"));
+        Run unnamed = Run.of("check");
 
         assertThat(empty.exitCode()).isEqualTo(2);
         assertThat(empty.err()).contains("holds nothing to check", "tokenizer, sampling, models");
         assertThat(missing.exitCode()).isEqualTo(2);
         assertThat(missing.err()).contains("There is no folder");
+        assertThat(unnamed.exitCode()).isEqualTo(2);
+        assertThat(unnamed.err()).contains("Give a folder of goldens");
+    }
+
+    @Test
+    void fileWithoutCases_isWrongUse() throws IOException {
+        write("sampling/sampling.jsonl", "");
+
+        Run run = check(folder);
+
+        assertThat(run.exitCode()).isEqualTo(2);
+        assertThat(run.err()).contains("Nothing was checked");
     }
 
     private void write(String file, String text) throws IOException {

@@ -2,6 +2,11 @@ package org.dolly4j.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.FilterInputStream;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -31,6 +36,25 @@ class MainTest {
 
         assertThat(run.exitCode()).isZero();
         assertThat(run.lines().get(0)).matches("dolly4j [0-9]+\\.[0-9]+\\.[0-9]+.*");
+    }
+
+    @Test
+    void tooLittleMemory_isOneSentence() {
+        InputStream tooMuch = new FilterInputStream(InputStream.nullInputStream()) {
+            @Override
+            public byte[] readAllBytes() {
+                throw new OutOfMemoryError("Java heap space");
+            }
+        };
+        StringWriter err = new StringWriter();
+        Output out = new Output(OutputStream.nullOutputStream(), false);
+        Console console = new Console(tooMuch, false, out, new PrintWriter(err, true), false);
+
+        assertThat(Main.commandLine(console).execute("--greedy")).isEqualTo(1);
+        assertThat(err.toString().lines())
+                .singleElement()
+                .asString()
+                .contains("Java heap space", "DOLLY4J_JAVA_OPTS=-Xmx4g");
     }
 
     @Test

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -67,6 +68,22 @@ class ProcessTest {
                 .singleElement()
                 .asString()
                 .contains("demo model");
+    }
+
+    @Test
+    void answersOfAFile_comeOneByOne() throws Exception {
+        Process process = start(
+                List.of(),
+                List.of("--seed", "1", "--min-new-tokens", "400", "--max-new-tokens", "440", "--json", "--file", "-"));
+        try (OutputStream prompts = process.getOutputStream()) {
+            prompts.write("Write a poem about rain.\n".repeat(20).getBytes(StandardCharsets.UTF_8));
+        }
+        int first = process.getInputStream().read();
+        process.toHandle().destroy();
+        String rest = read(process.getInputStream());
+
+        assertThat(first).isEqualTo('{');
+        assertThat(rest.lines()).hasSizeBetween(1, 10);
     }
 
     private static Process start(List<String> javaOptions, List<String> args) throws IOException {

@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.TreeMap;
 import org.dolly4j.CheckpointException;
 import org.dolly4j.Dolly;
@@ -16,8 +15,6 @@ import org.dolly4j.FinishReason;
 import org.dolly4j.Generation;
 import org.dolly4j.GenerationRequest;
 import org.dolly4j.GenerationResult;
-import org.dolly4j.prompt.AnswerFinder;
-import org.dolly4j.prompt.PromptKeys;
 import org.dolly4j.prompt.PythonWhitespace;
 import org.dolly4j.runtime.ModelOptions.ComputeType;
 import org.dolly4j.sampling.SamplingOptions;
@@ -246,10 +243,7 @@ public final class PipelineCheck {
 
     private static String postprocess(Tokenizer tokenizer, GoldenLine line) {
         int[] ids = line.ints("ids");
-        OptionalInt responseKey = tokenizer.firstSpecialTokenStartingWith(PromptKeys.RESPONSE_KEY);
-        AnswerFinder finder = new AnswerFinder(
-                responseKey, tokenizer.tokenId(PromptKeys.END_KEY), answer -> tokenizer.decode(answer, false));
-        Optional<String> found = finder.find(ids);
+        Optional<String> found = SequenceAnswer.find(tokenizer, ids);
         return firstDifference(
                 difference("text", line.text("text"), tokenizer.decode(ids, false)),
                 difference("response_key_found", line.text("response_key_found"), String.valueOf(found.isPresent())),

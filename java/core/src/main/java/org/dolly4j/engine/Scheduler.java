@@ -144,6 +144,18 @@ public final class Scheduler implements AutoCloseable {
 
     /** Carries out a request. Whatever is thrown on the way ends this request alone, never the thread. */
     private void serve(Request request) {
+        try {
+            run(request);
+            request.complete();
+        } catch (Throwable thrown) {
+            request.fail(
+                    closed && !(thrown instanceof IllegalStateException)
+                            ? new IllegalStateException(CLOSED + " while this request ran.", thrown)
+                            : thrown);
+        }
+    }
+
+    private void run(Request request) {
         RequestRun run = new RequestRun(request, session, pool, batch);
         try {
             request.start();
@@ -157,14 +169,8 @@ public final class Scheduler implements AutoCloseable {
             if (more) {
                 run.cancel();
             }
+        } finally {
             run.release();
-            request.complete();
-        } catch (Throwable thrown) {
-            run.release();
-            request.fail(
-                    closed && !(thrown instanceof IllegalStateException)
-                            ? new IllegalStateException(CLOSED + " while this request ran.", thrown)
-                            : thrown);
         }
     }
 

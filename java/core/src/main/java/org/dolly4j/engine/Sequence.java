@@ -83,7 +83,12 @@ final class Sequence {
             blockTable[blocks++] = pool.allocate();
         } else if (pool.isShared(blockTable[index])) {
             int copy = pool.allocate();
-            session.copyBlock(blockTable[index], copy);
+            try {
+                session.copyBlock(blockTable[index], copy);
+            } catch (RuntimeException | Error e) {
+                pool.release(copy);
+                throw e;
+            }
             pool.release(blockTable[index]);
             blockTable[index] = copy;
         }

@@ -66,8 +66,7 @@ public record Conversation(List<Turn> turns) {
      * @return the longest that fits, or else the shortest there is
      */
     public Instruction instruction(Predicate<Instruction> fits) {
-        List<Turn> said =
-                turns.stream().filter(turn -> turn.role() != Role.SYSTEM).toList();
+        List<Turn> said = said();
         int question = said.size() - 1;
         for (int first = 0; first < question; first = nextExchange(said, first)) {
             Instruction instruction = instruction(said.subList(first, question), said.get(question));

@@ -6,7 +6,8 @@ package org.dolly4j.prompt;
  */
 public final class PythonWhitespace {
     /** The set as the inside of a character class of java.util.regex. */
-    static final String CLASS = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+    public static final String CLASS =
+            "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 
     private PythonWhitespace() {}
 

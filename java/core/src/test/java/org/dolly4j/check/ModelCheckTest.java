@@ -146,7 +146,7 @@ class ModelCheckTest {
 
     private List<CheckReport> run(String... properties) throws IOException {
         Files.write(folder.resolve("models.jsonl"), List.of(properties));
-        return ModelCheck.run(folder, Backend.LIBTORCH, "cpu");
+        return ModelCheck.run(folder, DollyOptions.defaults());
     }
 
     private Path expected() {

@@ -286,6 +286,19 @@ class SchedulerTest {
     }
 
     @Test
+    void failedCopyOfABlock_failsItsRequestAlone_andReturnsEveryBlock() throws Exception {
+        FakeDecoderSession session = session(20);
+        try (Scheduler scheduler = scheduler(session)) {
+            session.failNextCopy();
+            assertThat(Outcome.of(scheduler.submit(spec(prompt(20), 3, 5, 1))).failure())
+                    .isInstanceOf(BackendException.class);
+            assertThat(scheduler.freeBlocks()).isEqualTo(20);
+            RequestSpec next = spec(prompt(20), 3, 5, 1);
+            assertThat(Outcome.of(scheduler.submit(next)).tokens.get(2)).isEqualTo(expected(next, 2));
+        }
+    }
+
+    @Test
     void throwingStopCondition_failsItsRequestAlone() throws Exception {
         try (Scheduler scheduler = scheduler(session(20))) {
             StackOverflowError thrown = new StackOverflowError("deliberate");

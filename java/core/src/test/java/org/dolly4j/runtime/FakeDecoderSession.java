@@ -29,6 +29,7 @@ public final class FakeDecoderSession implements DecoderSession {
     private volatile boolean aborted;
     private volatile boolean closed;
     private volatile boolean failing;
+    private volatile boolean failingCopy;
     private volatile Thread owner;
     private final AtomicInteger copies = new AtomicInteger();
     private volatile int mostRows;
@@ -80,6 +81,11 @@ public final class FakeDecoderSession implements DecoderSession {
     /** Makes the next step fail. */
     public void failNextStep() {
         failing = true;
+    }
+
+    /** Makes the next copy of a block fail. */
+    public void failNextCopy() {
+        failingCopy = true;
     }
 
     /** Steps begun so far. */
@@ -202,6 +208,10 @@ public final class FakeDecoderSession implements DecoderSession {
     public void copyBlock(int source, int target) {
         checkThread();
         copies.incrementAndGet();
+        if (failingCopy) {
+            failingCopy = false;
+            throw new BackendException("The fake backend was told to fail to copy.");
+        }
         System.arraycopy(cachedTokens, source * BLOCK_SIZE, cachedTokens, target * BLOCK_SIZE, BLOCK_SIZE);
         System.arraycopy(cachedPositions, source * BLOCK_SIZE, cachedPositions, target * BLOCK_SIZE, BLOCK_SIZE);
     }
