@@ -128,7 +128,7 @@ class Batch {
              const std::vector<AlignedMemory>& scratch) {
     const auto threads = static_cast<int>(scratch.size());
     const auto count = static_cast<std::int64_t>(items_.size());
-    return seconds(threads, [&](int thread) {
+    return Stopwatch{threads, Clock::thread}.time([&](int thread) {
       for (int layer = first_layer; layer < last_layer; layer++) {
         const CachedAttentionArgs arguments = args(layer);
         for (std::int64_t i = count * thread / threads; i < count * (thread + 1) / threads; i++) {
@@ -236,12 +236,15 @@ int main_of(int argc, char** argv) {
   }
   const Isa isa = chosen_isa();
   const CachedAttention attention = cached_attention(isa);
+  const Stopwatch stopwatch{options.threads, Clock::thread};
+  const ReadLimit reading;
+  const PeakFn multiply_adds = peak(std::min(isa, Isa::avx512));  // what attention computes with
   const Pool pool;
   std::vector<AlignedMemory> scratch;
   for (int i = 0; i < options.threads; i++) {
     scratch.emplace_back(attention.scratch_bytes(kHeadSize), "scratch");
   }
-  std::printf("%s, %d threads, %d heads of %d, bfloat16; medians of %d\n", name_of(isa), options.threads, kHeads,
+  std::printf("%s, %d threads, %d heads of %d, bfloat16; medians of %d; CPU time of the slowest thread\n", name_of(isa), options.threads, kHeads,
               kHeadSize, options.repetitions);
   const auto check = [&](Batch& batch) {
     batch.run(attention, batch.layers() - 1, batch.layers(), scratch);
@@ -258,7 +261,7 @@ int main_of(int argc, char** argv) {
       Batch batch(pool, sequences, context, 1);
       check(batch);
       const Figures figures = measure(batch, attention, options.repetitions, scratch, batch.bytes(),
-                                      [&] { return read_speed(options.threads, pool.cache().keys, kPoolBytes); });
+                                      [&] { return reading.bytes_per_second(stopwatch); });
       std::printf("%9d %8d %9.0f %7.1f %14.2f\n", sequences, context, figures.microseconds, figures.rate / 1e9,
                   figures.of_limit);
     }
@@ -268,9 +271,9 @@ int main_of(int argc, char** argv) {
     Batch batch(pool, 1, context, 256);
     check(batch);
     const Figures figures = measure(batch, attention, options.repetitions, scratch, batch.flops(),
-                                    [&] { return std::max(1.0, peak_flops(options.threads, isa)); });
+                                    [&] { return operations_per_second(multiply_adds, stopwatch); });
     std::printf("%9d %8d %9.0f %7.1f %14.2f\n", 256, context, figures.microseconds, figures.rate / 1e9,
-                isa == Isa::generic ? 0 : figures.of_limit);
+                figures.of_limit);
   }
   return 0;
 }

@@ -29,12 +29,14 @@ struct DotSums {
   static void read_x(const Source* from, X* to) { _mm512_storeu_si512(to, _mm512_loadu_si512(from)); }
 
   template <int R, int B>
-  static void add_tiles(const SumPanel<X>& panel) {
+  [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
     auto sum = Accumulators<V, R, B>::load(panel);
     const std::uint8_t* weight = panel.weight;
     const X* x = panel.x;
+    Ahead<V, B> ahead(panel);
     for (int tile = 0; tile < panel.tiles; ++tile) {
       for (int k = 0; k < kTileInputs; k += 2) {
+        ahead.fetch();
         sum.template add_products<PairProducts>(x + k,
                                                 [&](int b) { return V::load_pairs(weight + b * panel.block_bytes); });
         weight += kBlockOutputs * 4;

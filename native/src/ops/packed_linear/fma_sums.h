@@ -21,6 +21,8 @@ struct SumPanel {
   float* sums;                 // [R, 16] of the first block
   std::int64_t block_sums;     // numbers from there to the next block
   int tiles;
+  const std::uint8_t* ahead;  // what to prefetch of the first block, and as far from there of the others
+  std::int64_t ahead_step;    // bytes to go on by for every 64 bytes of the block
 };
 
 template <class V, int R, int B>
@@ -107,6 +109,28 @@ struct Accumulators {
   }
 };
 
+// Fetches what the next panels read, a little with every 64 bytes of this panel's.
+template <class V, int B>
+class Ahead {
+ public:
+  template <class X>
+  explicit Ahead(const SumPanel<X>& panel)
+      : place_(panel.ahead), step_(panel.ahead_step), block_bytes_(panel.block_bytes) {}
+
+  void fetch() {
+#pragma GCC unroll 4
+    for (int b = 0; b < B; ++b) {
+      V::prefetch(place_ + b * block_bytes_);
+    }
+    place_ += step_;
+  }
+
+ private:
+  const std::uint8_t* place_;
+  std::int64_t step_;
+  std::int64_t block_bytes_;
+};
+
 // The same place, which the compiler takes for another: it reads from there again rather than keep what it has read in
 // registers that are needed.
 [[gnu::always_inline]] inline const std::uint8_t* again(const std::uint8_t* place) {
@@ -131,12 +155,14 @@ struct Float32Sums {
   static void read_x(const Source* from, X* to) { widen<V>(from, to); }
 
   template <int R, int B>
-  static void add_tiles(const SumPanel<X>& panel) {
+  [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
     auto sum = Accumulators<V, R, B>::load(panel);
     const std::uint8_t* weight = panel.weight;
     const X* x = panel.x;
+    Ahead<V, B> ahead(panel);
     for (int tile = 0; tile < panel.tiles; ++tile) {
       for (int k = 0; k < kTileInputs; ++k) {
+        ahead.fetch();
         sum.add_products(
             x + k, [&](int b) { return V::load(reinterpret_cast<const float*>(weight + b * panel.block_bytes)); });
         weight += kBlockOutputs * 4;
@@ -157,12 +183,14 @@ struct PairSums {
   static void read_x(const Source* from, X* to) { widen<V>(from, to); }
 
   template <int R, int B>
-  static void add_tiles(const SumPanel<X>& panel) {
+  [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
     auto sum = Accumulators<V, R, B>::load(panel);
     const std::uint8_t* weight = panel.weight;
     const X* x = panel.x;
+    Ahead<V, B> ahead(panel);
     for (int tile = 0; tile < panel.tiles; ++tile) {
       for (int k = 0; k < kTileInputs; k += 2) {
+        ahead.fetch();
         sum.add_products(x + k + 1, [&](int b) { return V::odd(V::load_pairs(weight + b * panel.block_bytes)); });
         weight = again(weight);
         sum.add_products(x + k, [&](int b) { return V::even(V::load_pairs(weight + b * panel.block_bytes)); });
@@ -186,17 +214,21 @@ struct TileSums {
   static void read_x(const Source* from, X* to) { widen<V>(from, to); }
 
   template <int R, int B>
-  static void add_tiles(const SumPanel<X>& panel) {
+  [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
     const std::uint8_t* weight = panel.weight;
     const X* x = panel.x;
+    Ahead<V, B> ahead(panel);
     for (int tile = 0; tile < panel.tiles; ++tile) {
       auto even = Accumulators<V, R, B>::zero();
+#pragma GCC unroll 2
       for (int k = 0; k < kTileInputs; k += 2) {
+        ahead.fetch();
         even.add_products(x + k, [&](int b) { return V::even(V::load_pairs(weight + b * panel.block_bytes)); });
         weight += kBlockOutputs * 4;
       }
       weight = again(weight - kTileBytes);
       auto odd = Accumulators<V, R, B>::zero();
+#pragma GCC unroll 2
       for (int k = 0; k < kTileInputs; k += 2) {
         odd.add_products(x + k + 1, [&](int b) { return V::odd(V::load_pairs(weight + b * panel.block_bytes)); });
         weight += kBlockOutputs * 4;

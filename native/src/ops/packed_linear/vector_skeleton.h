@@ -49,6 +49,7 @@ class VectorLinear {
 
   // Blocks that take turns: enough streams of memory, and enough use of the rows that the second-level cache holds.
   static constexpr int kGroup = 4;
+  static constexpr int kLineBytes = 64;
   // Tiles of inputs in a chunk.
   static constexpr int kFewRowsChunk = 4;
   static constexpr int kManyRowsChunk = 8;
@@ -92,33 +93,44 @@ class VectorLinear {
     const int chunk = row_tiles_.count == 1 ? kFewRowsChunk : kManyRowsChunk;
     for (int k = 0; k < input_tiles_; k += chunk) {
       const int tiles = input_tiles_ - k < chunk ? input_tiles_ - k : chunk;
+      const bool last = k + tiles == input_tiles_;
       for (int block = 0; block < blocks;) {
         const int count = at_once(row_tiles_.size(0), blocks - block);
+        const std::uint8_t* next = block + count < blocks ? weight(first_block + block + count, k)
+                                   : last                 ? weight(first_block + blocks, 0)
+                                                          : weight(first_block, k + tiles);
         for (int tile = 0; tile < row_tiles_.count; ++tile) {
-          add(tile, first_block, block, count, k, tiles);
+          const SumPanel<X> panel = panel_of(tile, first_block, block, k, tiles, next);
+          add_tiles<kMaxRows>(row_tiles_.size(tile), count, panel);
+          for (int b = 0; last && b < count; ++b) {
+            LinearResults<typename Sums::V>::finish(args_, first_block + block + b, first_row_ + row_tiles_.first(tile),
+                                                    row_tiles_.size(tile), panel.sums + b * panel.block_sums);
+          }
         }
         block += count;
       }
     }
   }
 
-  // Adds the chunk of inputs from input tile k on to the sums of a tile of rows and `count` blocks of the group.
-  void add(int tile, int group, int block, int count, int k, int tiles) const {
-    const int rows = row_tiles_.size(tile);
-    const int first_row = row_tiles_.first(tile);
-    const std::int64_t block_sums = rows_ * kBlockOutputs;
-    float* sums = sums_ + block * block_sums + first_row * kBlockOutputs;
-    const auto* weight = static_cast<const std::uint8_t*>(args_.weight.block(group + block));
-    const X* x = x_ + (std::int64_t{first_row} * input_tiles_ + std::int64_t{k} * rows) * kTileInputs;
-    add_tiles<kMaxRows>(
-        rows, count,
-        {weight + std::int64_t{k} * Sums::kTileBytes, args_.weight.block_bytes(), x, sums, block_sums, tiles});
-    if (k + tiles == input_tiles_) {
-      for (int b = 0; b < count; ++b) {
-        LinearResults<typename Sums::V>::finish(args_, group + block + b, first_row_ + first_row, rows,
-                                                sums + b * block_sums);
-      }
-    }
+  const std::uint8_t* weight(int block, int input_tile) const {
+    return static_cast<const std::uint8_t*>(args_.weight.block(block)) + std::int64_t{input_tile} * Sums::kTileBytes;
+  }
+
+  // A tile of rows, blocks from `block` of the group on, `tiles` tiles of inputs from k on; the tiles of rows share the
+  // work of fetching as many from `next` on.
+  SumPanel<X> panel_of(int tile, int group, int block, int k, int tiles, const std::uint8_t* next) const {
+    const std::int64_t first_row = row_tiles_.first(tile);
+    const std::int64_t block_sums = std::int64_t{rows_} * kBlockOutputs;
+    const std::int64_t ahead_step = kLineBytes / row_tiles_.count;
+    const std::int64_t lines = std::int64_t{tiles} * Sums::kTileBytes / kLineBytes;
+    return {weight(group + block, k),
+            args_.weight.block_bytes(),
+            x_ + (first_row * input_tiles_ + std::int64_t{k} * row_tiles_.size(tile)) * kTileInputs,
+            sums_ + block * block_sums + first_row * kBlockOutputs,
+            block_sums,
+            tiles,
+            next + tile * lines * ahead_step,
+            ahead_step};
   }
 
   // How many of the blocks left fit in the registers together.
