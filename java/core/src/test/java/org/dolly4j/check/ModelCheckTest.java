@@ -14,11 +14,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.dolly4j.CheckpointException;
+import org.dolly4j.DollyOptions;
 import org.dolly4j.TestTokenizers;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.checkpoint.Safetensors;
 import org.dolly4j.checkpoint.TensorLocation;
-import org.dolly4j.runtime.ModelOptions.Backend;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
