@@ -86,10 +86,14 @@ VectorOperands any_operands(Random& random) {
 }
 
 void expect_agreement(float actual, float expected, Agreement agreement, const char* function, int lane) {
-  if (agreement == Agreement::numbers && std::isnan(actual) && std::isnan(expected)) {
+  if (agreement != Agreement::bits && std::isnan(actual) && std::isnan(expected)) {
     return;
   }
-  EXPECT_EQ(bits_of(actual), bits_of(expected))
+  const auto bits = [&](float number) {
+    const std::uint32_t all = bits_of(number);
+    return agreement == Agreement::chosen && (all & 0x7f800000U) == 0 ? all & 0x80000000U : all;
+  };
+  EXPECT_EQ(bits(actual), bits(expected))
       << function << ", lane " << lane << ": " << actual << " instead of " << expected;
 }
 

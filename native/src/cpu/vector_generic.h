@@ -115,7 +115,7 @@ struct Generic {
   static F sqrt(F a) {
     return each([&](int i) { return __builtin_sqrtf(a.lane[i]); });
   }
-  // The second where either is NaN.
+  // The second where either is NaN, and where both are zeros. Where denormals are flushed, one that is chosen may stay.
   static F max(F a, F b) {
     return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
   }

@@ -46,8 +46,8 @@ struct ArrayFunctions {
     computed("fma", V::fma(a, b, c));
     computed("fnma", V::fnma(a, b, c));
     computed("sqrt", V::sqrt(a));
-    computed("max", V::max(a, b));
-    computed("min", V::min(a, b));
+    put("max", Agreement::chosen, V::max(a, b));
+    put("min", Agreement::chosen, V::min(a, b));
     computed("round", V::round(V::load(operands.small)));
     computed("sum", V::set(V::sum(a)));
     V::store(results.stored, a);

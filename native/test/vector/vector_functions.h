@@ -28,6 +28,7 @@ struct VectorOperands {
 enum class Agreement {
   bits,     // all bits: what moves numbers
   numbers,  // all bits but those of a NaN
+  chosen,   // also, denormals and zeros of one sign are the same
 };
 
 struct VectorResult {
