@@ -15,6 +15,7 @@ import org.dolly4j.DollyException;
  */
 public final class Sampler {
     private final SamplingOptions options;
+    private final int[] eosIds;
     private final Candidates candidates;
     private final LogitsProcessor[] processors;
     private final LogitsWarper[] warpers;
@@ -44,8 +45,9 @@ public final class Sampler {
      */
     public Sampler(SamplingOptions options, int[] eosIds, Candidates workspace) {
         this.options = options;
+        this.eosIds = eosIds.clone();
         candidates = workspace;
-        ProcessorChain chain = new ProcessorChain(options, workspace.vocabSize(), eosIds.clone());
+        ProcessorChain chain = new ProcessorChain(options, workspace.vocabSize(), this.eosIds);
         processors = chain.processors();
         warpers = chain.warpers();
         processorNames = chain.names();
@@ -115,19 +117,24 @@ public final class Sampler {
             throw new IllegalArgumentException("lengths must be 0 <= promptLength <= historyLength <= history.length,"
                     + " but are " + promptLength + ", " + historyLength + ", " + history.length);
         }
-        candidates.load(logits);
-        float[] scores = candidates.vocabularyScores();
-        for (LogitsProcessor processor : processors) {
-            processor.process(scores, history, historyLength, promptLength);
-        }
-        float max = candidates.max();
+        float max = process(logits, processors, history, historyLength, promptLength);
         if (!Float.isFinite(max)) {
-            throw noFiniteMaximum(logits, max);
+            throw noFiniteMaximum(logits, history, historyLength, promptLength);
         }
         return max;
     }
 
-    private DollyException noFiniteMaximum(FloatBuffer logits, float max) {
+    private float process(
+            FloatBuffer logits, LogitsProcessor[] chain, int[] history, int historyLength, int promptLength) {
+        candidates.load(logits);
+        float[] scores = candidates.vocabularyScores();
+        for (LogitsProcessor processor : chain) {
+            processor.process(scores, history, historyLength, promptLength);
+        }
+        return candidates.max();
+    }
+
+    private DollyException noFiniteMaximum(FloatBuffer logits, int[] history, int historyLength, int promptLength) {
         int vocabSize = candidates.vocabSize();
         float greatest = Float.NEGATIVE_INFINITY;
         for (int id = 0; id < vocabSize; id++) {
@@ -143,7 +150,11 @@ public final class Sampler {
             return new BackendException("logits are not finite: all " + vocabSize + " are -Infinity. The weights are"
                     + " damaged or a computation overflowed; check the checkpoint, or run it in float32");
         }
-        if (max == Float.NEGATIVE_INFINITY) {
+        SamplingOptions bans =
+                options.toBuilder().temperature(1).repetitionPenalty(1).build();
+        LogitsProcessor[] banning = new ProcessorChain(bans, vocabSize, eosIds).processors();
+        greatest = process(logits, banning, history, historyLength, promptLength);
+        if (greatest == Float.NEGATIVE_INFINITY) {
             return new DollyException(
                     "the sampling options leave no token to choose from: " + options + ". Ban fewer tokens");
         }

@@ -6,8 +6,10 @@ import java.util.BitSet;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.dolly4j.CheckpointException;
 
 /**
@@ -40,15 +42,19 @@ final class AddedVocabulary {
         AddedVocabulary vocabulary = new AddedVocabulary(path, model);
         model.addedTokens().forEach(vocabulary::add);
         settings.declaredTokens().forEach(vocabulary::add);
+        Map<String, AddedToken> known = Map.copyOf(vocabulary.tokens);
+        Set<AddedToken> unknown = new LinkedHashSet<>();
         for (AddedToken token : settings.namedTokens().values()) {
-            AddedToken known = vocabulary.tokens.get(token.content());
-            vocabulary.add(known == null ? token : withSpecial(known));
-        }
-        for (AddedToken token : settings.extraTokens()) {
-            if (!vocabulary.tokens.containsKey(token.content())) {
-                vocabulary.add(token);
+            if (known.containsKey(token.content())) {
+                vocabulary.add(withSpecial(known.get(token.content())));
+            } else {
+                unknown.add(token);
             }
         }
+        settings.extraTokens().stream()
+                .filter(token -> !known.containsKey(token.content()))
+                .forEach(unknown::add);
+        unknown.forEach(vocabulary::add); // of several with one text the last says how it is looked for
         vocabulary.checkPatterns();
         List<AddedToken> tokens = new ArrayList<>(vocabulary.tokens.values());
         tokens.sort(Comparator.comparingInt(AddedToken::id));

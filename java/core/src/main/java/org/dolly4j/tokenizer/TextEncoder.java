@@ -101,6 +101,9 @@ final class TextEncoder {
                         end++;
                     }
                 }
+                if (start >= end) {
+                    continue; // all of it is white space that the token before took along
+                }
                 encodePiece(text, pieceStart, start, given);
                 ids.add(token.id());
                 pieceStart = end;

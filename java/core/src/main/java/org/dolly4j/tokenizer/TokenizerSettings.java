@@ -87,7 +87,7 @@ record TokenizerSettings(
         List<AddedToken> declared = declares
                 ? declaredTokens(config)
                 : legacyTokens(Source.read(folder.resolve("added_tokens.json")), named.values(), extra);
-        if (extra.isEmpty()) {
+        if (!config.has(ADDITIONAL) && !config.hasList(EXTRA) && !map.hasList(EXTRA)) {
             extra = map.tokens(ADDITIONAL, true);
         }
         return new TokenizerSettings(
@@ -141,7 +141,7 @@ record TokenizerSettings(
         return named;
     }
 
-    /** The further special tokens, but for additional_special_tokens of the map, which counts if there are none. */
+    /** The further special tokens, but for additional_special_tokens of the map, which counts if no other list is there. */
     private static List<AddedToken> extraTokens(Source config, Source map) {
         List<AddedToken> extra = new ArrayList<>(config.tokens(EXTRA, false));
         if (extra.isEmpty()) {
@@ -217,6 +217,11 @@ record TokenizerSettings(
 
         boolean has(String name) {
             return json.has(name);
+        }
+
+        /** Whether there is something else than names, which an object gives. */
+        boolean hasList(String name) {
+            return has(name) && !get(name).isJsonObject();
         }
 
         JsonElement get(String name) {

@@ -123,6 +123,29 @@ class SamplerTest {
     }
 
     @Test
+    void overflowOfNegativeLogits_isToldFromBans() {
+        SamplingOptions cold = SamplingOptions.builder()
+                .doSample(true)
+                .temperature(1e-45)
+                .suppressTokens(List.of(0))
+                .build();
+        SamplingOptions penalty =
+                SamplingOptions.builder().repetitionPenalty(1e38).build();
+
+        assertThatExceptionOfType(DollyException.class)
+                .isThrownBy(() -> sample(cold, -1, -2, -3))
+                .withMessageContaining("-2.0, overflows with temperature = 1.0E-45");
+        assertThatExceptionOfType(DollyException.class)
+                .isThrownBy(() -> new Sampler(penalty, 2, new int[0])
+                        .sample(FloatBuffer.wrap(new float[] {-20, -30}), new int[] {0, 1}, 2, 2, 0))
+                .withMessageContaining("-20.0, overflows")
+                .withMessageContaining("repetitionPenalty = 1.0E38");
+        assertThatExceptionOfType(DollyException.class)
+                .isThrownBy(() -> sample(cold, -1, Float.NEGATIVE_INFINITY))
+                .withMessageContaining("Ban fewer tokens");
+    }
+
+    @Test
     void wrongSizes_areRefused() {
         Sampler sampler = new Sampler(SamplingOptions.greedy(), 3, new int[0]);
         FloatBuffer row = FloatBuffer.allocate(3);
