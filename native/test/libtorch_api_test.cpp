@@ -31,7 +31,8 @@ class ApiLibtorch : public testing::Test {
   ApiLibtorch() { testing::GTEST_FLAG(death_test_style) = "threadsafe"; }
 };
 
-// A folder with one entry, libtorch_cpu.so, which links to a file.
+// A folder with one entry, libtorch_cpu.so, which links to a file. To be made in the statement of a death test: its process
+// runs no destructor for what stands in front of that.
 class FolderWithLink {
  public:
   explicit FolderWithLink(const std::string& target) {
@@ -54,6 +55,12 @@ class FolderWithLink {
   std::string path_ = "/tmp/dolly4j-test-XXXXXX";
 };
 
+// Attaches a file in the place of libtorch_cpu.so.
+d4j_status attach_linked(const std::string& file) {
+  const FolderWithLink folder(file);
+  return d4j_libtorch_attach(folder.path().c_str());
+}
+
 TEST_F(ApiLibtorch, folderThatDoesNotExistIsNamed) {
   EXPECT_EXIT(leave(d4j_libtorch_attach("/nonexistent/torch/lib")), testing::ExitedWithCode(D4J_BACKEND_MISSING),
               "cannot load libtorch from /nonexistent/torch/lib: .*libtorch_cpu.so");
@@ -65,17 +72,18 @@ TEST_F(ApiLibtorch, folderWithoutLibtorchIsNamed) {
 }
 
 TEST_F(ApiLibtorch, fileThatIsNoLibraryIsNamed) {
-  const TemporaryFile text(std::vector<char>(1000, 'x'));
-  const FolderWithLink folder(text.path());
-  EXPECT_EXIT(leave(d4j_libtorch_attach(folder.path().c_str())), testing::ExitedWithCode(D4J_BACKEND_MISSING),
+  const auto attach = [] {
+    const TemporaryFile text(std::vector<char>(1000, 'x'));
+    return attach_linked(text.path());
+  };
+  EXPECT_EXIT(leave(attach()), testing::ExitedWithCode(D4J_BACKEND_MISSING),
               "cannot load libtorch from /tmp/dolly4j-test-.*");
 }
 
 TEST_F(ApiLibtorch, libraryThatIsNotLibtorchLacksItsFunctions) {
   Dl_info math{};
   ASSERT_NE(dladdr(reinterpret_cast<void*>(static_cast<double (*)(double)>(std::cos)), &math), 0);
-  const FolderWithLink folder(math.dli_fname);
-  EXPECT_EXIT(leave(d4j_libtorch_attach(folder.path().c_str())), testing::ExitedWithCode(D4J_BACKEND_MISSING),
+  EXPECT_EXIT(leave(attach_linked(math.dli_fname)), testing::ExitedWithCode(D4J_BACKEND_MISSING),
               "libtorch_cpu.so lacks the function aoti_torch_device_type_cpu; dolly4j needs libtorch 2.10 or later");
 }
 
