@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Whole-model benchmarks beside peers, in one alternating run.
 #
-#   bench/run.sh cpu [--quick] [--shape 3b|1.4b|70m] [--threads 2] [--work DIR] [--sides A,B] [--rows R,S] [--repetitions N]
+#   bench/run.sh cpu [--quick] [--shape 3b|1.4b|70m] [--threads 2] [--work DIR] [--sides A,B] [--repetitions N]
+#   bench/run.sh cpu --help                                                                      all options
 #
-# Builds dolly4j, and installs once into the work folder (build/bench): Hugging Face transformers, CTranslate2 and
-# llama.cpp by its packages for Node and for the JVM; writes a checkpoint with random weights and its conversions there
-# (3b: about 35 GB with all sides, 1.4b: 18 GB, 70m: 2 GB, installs: 7 GB). A peer that cannot be installed is left out
-# and the run says why. Then every side shows that it computes the right logits, and is timed: see README.md.
-# --help says what the options are. Needs python3 with venv, node and npm, a JDK, Maven, CMake and g++.
+# Builds dolly4j, and installs once into the work folder (build/bench): Hugging Face transformers, CTranslate2, and
+# llama.cpp by packages for Node and for the JVM; writes there a checkpoint with random weights and its conversions (3b:
+# 19 GB, 1.4b: 10 GB, 70m: 0.6 GB; installs 7 GB). A peer that cannot be installed is left out, and the run says why. Then
+# every side shows that it computes the right logits, and is timed: README.md says how.
+# Needs python3 with venv, node and npm, a JDK, Maven, CMake and g++.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [[ ${1-} != cpu ]]; then
-  sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2
+  sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' bench/run.sh >&2
   exit 2
 fi
 shift
@@ -53,8 +54,8 @@ install_node() {
 }
 
 build_probe() {
-  local sources=(native/bench/limits_probe.cpp native/bench/peak_kernels.cpp native/src/cpu/{isa,thread_pool,aligned_memory}.cpp)
-  g++ -std=c++17 -O3 -Wall -Wextra -pthread -Inative/include -Inative/src "${sources[@]}" -o "$work/limits_probe"
+  g++ -std=c++17 -O3 -pthread -Inative/include -Inative/src -o "$work/limits_probe" \
+    native/bench/{limits_probe,peak_kernels}.cpp native/src/cpu/{isa,thread_pool,aligned_memory}.cpp
 }
 
 current "$(echo bench/target/dolly4j-bench-*.jar)" pom.xml native/src native/include java/core/src/main bench/src ||

@@ -9,22 +9,19 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
 /**
- * llama.cpp by de.kherud:llama: java -cp llama.jar:gson.jar LlamaJvmWorker.java GGUF THREADS VERSION. What it is asked, and
- * answers (to file descriptor 3): worker.py. The package takes text, so that prompts are made of words until they have as many tokens.
+ * llama.cpp by de.kherud:llama: java -cp llama.jar:gson.jar LlamaJvmWorker.java GGUF THREADS VERSION. worker.py says
+ * what it is asked and answers, here to file descriptor 3. The package takes text: prompts are words of one token each.
  */
 class LlamaJvmWorker {
-    private static final int KNOWN_PROBABILITIES = 200;
+    /** A token whose text is half a character, so that it has no id of its own. */
+    private static final int UNKNOWN = -1;
 
     private final LlamaModel model;
 
@@ -48,51 +45,39 @@ class LlamaJvmWorker {
             for (String line = requests.readLine(); line != null; line = requests.readLine()) {
                 answers.println(gson.toJson(worker.answer(gson.fromJson(line, JsonObject.class))));
             }
+            Runtime.getRuntime().halt(0); // closing the model can wait for ever
         }
     }
 
     private Map<String, Object> answer(JsonObject request) {
         try {
             return switch (request.get("op").getAsString()) {
-                case "logits" -> logits(request);
+                case "logits" -> greedy(request);
                 case "prefill" -> prefill(request);
                 default -> decode(request);
             };
-        } catch (IOException | RuntimeException e) {
+        } catch (RuntimeException e) {
             return Map.of("error", e.toString());
         }
     }
 
-    private Map<String, Object> logits(JsonObject request) throws IOException {
-        int[] ids = new Gson().fromJson(request.get("prompt"), int[].class);
+    /** The package shows no logits (asked for probabilities, it ends the process): the chosen tokens must do. */
+    private Map<String, Object> greedy(JsonObject request) {
+        int[] prompt = new Gson().fromJson(request.get("prompt"), int[].class);
         int[] next = new Gson().fromJson(request.get("next"), int[].class);
-        int vocabulary = request.get("vocabulary").getAsInt();
-        ByteBuffer rows =
-                ByteBuffer.allocate(4 * vocabulary * (next.length + 1)).order(ByteOrder.LITTLE_ENDIAN);
-        int[] known = Arrays.copyOf(ids, ids.length + next.length);
-        System.arraycopy(next, 0, known, ids.length, next.length);
-        for (int row = 0; row <= next.length; row++) {
-            String text = model.decode(Arrays.copyOf(known, ids.length + row));
-            if (!Arrays.equals(model.encode(text), Arrays.copyOf(known, ids.length + row))) {
-                return Map.of("error", "the prompt has other tokens: " + Arrays.toString(model.encode(text)));
+        int[] tokens = Arrays.copyOf(prompt, prompt.length + next.length);
+        System.arraycopy(next, 0, tokens, prompt.length, next.length);
+        List<Integer> chosen = new ArrayList<>();
+        for (int length = prompt.length; length <= tokens.length; length++) {
+            int[] context = Arrays.copyOf(tokens, length);
+            String text = model.decode(context);
+            if (!Arrays.equals(model.encode(text), context)) {
+                return Map.of("error", "'" + text + "' has other tokens here");
             }
-            InferenceParameters parameters = parameters(text, 1).setNProbs(KNOWN_PROBABILITIES);
-            float[] logits = new float[vocabulary];
-            Arrays.fill(logits, Float.NaN);
-            for (LlamaOutput output : model.generate(parameters)) {
-                output.probabilities.forEach((token, probability) -> {
-                    int[] id = model.encode(token);
-                    if (id.length == 1) {
-                        logits[id[0]] = (float) Math.log(probability);
-                    }
-                });
-            }
-            for (float logit : logits) {
-                rows.putFloat(logit);
-            }
+            int[] found = model.encode(model.complete(parameters(text, 1)));
+            chosen.add(found.length == 1 ? found[0] : UNKNOWN);
         }
-        Files.write(Path.of(request.get("path").getAsString()), rows.array());
-        return Map.of();
+        return Map.of("greedy", chosen);
     }
 
     private Map<String, Object> prefill(JsonObject request) {
@@ -110,7 +95,8 @@ class LlamaJvmWorker {
 
     private Map<String, Object> decode(JsonObject request) {
         if (request.get("batch").getAsInt() > 1) {
-            return Map.of("unsupported", "an iterator of one request; there is no call for several at a time");
+            return Map.of(
+                    "unsupported", "slots are fixed when the model is loaded, and divide its context: not one for all rows");
         }
         int steps = request.get("steps").getAsInt();
         InferenceParameters parameters =

@@ -52,7 +52,7 @@ async function logits({ prompt, next, path }) {
   const rows = [];
   for (const tokens of [prompt, ...next.map((token) => [token])]) {
     const { logits } = await evaluate(sequence, tokens, { generateNext: { logits: true } });
-    const row = new Float32Array(logits.size).fill(NaN);
+    const row = new Float32Array(logits.size);
     logits.forEach((logit, token) => (row[token] = logit));
     rows.push(Buffer.from(row.buffer));
   }

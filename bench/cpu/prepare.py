@@ -1,4 +1,4 @@
-"""What the sides need on disk: the checkpoint with random weights, its conversions, the float32 logits. Each is made once."""
+"""What the sides need on disk, made once: the checkpoint with random weights, its conversions, the float32 logits."""
 
 import shutil
 import subprocess
@@ -64,7 +64,7 @@ def made(path, command, variables):
     part = path.with_name(f"part-{path.name}")
     shutil.rmtree(part, ignore_errors=True)
     part.unlink(missing_ok=True)
-    done = subprocess.run([str(word) for word in (*command, part)], env=variables, capture_output=True, text=True)
+    done = subprocess.run(list(map(str, (*command, part))), check=False, env=variables, capture_output=True, text=True)
     if done.returncode != 0:
         words = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise RuntimeError(f"{path.name} could not be made: {words[-1] if words else 'no message'}")

@@ -1,8 +1,8 @@
 """Logits of a checkpoint in float32 by transformers, which every side must come close to: reference.py CHECKPOINT FILE
 
-The file is an npz with the tokens of the text below, how many of them are the prompt, and float32 [rows, vocabulary]
-logits after the prompt and after each token that follows. `without_positions` are those of the same model without rotary
-embedding, as an example of a model that computes something else.
+The file is an npz: tokens of the text below, how many of them are the prompt, and float32 [rows, vocabulary] logits
+after the prompt and after each token that follows. `without_positions` are those of the same model without rotary
+embedding: an example of a model that computes something else.
 """
 
 import sys

@@ -83,7 +83,8 @@ def limits_line(results):
     measured = [m["limits"] for m in results["measurements"]]
     if not measured:
         return ""
-    parts = [f"read {three([limits['read'] for limits in measured])} GB/s ({measured[0]['streams']:.0f} streams a thread)"]
+    read, streams = three([limits["read"] for limits in measured]), measured[0]["streams"]
+    parts = [f"read {read} GB/s ({streams:.0f} streams a thread)"]
     for name in measured[0]["peaks"]:
         fed = [three([limits["peaks"][name][kind] for limits in measured]) for kind in ("registers", "l2")]
         parts.append(f"{name} {fed[0]} GFLOP/s from registers, {fed[1]} from L2")
@@ -96,11 +97,12 @@ def summary(results):
     ours = [key for key, side in sides.items() if side["ours"]]
     text = (
         f"{machine['cpu']} ({machine['family']}: {', '.join(machine['features'])}), {machine['cores']} cores, "
-        f"{machine['memory'] / 2**30:.0f} GiB; {results['date']}; `{results['command']}`; {results['threads']} threads, "
-        f"{results['repetitions']} alternations, load average at the start {machine['load']:.1f}.\n\n"
+        f"{machine['memory'] / 2**30:.0f} GiB; {results['date']}; `{results['command']}`; {results['shape']} shape, "
+        f"{results['threads']} threads, {results['repetitions']} alternations, load average before "
+        f"{machine['load']:.1f}.\n\n"
         f"Limits, min / median / max over the run: {limits_line(results)}.\n\n"
-        "Median tok/s, in brackets the share of the limit: the time that reading the weights, keys and values once, or the "
-        "multiply-adds, must take at the speeds probed before and after each turn. Every side chooses greedily.\n\n"
+        "Median tok/s, in brackets the share of the limit: of the speed at which a step takes only the time of reading "
+        "its weights, keys and values once, or of its multiply-adds, as probed before and after each turn.\n\n"
     )
     heads = [f"{sides[key]['name']} / best peer" for key in ours]
     text += cells("", *(side["name"] for side in sides.values()), *heads)
@@ -116,12 +118,12 @@ def summary(results):
             best = best_peer(results, row, key)
             line.append(f"{statistics.median(best[1]):.2f} ({sides[best[0]]['name']})" if best else "")
         text += cells(*line)
-    text += "\n" + cells("side", "version", "mean KL from float32 (allowed)", "CPU features it tells") + cells(*["---"] * 4)
+    text += "\n" + cells("side", "version", "logits against float32 (allowed)", "CPU features it tells")
+    text += cells(*["---"] * 4)
     for side in sides.values():
-        known = "" if side["known"] == 1 else f", over the {side['known']:.1%} of the tokens it tells"
-        divergence = f"{side['divergence']:.2g} ({side['tolerance']:g}){known}"
-        text += cells(side["name"], side["version"], divergence, side["features"])
-    text += f"\nFor comparison, the same model without rotary embedding has a KL of {results['without_positions']:.2g}.\n"
+        text += cells(side["name"], side["version"], side["check"], side["features"])
+    without = results["without_positions"]
+    text += f"\nFor comparison, the same model without rotary embedding has a KL of {without:.2g}.\n"
     if results["left_out"]:
         text += "\nLeft out:\n"
         text += "".join(f"- {left['side']}, {left['what']}: {left['reason']}\n" for left in results["left_out"])
@@ -147,15 +149,14 @@ def chart(results, path):
     styles = {16: "-", 8: "--", 4: ":"}
     for axis, (title, unit, rows, position) in zip(axes, panels):
         for key, side in results["sides"].items():
-            points = [(position(row), spread([m["rate"] for m in found])) for row in rows if (found := of(results, row, key))]
+            measured = [(position(row), [m["rate"] for m in of(results, row, key)]) for row in rows]
+            points = [(x, *spread(rates)) for x, rates in measured if rates]
             if not points:
                 continue
-            x, spreads = zip(*points)
-            low, middle, high = zip(*spreads)
+            x, low, middle, high = map(list, zip(*points))
             errors = [[m - l for m, l in zip(middle, low)], [h - m for h, m in zip(high, middle)]]
-            width = 2.5 if side["ours"] else 1.2
-            style = styles[side["bits"]]
-            axis.errorbar(x, middle, errors, label=side["name"], linestyle=style, linewidth=width, marker="o", capsize=3)
+            style = {"linestyle": styles[side["bits"]], "linewidth": 2.5 if side["ours"] else 1.2, "marker": "o"}
+            axis.errorbar(x, middle, errors, label=side["name"], capsize=3, **style)
         ticks = [position(row) for row in rows]
         axis.set(title=title, xlabel=unit, ylabel="tokens per second", xscale="log", yscale="log")
         axis.set_xticks(ticks, labels=map(str, ticks))

@@ -1,15 +1,17 @@
 """The loop of a worker: one side of bench/run.sh cpu in a process of its own, which loads its model once.
 
 A line of JSON on stdin is a request, a line of JSON on stdout its answer. First the worker says what it is:
-    {"version": ..., "features": ...}
-    {"op": "logits", "prompt": [ids], "next": [ids], "path": FILE}   writes float32 [len(next) + 1, vocabulary]: logits, or
-                                                                     logarithms of probabilities, after the prompt and after
-                                                                     each of the tokens that follow; NaN where not known
-    {"op": "prefill", "tokens": n, "seconds": s}                     a prompt of n tokens, to the logits of its last one
-    {"op": "decode", "batch": b, "context": c, "steps": k, "seconds": s}   k greedy tokens for each of b sequences that
-                                                                     have c tokens, in k steps
-Both are repeated, from the same state, for at least s seconds: {"tokens": all tokens, "seconds": time of the steps}.
-What a side cannot do is {"unsupported": reason}, a failure {"error": message}.
+{"version": ..., "features": ...}. What a side cannot do it answers with {"unsupported": reason}, a failure is
+{"error": message}.
+
+{"op": "logits", "prompt": [ids], "next": [ids], "path": FILE}
+    Writes float32 [len(next) + 1, vocabulary]: logits after the prompt and after each of the tokens that follow. A side
+    that cannot tell them answers {"greedy": [ids]}: its choice after each, -1 where it cannot tell that either.
+{"op": "prefill", "tokens": n, "seconds": s}
+    A prompt of n tokens, to the token chosen after it.
+{"op": "decode", "batch": b, "context": c, "steps": k, "seconds": s}
+    k steps of b sequences, each with c tokens in its cache before the first.
+    Both are repeated from the same state for at least s seconds: {"tokens": all tokens, "seconds": time of the steps}.
 """
 
 import json

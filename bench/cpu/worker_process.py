@@ -8,6 +8,7 @@ import time
 
 START_SECONDS = 1800
 ANSWER_SECONDS = 1800
+END_SECONDS = 30
 
 
 class WorkerFailed(Exception):
@@ -20,7 +21,8 @@ class Unsupported(Exception):
 
 def environment(threads):
     """Of every side: the same number of threads, and none of what would choose slower code for a library."""
-    variables = {name: value for name, value in os.environ.items() if name not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+    slower = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    variables = {name: value for name, value in os.environ.items() if name not in slower}
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         variables[name] = str(threads)
     return {**variables, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
@@ -46,7 +48,7 @@ class WorkerProcess:
         while b"\n" not in self.buffer:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
             if not ready:
-                self.process.kill()
+                self.kill()
                 raise WorkerFailed(f"no answer within {seconds} s")
             read = os.read(self.process.stdout.fileno(), 1 << 16)
             if not read:
@@ -57,6 +59,10 @@ class WorkerProcess:
             return json.loads(line)
         except json.JSONDecodeError as e:
             raise WorkerFailed(f"answered {line[:80]}") from e
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
     def last_words(self):
         with open(self.log, errors="replace") as errors:
@@ -83,8 +89,7 @@ class WorkerProcess:
     def close(self):
         self.process.stdin.close()
         try:
-            self.process.wait(30)
+            self.process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
         self.process.stdout.close()

@@ -2,8 +2,9 @@
 //
 //   limits_probe THREADS        then for every line on stdin a line of JSON on stdout
 //
-//   read     GB/s that the threads together read from memory, each in several sequential streams: as many as read fastest
-//            when the program starts. The memory is larger than the caches, and a probe goes on where the last one ended.
+//   read     GB/s that the threads together read from memory, each in several sequential streams: as many as read
+//            fastest when the program starts. The memory is larger than the caches, and a probe goes on where the last
+//            one ended.
 //   peaks    GFLOP/s (integer operations for int8) of the multiply-adds of each instruction set: see peak_kernels.h
 #include <atomic>
 #include <chrono>
@@ -133,8 +134,7 @@ class Reader {
 
 class Peaks {
  public:
-  explicit Peaks(int threads)
-      : threads_(threads), memory_(threads * kBytes, "operands"), kernels_(peak_kernels()) {}
+  explicit Peaks(int threads) : threads_(threads), memory_(threads * kBytes, "operands"), kernels_(peak_kernels()) {}
 
   const std::vector<PeakKernel>& kernels() const { return kernels_; }
 

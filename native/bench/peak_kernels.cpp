@@ -100,65 +100,63 @@ struct Avx512Vnni {
   DOLLY4J_TARGET(DOLLY4J_AVX512 ",avx512vnni") Vector multiply_add(Vector sum, Vector input, Vector weight) {
     return _mm512_dpbusd_epi32(sum, input, weight);
   }
-  DOLLY4J_TARGET(DOLLY4J_AVX512 ",avx512vnni") void store(std::uint8_t* to, Vector sum) {
-    _mm512_store_si512(to, sum);
-  }
+  DOLLY4J_TARGET(DOLLY4J_AVX512 ",avx512vnni") void store(std::uint8_t* to, Vector sum) { _mm512_store_si512(to, sum); }
 };
 
-// The loops, for a struct as above: a block of kRows inputs x kColumns vectors of weights is kept in registers. A template
-// cannot be given a target that depends on its argument, hence the macro. always_inline lets the struct's functions in.
-#define DOLLY4J_KERNELS(name, Traits, isa, kRows, kColumns)                                                     \
-  [[gnu::target(isa)]] std::int64_t name##_registers(const Operands& operands) {                                \
-    Traits::Vector sums[kRows * kColumns];                                                                      \
-    for (auto& sum : sums) {                                                                                    \
-      sum = Traits::zero();                                                                                     \
-    }                                                                                                           \
-    auto input = Traits::broadcast(operands.inputs);                                                            \
-    auto weight = Traits::load(operands.weights);                                                               \
-    for (int round = 0; round < kRegisterRounds; round++) {                                                     \
-      asm volatile("" : "+v"(input), "+v"(weight)); /* or the compiler would multiply once and add the rest */  \
-      for (auto& sum : sums) {                                                                                  \
-        sum = Traits::multiply_add(sum, input, weight);                                                         \
-      }                                                                                                         \
-    }                                                                                                           \
-    for (int i = 0; i < kRows * kColumns; i++) {                                                                \
-      Traits::store(operands.results + 64 * i, sums[i]);                                                        \
-    }                                                                                                           \
-    return std::int64_t{kRegisterRounds} * kRows * kColumns * Traits::kOperations;                              \
-  }                                                                                                             \
-                                                                                                                \
-  [[gnu::target(isa)]] std::int64_t name##_l2(const Operands& operands) {                                       \
-    constexpr int kStep = kColumns * sizeof(Traits::Vector);                                                    \
-    constexpr int kSteps = static_cast<int>(kInputBytes / 4 / kRows); /* a step takes 4 bytes of each input */  \
-    constexpr int kPanels = static_cast<int>(kWeightBytes / kStep / kSteps);                                    \
-    const std::uint8_t* weights = operands.weights;                                                             \
-    for (int panel = 0; panel < kPanels; panel++) {                                                             \
-      Traits::Vector sums[kRows][kColumns];                                                                     \
-      for (auto& row : sums) {                                                                                  \
-        for (auto& sum : row) {                                                                                 \
-          sum = Traits::zero();                                                                                 \
-        }                                                                                                       \
-      }                                                                                                         \
-      const std::uint8_t* inputs = operands.inputs;                                                             \
-      for (int step = 0; step < kSteps; step++) {                                                               \
-        decltype(Traits::load(weights)) weight[kColumns];                                                       \
-        for (int column = 0; column < kColumns; column++) {                                                     \
-          weight[column] = Traits::load(weights + column * sizeof(Traits::Vector));                             \
-        }                                                                                                       \
-        for (int row = 0; row < kRows; row++) {                                                                 \
-          const auto input = Traits::broadcast(inputs + 4 * row);                                               \
-          for (int column = 0; column < kColumns; column++) {                                                   \
-            sums[row][column] = Traits::multiply_add(sums[row][column], input, weight[column]);                 \
-          }                                                                                                     \
-        }                                                                                                       \
-        weights += kStep;                                                                                       \
-        inputs += 4 * kRows;                                                                                    \
-      }                                                                                                         \
-      for (int i = 0; i < kRows * kColumns; i++) {                                                              \
-        Traits::store(operands.results + 64 * i, sums[i / kColumns][i % kColumns]);                             \
-      }                                                                                                         \
-    }                                                                                                           \
-    return std::int64_t{kPanels} * kSteps * kRows * kColumns * Traits::kOperations;                             \
+// The loops, for a struct as above: a block of kRows inputs x kColumns vectors of weights is kept in registers. A
+// template cannot be given a target that depends on its argument, hence the macro.
+#define DOLLY4J_KERNELS(name, Traits, isa, kRows, kColumns)                                                    \
+  [[gnu::target(isa)]] std::int64_t name##_registers(const Operands& operands) {                               \
+    Traits::Vector sums[kRows * kColumns];                                                                     \
+    for (auto& sum : sums) {                                                                                   \
+      sum = Traits::zero();                                                                                    \
+    }                                                                                                          \
+    auto input = Traits::broadcast(operands.inputs);                                                           \
+    auto weight = Traits::load(operands.weights);                                                              \
+    for (int round = 0; round < kRegisterRounds; round++) {                                                    \
+      asm volatile("" : "+v"(input), "+v"(weight)); /* or the compiler would multiply once and add the rest */ \
+      for (auto& sum : sums) {                                                                                 \
+        sum = Traits::multiply_add(sum, input, weight);                                                        \
+      }                                                                                                        \
+    }                                                                                                          \
+    for (int i = 0; i < kRows * kColumns; i++) {                                                               \
+      Traits::store(operands.results + 64 * i, sums[i]);                                                       \
+    }                                                                                                          \
+    return std::int64_t{kRegisterRounds} * kRows * kColumns * Traits::kOperations;                             \
+  }                                                                                                            \
+                                                                                                               \
+  [[gnu::target(isa)]] std::int64_t name##_l2(const Operands& operands) {                                      \
+    constexpr int kStep = kColumns * sizeof(Traits::Vector);                                                   \
+    constexpr int kSteps = static_cast<int>(kInputBytes / 4 / kRows); /* a step takes 4 bytes of each input */ \
+    constexpr int kPanels = static_cast<int>(kWeightBytes / kStep / kSteps);                                   \
+    const std::uint8_t* weights = operands.weights;                                                            \
+    for (int panel = 0; panel < kPanels; panel++) {                                                            \
+      Traits::Vector sums[kRows][kColumns];                                                                    \
+      for (auto& row : sums) {                                                                                 \
+        for (auto& sum : row) {                                                                                \
+          sum = Traits::zero();                                                                                \
+        }                                                                                                      \
+      }                                                                                                        \
+      const std::uint8_t* inputs = operands.inputs;                                                            \
+      for (int step = 0; step < kSteps; step++) {                                                              \
+        decltype(Traits::load(weights)) weight[kColumns];                                                      \
+        for (int column = 0; column < kColumns; column++) {                                                    \
+          weight[column] = Traits::load(weights + column * sizeof(Traits::Vector));                            \
+        }                                                                                                      \
+        for (int row = 0; row < kRows; row++) {                                                                \
+          const auto input = Traits::broadcast(inputs + 4 * row);                                              \
+          for (int column = 0; column < kColumns; column++) {                                                  \
+            sums[row][column] = Traits::multiply_add(sums[row][column], input, weight[column]);                \
+          }                                                                                                    \
+        }                                                                                                      \
+        weights += kStep;                                                                                      \
+        inputs += 4 * kRows;                                                                                   \
+      }                                                                                                        \
+      for (int i = 0; i < kRows * kColumns; i++) {                                                             \
+        Traits::store(operands.results + 64 * i, sums[i / kColumns][i % kColumns]);                            \
+      }                                                                                                        \
+    }                                                                                                          \
+    return std::int64_t{kPanels} * kSteps * kRows * kColumns * Traits::kOperations;                            \
   }
 
 // Sixteen registers hold 6 x 2 sums, two weights, an input and what the multiply-add needs; thirty-two hold 12 x 2.
@@ -181,54 +179,54 @@ struct TileConfig {
 constexpr int kTileBytes = 1024;
 constexpr int kTileSteps = static_cast<int>(kWeightBytes / kTileBytes / 4);
 
-#define DOLLY4J_TILE_KERNELS(name, isa, multiply, operations)                        \
-  [[gnu::target(isa)]] std::int64_t name##_registers(const Operands& operands) {     \
-    const TileConfig config;                                                         \
-    _tile_loadconfig(&config);                                                       \
-    _tile_zero(0);                                                                   \
-    _tile_zero(1);                                                                   \
-    _tile_zero(2);                                                                   \
-    _tile_zero(3);                                                                   \
-    _tile_loadd(4, operands.inputs, 64);                                             \
-    _tile_loadd(5, operands.inputs + kTileBytes, 64);                                \
-    _tile_loadd(6, operands.weights, 64);                                            \
-    _tile_loadd(7, operands.weights + kTileBytes, 64);                               \
-    for (int round = 0; round < kRegisterRounds; round++) {                          \
-      multiply(0, 4, 6);                                                             \
-      multiply(1, 4, 7);                                                             \
-      multiply(2, 5, 6);                                                             \
-      multiply(3, 5, 7);                                                             \
-    }                                                                                \
-    _tile_stored(0, operands.results, 64);                                           \
-    _tile_release();                                                                 \
-    return std::int64_t{kRegisterRounds} * 4 * operations;                           \
-  }                                                                                  \
-                                                                                     \
-  [[gnu::target(isa)]] std::int64_t name##_l2(const Operands& operands) {            \
-    const TileConfig config;                                                         \
-    _tile_loadconfig(&config);                                                       \
-    _tile_zero(0);                                                                   \
-    _tile_zero(1);                                                                   \
-    _tile_zero(2);                                                                   \
-    _tile_zero(3);                                                                   \
-    const std::uint8_t* from = operands.weights;                                     \
-    for (int step = 0; step < kTileSteps; step++) {                                  \
-      _tile_loadd(4, from, 64);                                                      \
-      _tile_loadd(5, from + kTileBytes, 64);                                         \
-      _tile_loadd(6, from + 2 * kTileBytes, 64);                                     \
-      multiply(0, 4, 6);                                                             \
-      multiply(2, 5, 6);                                                             \
-      _tile_loadd(7, from + 3 * kTileBytes, 64);                                     \
-      multiply(1, 4, 7);                                                             \
-      multiply(3, 5, 7);                                                             \
-      from += 4 * kTileBytes;                                                        \
-    }                                                                                \
-    _tile_stored(0, operands.results, 64);                                           \
-    _tile_stored(1, operands.results + kTileBytes, 64);                              \
-    _tile_stored(2, operands.results + 2 * kTileBytes, 64);                          \
-    _tile_stored(3, operands.results + 3 * kTileBytes, 64);                          \
-    _tile_release();                                                                 \
-    return std::int64_t{kTileSteps} * 4 * operations;                                \
+#define DOLLY4J_TILE_KERNELS(name, isa, multiply, operations)                    \
+  [[gnu::target(isa)]] std::int64_t name##_registers(const Operands& operands) { \
+    const TileConfig config;                                                     \
+    _tile_loadconfig(&config);                                                   \
+    _tile_zero(0);                                                               \
+    _tile_zero(1);                                                               \
+    _tile_zero(2);                                                               \
+    _tile_zero(3);                                                               \
+    _tile_loadd(4, operands.inputs, 64);                                         \
+    _tile_loadd(5, operands.inputs + kTileBytes, 64);                            \
+    _tile_loadd(6, operands.weights, 64);                                        \
+    _tile_loadd(7, operands.weights + kTileBytes, 64);                           \
+    for (int round = 0; round < kRegisterRounds; round++) {                      \
+      multiply(0, 4, 6);                                                         \
+      multiply(1, 4, 7);                                                         \
+      multiply(2, 5, 6);                                                         \
+      multiply(3, 5, 7);                                                         \
+    }                                                                            \
+    _tile_stored(0, operands.results, 64);                                       \
+    _tile_release();                                                             \
+    return std::int64_t{kRegisterRounds} * 4 * operations;                       \
+  }                                                                              \
+                                                                                 \
+  [[gnu::target(isa)]] std::int64_t name##_l2(const Operands& operands) {        \
+    const TileConfig config;                                                     \
+    _tile_loadconfig(&config);                                                   \
+    _tile_zero(0);                                                               \
+    _tile_zero(1);                                                               \
+    _tile_zero(2);                                                               \
+    _tile_zero(3);                                                               \
+    const std::uint8_t* from = operands.weights;                                 \
+    for (int step = 0; step < kTileSteps; step++) {                              \
+      _tile_loadd(4, from, 64);                                                  \
+      _tile_loadd(5, from + kTileBytes, 64);                                     \
+      _tile_loadd(6, from + 2 * kTileBytes, 64);                                 \
+      multiply(0, 4, 6);                                                         \
+      multiply(2, 5, 6);                                                         \
+      _tile_loadd(7, from + 3 * kTileBytes, 64);                                 \
+      multiply(1, 4, 7);                                                         \
+      multiply(3, 5, 7);                                                         \
+      from += 4 * kTileBytes;                                                    \
+    }                                                                            \
+    _tile_stored(0, operands.results, 64);                                       \
+    _tile_stored(1, operands.results + kTileBytes, 64);                          \
+    _tile_stored(2, operands.results + 2 * kTileBytes, 64);                      \
+    _tile_stored(3, operands.results + 3 * kTileBytes, 64);                      \
+    _tile_release();                                                             \
+    return std::int64_t{kTileSteps} * 4 * operations;                            \
   }
 
 DOLLY4J_TILE_KERNELS(amx_bf16, "amx-tile,amx-bf16", _tile_dpbf16ps, (2 * 16 * 16 * 32))

@@ -14,8 +14,7 @@
 
 namespace dolly4j::bench {
 
-/// Operands: more weights than an L1 cache holds and fewer than an L2 cache does, inputs that stay in L1. All must be zero
-/// or numbers that stay finite; results has kResultBytes.
+/// Bytes of the operands: more weights than an L1 cache holds and fewer than an L2 cache does, inputs that stay in L1.
 constexpr std::size_t kWeightBytes = 256 << 10;
 constexpr std::size_t kInputBytes = 16 << 10;
 constexpr std::size_t kResultBytes = 4 << 10;
