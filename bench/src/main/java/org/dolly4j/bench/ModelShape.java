@@ -85,15 +85,16 @@ enum ModelShape {
      * The tensors of a model with these sizes.
      *
      * @param dtype {@code FLOAT32} or {@code BFLOAT16}
+     * @param deviation of the weights
      * @param seed makes other weights
      * @param buffers with the causal masks and rotary frequencies that the published .bin files carry
      */
-    List<RandomTensor> tensors(DType dtype, long seed, boolean buffers) {
+    List<RandomTensor> tensors(DType dtype, double deviation, long seed, boolean buffers) {
         List<RandomTensor> tensors = new ArrayList<>();
-        Gaussian.Table weights = Gaussian.Table.of(dtype, 0, DEVIATION);
+        Gaussian.Table weights = Gaussian.Table.of(dtype, 0, deviation);
         Gaussian.Table scales = Gaussian.Table.of(dtype, 1, DEVIATION);
         // The two matrices that add to the residual stream start smaller, so that it keeps its size over the layers.
-        Gaussian.Table outputs = Gaussian.Table.of(dtype, 0, DEVIATION / Math.sqrt(2.0 * layers));
+        Gaussian.Table outputs = Gaussian.Table.of(dtype, 0, deviation / Math.sqrt(2.0 * layers));
         int headSize = hidden / heads;
         int rotaryDims = (int) (headSize * ROTARY_SHARE);
         Maker maker = new Maker(tensors, dtype, seed, weights, scales);

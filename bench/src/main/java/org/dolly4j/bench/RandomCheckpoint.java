@@ -16,13 +16,13 @@ import org.dolly4j.checkpoint.DType;
 
 /**
  * Writes a checkpoint of a published model's sizes with random weights, to load and time without a download. Weights have
- * the deviation of an untrained model, so activations stay finite; the same options write the same bytes.
+ * the deviation of an untrained model unless told otherwise, so activations stay finite; the same options write the same bytes.
  */
 public final class RandomCheckpoint {
     private static final int SHARDS = 3;
 
     private static final List<String> OPTIONS =
-            List.of("--shape", "--out", "--format", "--dtype", "--seed", "--tokenizer", "--threads");
+            List.of("--shape", "--out", "--format", "--dtype", "--deviation", "--seed", "--tokenizer", "--threads");
 
     private static final List<String> TOKENIZER_FILES =
             List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json");
@@ -68,6 +68,7 @@ public final class RandomCheckpoint {
                 options.getOrDefault("--dtype", "bfloat16"),
                 new DType[] {DType.BFLOAT16, DType.FLOAT32},
                 RandomCheckpoint::label);
+        double deviation = positive("--deviation", options.getOrDefault("--deviation", ModelShape.DEVIATION + ""));
         long seed = number("--seed", options.getOrDefault("--seed", "0"), Long.MIN_VALUE);
         int cpus = Runtime.getRuntime().availableProcessors();
         int threads = (int) Math.min(number("--threads", options.getOrDefault("--threads", cpus + ""), 1), 256);
@@ -81,7 +82,7 @@ public final class RandomCheckpoint {
             throw new IllegalArgumentException("--tokenizer: " + from + " has no tokenizer.json.");
         });
         long start = System.nanoTime();
-        write(folder, shape, format, dtype, seed, threads);
+        write(folder, shape, format, dtype, deviation, seed, threads);
         double seconds = (System.nanoTime() - start) / 1e9;
         long bytes = sizeOf(folder);
         if (tokenizer.isPresent()) {
@@ -96,10 +97,12 @@ public final class RandomCheckpoint {
      *
      * @param folder made if missing, must be empty
      * @param dtype {@code BFLOAT16} or {@code FLOAT32}
+     * @param deviation of the weights
      * @param threads tensors made at a time
      * @throws IllegalArgumentException if the folder holds files
      */
-    static void write(Path folder, ModelShape shape, Format format, DType dtype, long seed, int threads)
+    static void write(
+            Path folder, ModelShape shape, Format format, DType dtype, double deviation, long seed, int threads)
             throws IOException {
         Files.createDirectories(folder);
         try (Stream<Path> files = Files.list(folder)) {
@@ -109,7 +112,7 @@ public final class RandomCheckpoint {
         }
         Files.writeString(folder.resolve("config.json"), shape.config(dtype));
         Files.writeString(folder.resolve("generation_config.json"), GENERATION_CONFIG);
-        List<RandomTensor> tensors = shape.tensors(dtype, seed, format == Format.BIN);
+        List<RandomTensor> tensors = shape.tensors(dtype, deviation, seed, format == Format.BIN);
         TensorWriter writer = new TensorWriter(threads);
         switch (format) {
             case SAFETENSORS -> new SafetensorsWriter(writer).write(folder.resolve("model.safetensors"), tensors);
@@ -153,6 +156,18 @@ public final class RandomCheckpoint {
         throw new IllegalArgumentException(option + " must be at least " + min + ", not " + text + ".");
     }
 
+    private static double positive(String option, String text) {
+        try {
+            double number = Double.parseDouble(text);
+            if (number > 0 && number < Double.POSITIVE_INFINITY) {
+                return number;
+            }
+        } catch (NumberFormatException e) {
+            throw new IllegalArgumentException(option + " must be a number, not '" + text + "'.", e);
+        }
+        throw new IllegalArgumentException(option + " must be more than 0 and finite, not " + text + ".");
+    }
+
     private static String label(Enum<?> value) {
         return value.name().toLowerCase(Locale.ROOT);
     }
@@ -184,6 +199,8 @@ public final class RandomCheckpoint {
                   --format FORMAT    safetensors (default), sharded (several safetensors files and an index),
                                      bin (one file as torch.save writes it, with the masks of the published ones)
                   --dtype TYPE       bfloat16 (default) or float32
+                  --deviation X      of the weights (default 0.02); with about 1.4 / sqrt(hidden size) attention
+                                     looks at few tokens, so that logits depend on the order of the tokens
                   --seed N           other weights for another N (default 0)
                   --tokenizer DIR    folder to copy tokenizer files from
                   --threads N        tensors made at a time (default: number of CPUs)

@@ -31,7 +31,7 @@ class RandomCheckpointTest {
     private Path folder;
 
     private Checkpoint write(String name, Format format, DType dtype, long seed, int threads) throws IOException {
-        RandomCheckpoint.write(folder.resolve(name), ModelShape.TINY, format, dtype, seed, threads);
+        RandomCheckpoint.write(folder.resolve(name), ModelShape.TINY, format, dtype, 0.02, seed, threads);
         return Checkpoint.open(folder.resolve(name));
     }
 

@@ -1,0 +1,174 @@
+"""Tables, chart and summary of a run: report.py RESULTS.json writes them again beside the file."""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+
+def save(results, folder):
+    (folder / "results.json").write_text(json.dumps(results, indent=1))
+
+
+def write(results, folder):
+    """Writes results.json, table.md, summary.md and chart.svg; prints the table and the summary."""
+    save(results, folder)
+    table, short = full_table(results), summary(results)
+    (folder / "table.md").write_text(table)
+    (folder / "summary.md").write_text(short)
+    chart(results, folder / "chart.svg")
+    print(f"\n{table}\n{short}\n{folder}: results.json, table.md, summary.md, chart.svg")
+
+
+def of(results, row, side):
+    return [m for m in results["measurements"] if (m["row"], m["side"]) == (row, side)]
+
+
+def spread(values):
+    """Minimum, median, maximum."""
+    return min(values), statistics.median(values), max(values)
+
+
+def ratios(results, row, ours, peer):
+    """Ours against a peer, by the repetitions they alternated in; each side's time first divided by the machine's."""
+    theirs = {(m["group"], m["repetition"]): m for m in of(results, row, peer)}
+    return [
+        (m["rate"] / m["machine"]) / (other["rate"] / other["machine"])
+        for m in of(results, row, ours)
+        if (other := theirs.get((m["group"], m["repetition"])))
+    ]
+
+
+def best_peer(results, row, ours):
+    """Key of the peer with as many bits that ours is least ahead of, and the ratios; None without such a peer."""
+    bits = results["sides"][ours]["bits"]
+    peers = [key for key, side in results["sides"].items() if side["bits"] == bits and not side["ours"]]
+    found = [(peer, ratios(results, row, ours, peer)) for peer in peers]
+    return min((pair for pair in found if pair[1]), key=lambda pair: statistics.median(pair[1]), default=None)
+
+
+def number(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def three(values):
+    return " / ".join(number(value) for value in spread(values))
+
+
+def cells(*values):
+    return "| " + " | ".join(values) + " |\n"
+
+
+def full_table(results):
+    text = cells("row", "side", "tok/s min / median / max", "of the limit", "against the best peer", "which")
+    text += cells(*["---"] * 6)
+    for row in results["rows"]:
+        for key, side in results["sides"].items():
+            measured = of(results, row, key)
+            if not measured:
+                continue
+            best = best_peer(results, row, key) if side["ours"] else None
+            text += cells(
+                row,
+                side["name"],
+                three([m["rate"] for m in measured]),
+                three([m["rate"] / m["limit"] for m in measured]),
+                three(best[1]) if best else "",
+                results["sides"][best[0]]["name"] if best else "",
+            )
+    return text
+
+
+def limits_line(results):
+    measured = [m["limits"] for m in results["measurements"]]
+    if not measured:
+        return ""
+    read, streams = three([limits["read"] for limits in measured]), measured[0]["streams"]
+    parts = [f"read {read} GB/s ({streams:.0f} streams a thread)"]
+    for name in measured[0]["peaks"]:
+        fed = [three([limits["peaks"][name][kind] for limits in measured]) for kind in ("registers", "l2")]
+        parts.append(f"{name} {fed[0]} GFLOP/s from registers, {fed[1]} from L2")
+    return "; ".join(parts)
+
+
+def summary(results):
+    """A block for bench/RESULTS.md."""
+    machine, sides = results["machine"], results["sides"]
+    ours = [key for key, side in sides.items() if side["ours"]]
+    text = (
+        f"{machine['cpu']} ({machine['family']}: {', '.join(machine['features'])}), {machine['cores']} cores, "
+        f"{machine['memory'] / 2**30:.0f} GiB; {results['date']}; `{results['command']}`; {results['shape']} shape, "
+        f"{results['threads']} threads, {results['repetitions']} alternations, load average before "
+        f"{machine['load']:.1f}.\n\n"
+        f"Limits, min / median / max over the run: {limits_line(results)}.\n\n"
+        "Median tok/s, in brackets the share of the limit: of the speed at which a step takes only the time of reading "
+        "its weights, keys and values once, or of its multiply-adds, as probed before and after each turn.\n\n"
+    )
+    heads = [f"{sides[key]['name']} / best peer" for key in ours]
+    text += cells("", *(side["name"] for side in sides.values()), *heads)
+    text += cells(*["---"] * (1 + len(sides) + len(ours)))
+    for row in results["rows"]:
+        line = [row]
+        for key in sides:
+            measured = of(results, row, key)
+            rate = [m["rate"] for m in measured]
+            share = [m["rate"] / m["limit"] for m in measured]
+            line.append(f"{number(statistics.median(rate))} ({statistics.median(share):.2f})" if measured else "")
+        for key in ours:
+            best = best_peer(results, row, key)
+            line.append(f"{statistics.median(best[1]):.2f} ({sides[best[0]]['name']})" if best else "")
+        text += cells(*line)
+    text += "\n" + cells("side", "version", "logits against float32 (allowed)", "CPU features it tells")
+    text += cells(*["---"] * 4)
+    for side in sides.values():
+        text += cells(side["name"], side["version"], side["check"], side["features"])
+    without = results["without_positions"]
+    text += f"\nFor comparison, the same model without rotary embedding has a KL of {without:.2g}.\n"
+    if results["left_out"]:
+        text += "\nLeft out:\n"
+        text += "".join(f"- {left['side']}, {left['what']}: {left['reason']}\n" for left in results["left_out"])
+    return text
+
+
+def chart(results, path):
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    prefill = [row for row in results["rows"] if row.startswith("prefill")]
+    decode = [row for row in results["rows"] if row.startswith("decode")]
+    batches = [row for row in decode if row.endswith("@64")]
+    contexts = [row for row in decode if row.startswith("decode-1@")]
+    panels = [
+        ("prefill", "tokens of the prompt", prefill, lambda row: int(row.split("-")[1])),
+        ("decode, context 64", "sequences", batches, lambda row: int(row.split("-")[1].split("@")[0])),
+        ("decode, one sequence", "context", contexts, lambda row: int(row.split("@")[1])),
+    ]
+    figure, axes = pyplot.subplots(1, 3, figsize=(15, 5), layout="constrained")
+    styles = {16: "-", 8: "--", 4: ":"}
+    for axis, (title, unit, rows, position) in zip(axes, panels):
+        for key, side in results["sides"].items():
+            measured = [(position(row), [m["rate"] for m in of(results, row, key)]) for row in rows]
+            points = [(x, *spread(rates)) for x, rates in measured if rates]
+            if not points:
+                continue
+            x, low, middle, high = map(list, zip(*points))
+            errors = [[m - l for m, l in zip(middle, low)], [h - m for h, m in zip(high, middle)]]
+            style = {"linestyle": styles[side["bits"]], "linewidth": 2.5 if side["ours"] else 1.2, "marker": "o"}
+            axis.errorbar(x, middle, errors, label=side["name"], capsize=3, **style)
+        ticks = [position(row) for row in rows]
+        axis.set(title=title, xlabel=unit, ylabel="tokens per second", xscale="log", yscale="log")
+        axis.set_xticks(ticks, labels=map(str, ticks))
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize="small")
+    machine = results["machine"]
+    figure.suptitle(f"{results['shape']} shape, {machine['cpu']}, {results['threads']} threads, {results['date']}")
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    source = Path(sys.argv[1])
+    write(json.loads(source.read_text()), source.parent)

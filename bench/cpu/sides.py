@@ -1,0 +1,160 @@
+"""The sides of bench/run.sh cpu: how each is started, and what its steps need from the machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BENCH = HERE.parent
+
+# Types that our kernels run: one side each.
+OUR_TYPES = ["bfloat16"]
+
+# Bytes of a weight, and of a number in the KV cache.
+BFLOAT16, FLOAT32, Q8_0, Q4_0, Q6_K = 2, 4, 34 / 32, 18 / 32, 210 / 256
+OURS = {"bfloat16": (16, BFLOAT16), "int8": (8, 1 + 2 / 64), "int4": (4, 0.5 + 2 / 64)}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a GPT-NeoX model."""
+
+    layers: int
+    hidden: int
+    vocabulary: int
+
+    @staticmethod
+    def of(config):
+        return Shape(config["num_hidden_layers"], config["hidden_size"], config["vocab_size"])
+
+    @property
+    def block_weights(self):
+        """Of the matrices of all layers."""
+        return self.layers * 12 * self.hidden**2
+
+    @property
+    def head_weights(self):
+        return self.vocabulary * self.hidden
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a prefill of that many tokens, or decode of so many sequences with so long a context."""
+
+    kind: str
+    tokens: int = 0
+    batch: int = 1
+    context: int = 0
+
+    @property
+    def label(self):
+        return f"prefill-{self.tokens}" if self.kind == "prefill" else f"decode-{self.batch}@{self.context}"
+
+    def operations(self, shape):
+        """Of a run (prefill) or a step (decode); additions included."""
+        if self.kind == "prefill":
+            attention = 2 * shape.layers * shape.hidden * self.tokens**2  # half of the products are masked
+            return 2 * (self.tokens * shape.block_weights + shape.head_weights) + attention
+        attention = 4 * shape.layers * shape.hidden * self.context
+        return self.batch * (2 * (shape.block_weights + shape.head_weights) + attention)
+
+    def numbers_cached(self, shape):
+        """Keys and values that a run reads."""
+        return self.batch * self.context * 2 * shape.layers * shape.hidden
+
+
+@dataclass(frozen=True)
+class Side:
+    key: str
+    name: str
+    bits: int  # of a weight, roughly: sides of the same number are compared
+    ours: bool
+    command: tuple
+    weight_bytes: float
+    head_bytes: float
+    cache_bytes: float
+    tolerance: float  # of the mean KL divergence from float32
+    files: tuple = ()  # without which it cannot run
+
+    def bytes(self, row, shape):
+        """That a run or a step must read: weights once, keys and values once. Of the embedding only a few rows are."""
+        weights = shape.block_weights * self.weight_bytes + shape.head_weights * self.head_bytes
+        return weights + row.numbers_cached(shape) * self.cache_bytes
+
+    def memory(self, rows, shape):
+        """Bytes that the process needs, with about what the runtimes take themselves."""
+        embedding = shape.head_weights * self.weight_bytes
+        return embedding + max(self.bytes(row, shape) for row in rows) + (1 << 30)
+
+
+# Mean KL divergence from float32 logits that a right computation with weights of so many bits stays below. Without
+# rotary embedding it is about 0.04, with wrong weights above 1; random weights lose more than trained ones in 4 bits.
+TOLERANCES = {16: 5e-4, 8: 1e-2, 4: 0.2}
+
+# Of a side that tells only the tokens it chooses: how far below the best one's float32 logit theirs may be. The best of
+# the vocabulary is about 6 above a token picked at random.
+GREEDY_TOLERANCE = 0.5
+
+
+def all_sides(paths, threads):
+    checkpoint = paths.checkpoint
+    python = (paths.python,)
+    java = ("java", "-Xmx2g")
+    ours = (*java, "-cp", f"{BENCH}/target/*:{BENCH}/target/lib/*", "org.dolly4j.bench.DecoderThroughput", checkpoint)
+
+    def dolly4j(key, name, backend, dtype):
+        bits, weight = OURS[dtype]
+        command = (*ours, backend, dtype, threads)
+        return Side(key, name, bits, backend == "kernels", command, weight, weight, BFLOAT16, TOLERANCES[bits])
+
+    def llama(dtype, bits, weight, head):
+        command = ("node", HERE / "llama_worker.mjs", paths.gguf(dtype), threads)
+        files = (paths.gguf(dtype), paths.node_modules / "node-llama-cpp")
+        name = f"llama.cpp {dtype}"
+        return Side(f"llama-{dtype}", name, bits, False, command, weight, head, 2, TOLERANCES[bits], files)
+
+    jars = f"{paths.llama_jar}:{BENCH}/target/lib/*"
+    # The library prints to stdout: answers go to a descriptor of their own.
+    jvm = ("sh", "-c", 'exec "$@" 3>&1 1>&2', "sh", *java, "-cp", jars, HERE / "LlamaJvmWorker.java")
+    jvm = (*jvm, paths.gguf("q8_0"), threads, paths.llama_jar.stem)
+    return [
+        *(dolly4j(f"ours-{dtype}", f"dolly4j {dtype}", "kernels", dtype) for dtype in OUR_TYPES),
+        dolly4j("libtorch", "dolly4j libtorch bfloat16", "libtorch", "bfloat16"),
+        Side(
+            "transformers",
+            "transformers bfloat16",
+            16,
+            False,
+            (*python, HERE / "transformers_worker.py", checkpoint, threads),
+            BFLOAT16,
+            BFLOAT16,
+            BFLOAT16,
+            TOLERANCES[16],
+        ),
+        Side(
+            "ctranslate2",
+            "CTranslate2 int8",
+            8,
+            False,
+            (*python, HERE / "ctranslate2_worker.py", paths.ctranslate2, threads),
+            1,
+            1,
+            FLOAT32,
+            TOLERANCES[8],
+            (paths.ctranslate2,),
+        ),
+        llama("bf16", 16, BFLOAT16, BFLOAT16),
+        llama("q8_0", 8, Q8_0, Q8_0),
+        llama("q4_0", 4, Q4_0, Q6_K),
+        Side(
+            "llama-jvm",
+            "llama.cpp q8_0 (JVM)",
+            8,
+            False,
+            jvm,
+            Q8_0,
+            Q8_0,
+            2,
+            TOLERANCES[8],
+            (paths.gguf("q8_0"), paths.llama_jar),
+        ),
+    ]

@@ -1,0 +1,70 @@
+"""Hugging Face transformers in bfloat16 on torch's CPU kernels: transformers_worker.py CHECKPOINT THREADS"""
+
+import sys
+
+import numpy as np
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, DynamicCache
+
+import worker
+
+
+class Transformers:
+    def __init__(self, checkpoint, threads):
+        torch.set_num_threads(threads)
+        self.model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16).eval()
+        self.state = None  # batch, context, cache of that many tokens, next tokens
+
+    def describe(self):
+        return {
+            "version": f"transformers {transformers.__version__}, torch {torch.__version__}",
+            "features": f"torch {torch.backends.cpu.get_cpu_capability()}, attention "
+            f"{self.model.config._attn_implementation}, {torch.get_num_threads()} threads",
+        }
+
+    def forward(self, tokens, cache):
+        """Logits after the last token of each row, float32 [batch, vocabulary]."""
+        with torch.inference_mode():
+            output = self.model(torch.tensor(tokens), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return output.logits[:, -1].float()
+
+    def logits(self, prompt, following):
+        cache = DynamicCache(config=self.model.config)
+        rows = [self.forward([prompt], cache)]
+        rows += [self.forward([[token]], cache) for token in following]
+        return np.concatenate([row.numpy() for row in rows])
+
+    def prefill(self, tokens):
+        prompt = [worker.prompt(0, tokens)]
+
+        def run():
+            self.state = None
+            cache = DynamicCache(config=self.model.config)
+            return tokens, worker.timed(lambda: self.forward(prompt, cache).argmax(-1))[1]
+
+        return run
+
+    def decode(self, batch, context, steps):
+        if self.state is None or self.state[:2] != (batch, context):
+            self.state = None
+            cache = DynamicCache(config=self.model.config)
+            first = self.forward([worker.prompt(s, context) for s in range(batch)], cache).argmax(-1, keepdim=True)
+            self.state = batch, context, cache, first.tolist()
+        _, _, cache, first = self.state
+
+        def generate():
+            tokens = first
+            for _ in range(steps):
+                tokens = self.forward(tokens, cache).argmax(-1, keepdim=True).tolist()
+
+        def run():
+            _, seconds = worker.timed(generate)
+            cache.crop(-steps)
+            return batch * steps, seconds
+
+        return run
+
+
+if __name__ == "__main__":
+    worker.serve(Transformers(sys.argv[1], int(sys.argv[2])))
