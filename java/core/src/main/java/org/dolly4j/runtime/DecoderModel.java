@@ -1,5 +1,6 @@
 package org.dolly4j.runtime;
 
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
@@ -51,11 +52,10 @@ public final class DecoderModel implements AutoCloseable {
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options) {
-        int threads = options.threads() == 0 ? NativeLibrary.defaultThreads() : options.threads();
-        NativeLibrary.attachLibtorch(threads);
+        NativeLibrary.attachLibtorch(options.threads());
         ModelHandle handle = create(spec, options);
         try {
-            loadRows(handle, rows, threads);
+            loadRows(handle, rows, options.threads() == 0 ? NativeLibrary.defaultThreads() : options.threads());
             try {
                 NativeLibrary.check(NativeApi.d4j_model_finish(handle));
             } catch (IllegalArgumentException e) {
@@ -173,8 +173,8 @@ public final class DecoderModel implements AutoCloseable {
             runs[i++] = run.slotRow();
             runs[i++] = run.count();
         }
-        try (BytePointer name = new BytePointer(source.name());
-                BytePointer path = new BytePointer(source.path().toString());
+        try (BytePointer name = new BytePointer(source.name(), StandardCharsets.UTF_8);
+                BytePointer path = NativeLibrary.path(source.path().toString());
                 IntPointer runPointer = new IntPointer(runs);
                 NativeRows nativeRows = new NativeRows()) {
             nativeRows

@@ -102,11 +102,19 @@ final class TinyModel {
         return load(rows());
     }
 
+    DecoderModel load(int threads) {
+        return load(rows(), threads);
+    }
+
     DecoderModel load(List<SlotRows> parts) {
+        return load(parts, 2);
+    }
+
+    private static DecoderModel load(List<SlotRows> parts, int threads) {
         return DecoderModel.load(
                 SPEC,
                 parts,
-                new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cpu", 2));
+                new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cpu", threads));
     }
 
     private static boolean perLayer(WeightSlot slot) {
