@@ -99,7 +99,7 @@ class DecoderModelTest {
                 new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cuda:700", 1);
         assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, tiny.rows(), options))
                 .isInstanceOf(BackendException.class)
-                .hasMessageContainingAll("cuda:700", "sees");
+                .hasMessageContainingAll("cuda:700", "sees", "cuda.so");
     }
 
     @Test
@@ -156,20 +156,73 @@ class DecoderModelTest {
     }
 
     @Test
-    void hiddenStates_neverFitABufferThatIsTooSmallOrOnTheHeap() {
+    void hiddenStates_goToTheBuffersPositionOn() {
         try (DecoderModel model = new TinyModel(folder).load();
                 DecoderSession session = model.newSession(4, 8, 8)) {
-            int needed = (TinyModel.SPEC.layers() + 2) * TinyModel.SPEC.hiddenSize();
-            FloatBuffer exact = ByteBuffer.allocateDirect(needed * Float.BYTES)
-                    .order(ByteOrder.nativeOrder())
-                    .asFloatBuffer();
-            session.step(batch(0, 7), exact);
-            assertThat(exact.get(needed - 1)).isNotZero();
-            FloatBuffer small = exact.slice(0, needed - 1);
-            assertThatThrownBy(() -> session.step(batch(0, 7), small)).isInstanceOf(IllegalArgumentException.class);
-            assertThatThrownBy(() -> session.step(batch(0, 7), FloatBuffer.allocate(needed)))
-                    .isInstanceOf(IllegalArgumentException.class);
+            FloatBuffer whole = hiddenBuffer(0);
+            session.step(batch(0, 7), whole);
+            FloatBuffer shifted = hiddenBuffer(5).position(3);
+            session.step(batch(0, 7), shifted);
+            assertThat(shifted.position()).isEqualTo(3);
+            assertThat(shifted.slice(3, whole.capacity())).isEqualTo(whole);
+            for (int untouched : new int[] {0, 1, 2, whole.capacity() + 3, whole.capacity() + 4}) {
+                assertThat(shifted.get(untouched)).isZero();
+            }
         }
+    }
+
+    @Test
+    void hiddenStates_inABufferThatCannotTakeThem_areRefusedWithTheReason() {
+        try (DecoderModel model = new TinyModel(folder).load();
+                DecoderSession session = model.newSession(4, 8, 8)) {
+            FloatBuffer exact = hiddenBuffer(0);
+            session.step(batch(0, 7), exact);
+            assertThat(exact.get(exact.capacity() - 1)).isNotZero();
+            ByteOrder other =
+                    ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN;
+            FloatBuffer swapped = ByteBuffer.allocateDirect(exact.capacity() * Float.BYTES)
+                    .order(other)
+                    .asFloatBuffer();
+            assertRefused(session, exact.duplicate().position(1), "has room for 95 floats; 96 are needed");
+            assertRefused(session, FloatBuffer.allocate(exact.capacity()), "is on the heap");
+            assertRefused(session, exact.asReadOnlyBuffer(), "is read-only");
+            assertRefused(session, swapped, "byte order");
+        }
+    }
+
+    private static void assertRefused(DecoderSession session, FloatBuffer hidden, String reason) {
+        assertThatThrownBy(() -> session.step(batch(0, 7), hidden))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining(reason);
+    }
+
+    /** For one row, and so many floats more. */
+    private static FloatBuffer hiddenBuffer(int more) {
+        int needed = (TinyModel.SPEC.layers() + 2) * TinyModel.SPEC.hiddenSize();
+        return ByteBuffer.allocateDirect((needed + more) * Float.BYTES)
+                .order(ByteOrder.nativeOrder())
+                .asFloatBuffer();
+    }
+
+    @Test
+    void newSession_moreLogitsThanABufferHolds_isRefusedWithItsSize() {
+        try (DecoderModel model = new TinyModel(folder).load()) {
+            assertThatThrownBy(() -> model.newSession(4, 1 << 24, 1 << 24))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("maxLogitsRows", "50 tokens", "3355443200 bytes");
+        }
+    }
+
+    @Test
+    void batch_rowBeforeItsSequence_isRefused() {
+        Batch batch = new Batch(4, 2, 1);
+        assertThatThrownBy(() -> batch.addRow(1, true))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("beginSequence");
+        batch.beginSequence(0, new int[] {0}, 1);
+        batch.addRow(1, true);
+        batch.clear();
+        assertThatThrownBy(() -> batch.addRow(1, true)).isInstanceOf(IllegalStateException.class);
     }
 
     @Test
