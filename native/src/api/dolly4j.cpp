@@ -34,6 +34,13 @@ namespace {
 using dolly4j::Error;
 using dolly4j::require;
 
+// clang names itself in its version, g++ does not.
+#if defined(__clang__)
+constexpr const char* kCompiler = __VERSION__;
+#else
+constexpr const char* kCompiler = "g++ " __VERSION__;
+#endif
+
 thread_local std::string last_error;
 
 d4j_status report(d4j_status status, const char* message) noexcept {
@@ -81,7 +88,7 @@ d4j_status d4j_get_build_info(d4j_build_info* info) {
     require(info != nullptr, "info is needed");
     *info = d4j_build_info{};
     info->version = DOLLY4J_VERSION;
-    info->compiler = __VERSION__;
+    info->compiler = kCompiler;
     info->libtorch_source = "";
     if (const dolly4j::Libtorch* torch = dolly4j::attached_libtorch()) {
       std::uint32_t threads = 0;

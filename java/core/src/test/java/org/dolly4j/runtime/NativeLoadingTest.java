@@ -122,6 +122,11 @@ class NativeLoadingTest {
     }
 
     @Test
+    void versionOfTheNativeLibrary_isThatOfTheProject() {
+        assertThat(BuildInfo.current().version()).isEqualTo(System.getProperty("dolly4j.test.version"));
+    }
+
+    @Test
     void withoutAFolderThatCanBeWritten_itSaysWhatToSet() throws Exception {
         Run run = new Run(PrintVersion.class);
         run.options.addAll(
