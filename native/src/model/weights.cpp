@@ -23,7 +23,21 @@ Run run_of(const d4j_rows& rows, std::int64_t index) {
   return {run[0], run[1], run[2]};
 }
 
+bool is_float32(const SlotShape& shape, d4j_dtype compute_type) { return shape.is_norm || compute_type == D4J_FLOAT32; }
+
 }  // namespace
+
+std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype compute_type) {
+  std::int64_t bytes = 0;
+  for (int s = 0; s < D4J_SLOT_COUNT; ++s) {
+    const SlotShape shape = slot_shape(spec, static_cast<d4j_slot>(s));
+    if (shape.present) {
+      const std::int64_t layers = shape.per_layer ? spec.layers : 1;
+      bytes += layers * shape.rows * shape.columns * (is_float32(shape, compute_type) ? 4 : 2);
+    }
+  }
+  return bytes;
+}
 
 Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype compute_type) {
   for (int s = 0; s < D4J_SLOT_COUNT; ++s) {
@@ -37,7 +51,7 @@ Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype compute_type) {
       WeightMatrix& matrix = entry.matrix;
       matrix.rows = shape.rows;
       matrix.columns = shape.columns;
-      matrix.is_float32 = shape.is_norm || compute_type == D4J_FLOAT32;
+      matrix.is_float32 = is_float32(shape, compute_type);
       matrix.data = AlignedMemory(static_cast<std::size_t>(matrix.rows * matrix.row_bytes()), "weights");
       entry.missing = shape.rows;
     }
@@ -139,16 +153,6 @@ void Weights::check_complete() const {
 const WeightMatrix* Weights::find(d4j_slot slot, int layer) const {
   const std::vector<Entry>& entries = slots_[static_cast<std::size_t>(slot)];
   return entries.empty() ? nullptr : &entries[static_cast<std::size_t>(layer)].matrix;
-}
-
-std::int64_t Weights::bytes() const {
-  std::int64_t bytes = 0;
-  for (const std::vector<Entry>& entries : slots_) {
-    for (const Entry& entry : entries) {
-      bytes += entry.matrix.rows * entry.matrix.row_bytes();
-    }
-  }
-  return bytes;
 }
 
 }  // namespace dolly4j

@@ -21,6 +21,9 @@ struct WeightMatrix {
   std::int64_t row_bytes() const { return columns * (is_float32 ? 4 : 2); }
 };
 
+/// Bytes of all slots of a spec that has passed check_spec.
+std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype compute_type);
+
 class Weights {
  public:
   /// Reserves memory for all slots of the spec, which has passed check_spec. Throws D4J_OUT_OF_MEMORY.
@@ -34,8 +37,6 @@ class Weights {
 
   /// A slot of the decoder, or null where the decoder has none. Layer 0 for slots outside the blocks.
   const WeightMatrix* find(d4j_slot slot, int layer = 0) const;
-
-  std::int64_t bytes() const;
 
  private:
   struct Entry {

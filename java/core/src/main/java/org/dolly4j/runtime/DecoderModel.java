@@ -52,9 +52,20 @@ public final class DecoderModel implements AutoCloseable {
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options) {
+        return load(spec, rows, options, 0);
+    }
+
+    /**
+     * As {@link #load(DecoderSpec, List, ModelOptions)}, for sessions whose size is known.
+     *
+     * @param kvBlocks KV blocks that they will have in all: if memory is too short for weights and cache, that is said
+     *     before anything is read
+     */
+    public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options, int kvBlocks) {
         NativeLibrary.attachLibtorch(options.threads());
         ModelHandle handle = create(spec, options);
         try {
+            NativeLibrary.check(NativeApi.d4j_model_check_memory(handle, kvBlocks));
             loadRows(handle, rows, options.threads() == 0 ? NativeLibrary.defaultThreads() : options.threads());
             try {
                 NativeLibrary.check(NativeApi.d4j_model_finish(handle));

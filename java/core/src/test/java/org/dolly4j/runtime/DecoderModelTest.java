@@ -21,6 +21,8 @@ import org.dolly4j.BackendException;
 import org.dolly4j.CheckpointException;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.checkpoint.TensorLocation;
+import org.dolly4j.model.Activation;
+import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
 import org.junit.jupiter.api.Test;
@@ -100,6 +102,38 @@ class DecoderModelTest {
         assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, tiny.rows(), options))
                 .isInstanceOf(BackendException.class)
                 .hasMessageContainingAll("cuda:700", "sees", "cuda.so");
+    }
+
+    @Test
+    void load_weightsOrCacheThatNoMemoryHolds_areRefusedBeforeAFileIsOpened() {
+        DecoderSpec huge = new DecoderSpec(
+                100,
+                8192,
+                64,
+                128,
+                32768,
+                50280,
+                128,
+                4,
+                10_000,
+                Activation.GELU_ERF,
+                1e-5,
+                true,
+                false,
+                true,
+                true,
+                false,
+                false);
+        ModelOptions options =
+                new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cpu", 1);
+        TinyModel tiny = new TinyModel(folder);
+        assertThatThrownBy(() -> DecoderModel.load(huge, List.of(), options))
+                .isInstanceOf(BackendException.class)
+                .hasMessageContainingAll("for its weights", "of memory are available", "bfloat16");
+        assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, List.of(), options, 1 << 26))
+                .isInstanceOf(BackendException.class)
+                .hasMessageContainingAll("412.3 GB for its KV cache", "of memory are available", "KV cache smaller");
+        DecoderModel.load(TinyModel.SPEC, tiny.rows(), options, 8).close();
     }
 
     @Test
