@@ -68,7 +68,8 @@ std::vector<Isa> detect() {
     return found;
   }
   found.push_back(Isa::avx2);
-  if (!has(states, {5, 6, 7}) || !has(extended.ebx, {16, 17, 30, 31}) || !has(extended.ecx, {11})) {  // F DQ BW VL; VNNI
+  if (!has(states, {5, 6, 7}) || !has(extended.ebx, {16, 17, 30, 31}) ||
+      !has(extended.ecx, {11})) {  // F DQ BW VL; VNNI
     return found;
   }
   found.push_back(Isa::avx512);
@@ -127,10 +128,10 @@ Isa chosen_isa() {
   for (const Isa isa : kAll) {
     known = known || std::string(wanted) == name_of(isa);
   }
-  throw Error(D4J_INVALID_ARGUMENT, std::string("the environment variable DOLLY4J_ISA names ") +
-                                        (known ? "an instruction set this CPU does not have, '"
-                                               : "an unknown instruction set, '") +
-                                        wanted + "'; unset it, or name one of " + names);
+  throw Error(D4J_INVALID_ARGUMENT,
+              std::string("the environment variable DOLLY4J_ISA names ") +
+                  (known ? "an instruction set this CPU does not have, '" : "an unknown instruction set, '") + wanted +
+                  "'; unset it, or name one of " + names);
 }
 
 }  // namespace dolly4j

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <immintrin.h>
+
 #include <cstdint>
 
 #include "cpu/bfloat16.h"
@@ -27,9 +28,7 @@ struct Avx512 {
   static void store(float* to, F x) { _mm512_storeu_ps(to, x); }
   static void store_first(float* to, F x, int count) { _mm512_mask_storeu_ps(to, first_lanes(count), x); }
   static void store(bfloat16* to, F x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow(x)); }
-  static void store_first(bfloat16* to, F x, int count) {
-    _mm256_mask_storeu_epi16(to, first_lanes(count), narrow(x));
-  }
+  static void store_first(bfloat16* to, F x, int count) { _mm256_mask_storeu_epi16(to, first_lanes(count), narrow(x)); }
 
   static Pairs load_pairs(const void* from) { return _mm512_loadu_si512(from); }
   static F even(Pairs x) { return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)); }
@@ -50,17 +49,13 @@ struct Avx512 {
   static F copysign(F a, F b) {
     const __m512i sign = _mm512_set1_epi32(static_cast<int>(0x80000000U));
     // Bit by bit: b where sign is set, else a.
-    return _mm512_castsi512_ps(
-        _mm512_ternarylogic_epi32(sign, _mm512_castps_si512(b), _mm512_castps_si512(a), 0xca));
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(sign, _mm512_castps_si512(b), _mm512_castps_si512(a), 0xca));
   }
-  static F where_less(F x, F y, F a, F b) {
-    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), b, a);
-  }
+  static F where_less(F x, F y, F a, F b) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), b, a); }
   static F first(int count, F a, F b) { return _mm512_mask_blend_ps(first_lanes(count), b, a); }
   static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static F power_of_two(F n) {
-    return _mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
   }
 
   static float sum(F a) {

@@ -41,8 +41,7 @@ struct PackedKvCache {
 
   // Place of a number of a key or value within its block and head; `slot` is the position in the block.
   [[gnu::always_inline]] int key_place(int slot, int number) const {
-    return dtype == DType::float32 ? number * kKvBlockSize + slot
-                                   : (number / 2 * kKvBlockSize + slot) * 2 + number % 2;
+    return dtype == DType::float32 ? number * kKvBlockSize + slot : (number / 2 * kKvBlockSize + slot) * 2 + number % 2;
   }
   [[gnu::always_inline]] int value_place(int slot, int number) const {
     const int part = number / 16 * 16 * kKvBlockSize;
