@@ -17,8 +17,14 @@ target_compile_features(jnidolly4j PRIVATE cxx_std_17)
 target_include_directories(jnidolly4j PRIVATE "${DOLLY4J_JAVA_HOME}/include" "${DOLLY4J_JAVA_HOME}/include/linux")
 target_link_libraries(jnidolly4j PRIVATE dolly4j)
 target_compile_options(jnidolly4j PRIVATE "-ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=native")
-target_link_options(jnidolly4j PRIVATE -static-libstdc++ -static-libgcc -Wl,-z,noexecstack -Wl,-Bsymbolic -s)
+set(version_script "${DOLLY4J_CMAKE_DIR}/jnidolly4j.map")
+set_target_properties(jnidolly4j PROPERTIES LINK_DEPENDS "${version_script}")
+target_link_options(jnidolly4j PRIVATE "-Wl,--version-script=${version_script}" -static-libstdc++ -static-libgcc -Wl,-z,noexecstack -Wl,-Bsymbolic -s)
 set_target_properties(jnidolly4j PROPERTIES INSTALL_RPATH "$ORIGIN" BUILD_WITH_INSTALL_RPATH ON)
+
+add_test(NAME jni_library_exports
+  COMMAND ${CMAKE_COMMAND} "-DLIBRARY=$<TARGET_FILE:jnidolly4j>" "-DREADELF=${CMAKE_READELF}"
+    -P "${DOLLY4J_CMAKE_DIR}/CheckJniLibrary.cmake")
 
 # Looked at in every build, so that a folder that was emptied is filled again.
 if(DOLLY4J_INSTALL_DIR)

@@ -4,7 +4,7 @@
 #   native/build.sh BUILD_DIR [build|test] [options of cmake's configure stage, for instance --preset asan-ubsan]
 #
 # build  configures and compiles what has changed: BUILD_DIR/libdolly4j.so (the default)
-# test   builds, then runs the tests; without GoogleTest they are reported as skipped
+# test   builds, then runs the tests and checks the format of the sources; what is skipped is reported with its reason
 set -eu
 
 fail() {
@@ -63,13 +63,19 @@ quietly() {
 
 jobs=$(getconf _NPROCESSORS_ONLN)
 quietly configure cmake -S "$source_dir" -B "$build_dir" "$@"
-grep "native tests skipped" "$build_dir/configure.log" || true
+grep -oE "native (tests|format check) skipped: .*" "$build_dir/configure.log" || true
 if [ "$stage" = build ]; then
   # The libraries alone: the tests take longer to compile than all the rest.
   quietly compile cmake --build "$build_dir" --parallel "$jobs" --target libraries
 else
   quietly compile cmake --build "$build_dir" --parallel "$jobs"
   start=$(date +%s)
-  ctest --test-dir "$build_dir" --output-on-failure --parallel "$jobs"
+  ctest --test-dir "$build_dir" --output-on-failure --parallel "$jobs" || fail "test failed."
+  # GoogleTest prints the reason on the line after "Skipped", and then the name of the test.
+  awk '
+    /: Skipped$/ { getline reason }
+    /^\[  SKIPPED \] .* \([0-9]+ ms\)$/ { count[reason]++ }
+    END { for (reason in count) printf "native tests skipped: %d: %s\n", count[reason], reason }
+  ' "$build_dir/Testing/Temporary/LastTest.log"
   echo "native test: $(($(date +%s) - start)) s"
 fi

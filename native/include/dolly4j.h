@@ -176,7 +176,14 @@ D4J_API d4j_status d4j_libtorch_set_threads(int32_t threads);
  */
 D4J_API d4j_status d4j_libtorch_attach(const char* directory);
 
+/* Fails with D4J_OUT_OF_MEMORY if this process cannot have the memory that the weights take while they are loaded. */
 D4J_API d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_options* options, d4j_model** model);
+
+/*
+ * Fails with D4J_OUT_OF_MEMORY if this process cannot have the memory of weights and so many KV blocks. To be asked
+ * before the rows are loaded: what is loaded already counts as taken.
+ */
+D4J_API d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks);
 
 /*
  * Copies rows of a tensor in a file into a slot, converting to the slot's type: norms are float32, all else is the
@@ -195,6 +202,7 @@ D4J_API d4j_status d4j_model_memory(const d4j_model* model, d4j_memory* memory);
 
 D4J_API void d4j_model_free(d4j_model* model);
 
+/* Fails with D4J_OUT_OF_MEMORY if this process cannot have the memory of the cache. */
 D4J_API d4j_status d4j_session_create(d4j_model* model, const d4j_session_options* options, d4j_session** session);
 
 /* After a failure of the backend or an abort, what the cache holds for the step's own rows is undefined. */

@@ -10,6 +10,7 @@
 #include <limits>
 #include <thread>
 
+#include "cpu/available_memory.h"
 #include "dolly4j.h"
 #include "libtorch_test.h"
 #include "loaded_model.h"
@@ -53,6 +54,7 @@ TEST(Api, nullPointersAreRefused) {
   expect_failure(d4j_model_load_rows(nullptr, &rows), D4J_INVALID_ARGUMENT, "model");
   expect_failure(d4j_model_load_rows(model.get(), nullptr), D4J_INVALID_ARGUMENT, "rows");
   expect_failure(d4j_model_finish(nullptr), D4J_INVALID_ARGUMENT, "model");
+  expect_failure(d4j_model_check_memory(nullptr, 0), D4J_INVALID_ARGUMENT, "model");
   expect_failure(d4j_model_memory(nullptr, &memory), D4J_INVALID_ARGUMENT, "model");
   expect_failure(d4j_model_memory(model.get(), nullptr), D4J_INVALID_ARGUMENT, "memory");
   expect_failure(d4j_session_create(nullptr, &session_options, &session), D4J_INVALID_ARGUMENT, "model");
@@ -87,7 +89,9 @@ TEST(Api, buildInfoNamesVersionAndCompiler) {
   d4j_build_info info{};
   ASSERT_EQ(d4j_get_build_info(&info), D4J_OK);
   EXPECT_GT(std::string(info.version).size(), 0U);
-  EXPECT_GT(std::string(info.compiler).size(), 0U);
+  const std::string compiler = info.compiler;
+  EXPECT_NE(compiler.find_first_of("0123456789"), std::string::npos) << compiler;
+  EXPECT_TRUE(compiler.find("g++") != std::string::npos || compiler.find("lang") != std::string::npos) << compiler;
   EXPECT_EQ(info.libtorch_attached == 0, std::string(info.libtorch_source).empty());
 }
 
@@ -170,8 +174,38 @@ TEST(ApiModel, aDecoderLargerThanAnyMemoryIsRefusedWithItsSize) {
   spec.hidden_size = 1 << 20;
   spec.ffn_size = 1 << 22;
   d4j_model* model = nullptr;
-  expect_failure(d4j_model_create(&spec, &kOptions, &model), D4J_OUT_OF_MEMORY, "bytes of weights");
+  expect_failure(d4j_model_create(&spec, &kOptions, &model), D4J_OUT_OF_MEMORY, "GB for its weights, but only ");
   EXPECT_EQ(model, nullptr);
+}
+
+TEST(ApiModel, weightsThatTheSystemWouldPromiseAndNotGiveAreRefusedWithBothSizes) {
+  // The shape of a model of 81 billion weights: a system that counts on untouched memory maps it.
+  d4j_decoder_spec spec = small_decoder();
+  spec.layers = 100;
+  spec.heads = 64;
+  spec.head_size = 128;
+  spec.hidden_size = 8192;
+  spec.ffn_size = 4 * 8192;
+  spec.vocab_size = 50280;
+  if (available_memory() > std::int64_t{300} << 30) {
+    GTEST_SKIP() << "this machine has the memory that the test finds missing";
+  }
+  d4j_model* model = nullptr;
+  expect_failure(d4j_model_create(&spec, &kOptions, &model), D4J_OUT_OF_MEMORY,
+                 "the model needs 325.5 GB for its weights, but only ");
+  EXPECT_NE(std::string(d4j_last_error()).find("choose bfloat16"), std::string::npos) << d4j_last_error();
+  EXPECT_EQ(model, nullptr);
+}
+
+TEST(ApiModel, aCacheThatDoesNotFitBesideTheWeightsIsRefusedBeforeLoading) {
+  const EmptyModel model;
+  EXPECT_EQ(d4j_model_check_memory(model.get(), 0), D4J_OK) << d4j_last_error();
+  EXPECT_EQ(d4j_model_check_memory(model.get(), 100), D4J_OK) << d4j_last_error();
+  expect_failure(d4j_model_check_memory(model.get(), 1 << 26), D4J_OUT_OF_MEMORY,
+                 "0.0 GB for its weights and 1030.8 GB for its KV cache, but only ");
+  expect_failure(d4j_model_check_memory(model.get(), -1), D4J_INVALID_ARGUMENT, "blocks");
+  const EmptyModel on_cuda(small_decoder(), {D4J_BACKEND_LIBTORCH, D4J_FLOAT32, 0});
+  EXPECT_EQ(d4j_model_check_memory(on_cuda.get(), 1 << 26), D4J_OK) << d4j_last_error();
 }
 
 TEST(ApiModel, memoryCountsWeightsAndKvBlocksInTheirTypes) {

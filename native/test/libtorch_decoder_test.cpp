@@ -166,14 +166,14 @@ TEST_F(LibtorchDecoder, abortByAnotherThreadEndsOneOfItsSteps) {
   const Session session(model);
   const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
   std::atomic<int> completed{0};
-  d4j_status status = D4J_OK;
+  std::atomic<d4j_status> status{D4J_OK};
   std::thread worker([&] {
     while (status == D4J_OK) {
       status = d4j_session_step(session.get(), &step.step());
       completed++;
     }
   });
-  while (completed < 3) {
+  while (completed < 3 && status == D4J_OK) {
     std::this_thread::yield();
   }
   d4j_session_abort(session.get());

@@ -222,7 +222,7 @@ TEST(WeightsLayouts, farApartInBothDirectionsAreNotReadTogether) {
       }
     }
     close(handle);
-    Weights weights(slot_of(2, 3).spec, D4J_FLOAT32);
+    Weights weights(slot_of(2, 3).spec, D4J_FLOAT32, WeightLayout::row_major);
     EXPECT_LT(grown_kilobytes([&] { weights.load(source.get()); }), 64 << 10);
     EXPECT_EQ(elements_of<float>(weights, D4J_FC2_WEIGHT), expected);
   }
@@ -300,9 +300,9 @@ TEST(WeightsFailures, rowsThatFailedMayBeLoadedAgain) {
 TEST(WeightsFailures, aNumberBeyondBfloat16IsRefusedByABfloat16DecoderOnly) {
   const TemporaryFile file(std::vector<float>(5 * 4, 3.4e38F));
   Source source(file.path(), D4J_EMBEDDING, 5, 4, D4J_FLOAT32);
-  Weights narrow(with_embedding(5, 4), D4J_BFLOAT16);
+  Weights narrow(with_embedding(5, 4), D4J_BFLOAT16, WeightLayout::row_major);
   expect_error(narrow, source, D4J_BAD_FILE, "too large in row 0");
-  Weights wide(with_embedding(5, 4), D4J_FLOAT32);
+  Weights wide(with_embedding(5, 4), D4J_FLOAT32, WeightLayout::row_major);
   wide.load(source.get());
 }
 

@@ -8,9 +8,11 @@
 #include <utility>
 
 #include "api/error.h"
+#include "cpu/available_memory.h"
 #include "cpu/isa.h"
 #include "model/kernel_decoder.h"
 #include "model/libtorch_decoder.h"
+#include "model/memory_check.h"
 #include "model/slots.h"
 #include "model/step.h"
 #include "model/weights.h"
@@ -33,8 +35,16 @@ struct d4j_session {
 
 namespace {
 
+using dolly4j::check_memory;
 using dolly4j::Error;
 using dolly4j::require;
+
+// clang names itself in its version, g++ does not.
+#if defined(__clang__)
+constexpr const char* kCompiler = __VERSION__;
+#else
+constexpr const char* kCompiler = "g++ " __VERSION__;
+#endif
 
 thread_local std::string last_error;
 
@@ -69,6 +79,10 @@ void require_range(const char* name, std::int64_t value, std::int64_t low, std::
                                              std::to_string(high) + ", not " + std::to_string(value));
 }
 
+constexpr std::int32_t kMostBlocks = 1 << 26;
+
+d4j_dtype compute_type(const d4j_model& model) { return static_cast<d4j_dtype>(model.options.compute_type); }
+
 bool on_kernels(const d4j_model_options& options) { return options.backend == D4J_BACKEND_KERNELS; }
 
 std::int64_t block_bytes(const d4j_model& model) {
@@ -77,6 +91,11 @@ std::int64_t block_bytes(const d4j_model& model) {
   }
   const std::int64_t element = model.options.compute_type == D4J_FLOAT32 ? 4 : 2;
   return std::int64_t{2} * model.spec.layers * D4J_BLOCK_SIZE * model.spec.hidden_size * element;
+}
+
+/// Bytes of a KV cache in the memory of the machine.
+std::int64_t host_cache_bytes(const d4j_model& model, std::int32_t blocks) {
+  return model.options.cuda_device < 0 ? blocks * block_bytes(model) : 0;
 }
 
 }  // namespace
@@ -88,7 +107,7 @@ d4j_status d4j_get_build_info(d4j_build_info* info) {
     require(info != nullptr, "info is needed");
     *info = d4j_build_info{};
     info->version = DOLLY4J_VERSION;
-    info->compiler = __VERSION__;
+    info->compiler = kCompiler;
     info->libtorch_source = "";
     info->cpu_isa = dolly4j::name_of(dolly4j::chosen_isa());
     if (const dolly4j::Libtorch* torch = dolly4j::attached_libtorch()) {
@@ -126,9 +145,19 @@ d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_option
     }
     const auto type = static_cast<d4j_dtype>(options->compute_type);
     const auto layout = on_kernels(*options) ? dolly4j::WeightLayout::packed : dolly4j::WeightLayout::row_major;
+    const std::int64_t bytes = dolly4j::weight_bytes(*spec, type, layout);
+    check_memory({bytes, 0, type}, dolly4j::available_memory());
     auto weights = std::make_shared<dolly4j::Weights>(*spec, type, layout);
-    const std::int64_t bytes = weights->bytes();
     *model = new d4j_model{*spec, *options, std::move(weights), nullptr, bytes};
+  });
+}
+
+d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks) {
+  return guard([&] {
+    require(model != nullptr, "model is needed");
+    require_range("blocks", blocks, 0, kMostBlocks);
+    check_memory({model->weight_bytes, host_cache_bytes(*model, blocks), compute_type(*model)},
+                 dolly4j::available_memory());
   });
 }
 
@@ -166,9 +195,10 @@ d4j_status d4j_session_create(d4j_model* model, const d4j_session_options* optio
     require(model != nullptr && options != nullptr && session != nullptr, "model, options and session are needed");
     *session = nullptr;
     require(model->decoder != nullptr, "d4j_model_finish must come before sessions");
-    require_range("blocks", options->blocks, 1, 1 << 26);
+    require_range("blocks", options->blocks, 1, kMostBlocks);
     require_range("max_rows", options->max_rows, 1, 1 << 24);
     require_range("max_logits_rows", options->max_logits_rows, 0, options->max_rows);
+    check_memory({0, host_cache_bytes(*model, options->blocks), compute_type(*model)}, dolly4j::available_memory());
     auto runner = model->decoder->new_runner(*options);
     *session = new d4j_session{model, *options, std::move(runner)};
   });

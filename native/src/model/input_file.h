@@ -15,7 +15,6 @@ class InputFile {
   InputFile& operator=(const InputFile&) = delete;
   ~InputFile();
 
-  const std::string& path() const { return path_; }
   std::int64_t size() const { return size_; }
 
   /// Reads bytes [offset, offset + length). Throws D4J_BAD_FILE if the file has no such bytes. Thread-safe.

@@ -22,6 +22,45 @@ Run run_of(const d4j_rows& rows, std::int64_t index) {
   return {run[0], run[1], run[2]};
 }
 
+/// A slot that weights are held for, once for every layer or once for all.
+struct Slot {
+  d4j_slot slot;
+  SlotShape shape;
+  int count;
+};
+
+/// A head that is packed cannot share the embedding's memory.
+bool packs_tied_head(const d4j_decoder_spec& spec, WeightLayout layout) {
+  return layout == WeightLayout::packed && spec.tied_head != 0;
+}
+
+std::vector<Slot> slots_of(const d4j_decoder_spec& spec, WeightLayout layout) {
+  std::vector<Slot> slots;
+  for (int s = 0; s < D4J_SLOT_COUNT; ++s) {
+    const auto slot = static_cast<d4j_slot>(s);
+    const SlotShape shape = slot_shape(spec, slot);
+    if (shape.present) {
+      slots.push_back({slot, shape, shape.per_layer ? spec.layers : 1});
+    }
+  }
+  if (packs_tied_head(spec, layout)) {
+    slots.push_back({D4J_HEAD_WEIGHT, slot_shape(spec, D4J_EMBEDDING), 1});
+  }
+  return slots;
+}
+
+/// The matrix of a slot, without memory.
+WeightMatrix matrix_of(const Slot& slot, d4j_dtype compute_type, WeightLayout layout) {
+  const bool packs = layout == WeightLayout::packed;
+  WeightMatrix matrix;
+  matrix.rows = slot.shape.rows;
+  matrix.columns = slot.shape.columns;
+  matrix.is_packed = packs && slot.shape.kind == SlotKind::matrix && slot.slot != D4J_EMBEDDING;
+  matrix.is_widened = packs && slot.shape.kind == SlotKind::bias && compute_type == D4J_BFLOAT16;
+  matrix.is_float32 = slot.shape.kind == SlotKind::norm || compute_type == D4J_FLOAT32 || matrix.is_widened;
+  return matrix;
+}
+
 }  // namespace
 
 PackedWeight WeightMatrix::packed() const {
@@ -29,39 +68,30 @@ PackedWeight WeightMatrix::packed() const {
           data.data(), nullptr};
 }
 
+std::int64_t WeightMatrix::bytes() const {
+  return is_packed ? packed().blocks() * packed().block_bytes() : rows * row_bytes();
+}
+
+std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype compute_type, WeightLayout layout) {
+  std::int64_t bytes = 0;
+  for (const Slot& slot : slots_of(spec, layout)) {
+    bytes += slot.count * matrix_of(slot, compute_type, layout).bytes();
+  }
+  return bytes;
+}
+
 Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype compute_type, WeightLayout layout)
-    : layers_(spec.layers),
-      compute_type_(compute_type),
-      layout_(layout),
-      packs_tied_head_(layout == WeightLayout::packed && spec.tied_head != 0) {
-  for (int s = 0; s < D4J_SLOT_COUNT; ++s) {
-    const auto slot = static_cast<d4j_slot>(s);
-    const SlotShape shape = slot_shape(spec, slot);
-    if (shape.present) {
-      reserve(slot, shape);
+    : packs_tied_head_(packs_tied_head(spec, layout)) {
+  for (const Slot& slot : slots_of(spec, layout)) {
+    for (int i = 0; i < slot.count; ++i) {
+      Entry& entry = slots_[static_cast<std::size_t>(slot.slot)].emplace_back();
+      entry.matrix = matrix_of(slot, compute_type, layout);
+      entry.matrix.data = AlignedMemory(static_cast<std::size_t>(entry.matrix.bytes()), "weights");
+      entry.missing = entry.matrix.rows;
     }
   }
   if (packs_tied_head_) {
-    reserve(D4J_HEAD_WEIGHT, slot_shape(spec, D4J_EMBEDDING));
     slots_[D4J_HEAD_WEIGHT][0].missing = 0;  // comes with the embedding
-  }
-}
-
-void Weights::reserve(d4j_slot slot, const SlotShape& shape) {
-  const bool packs = layout_ == WeightLayout::packed;
-  const int layers = shape.per_layer ? layers_ : 1;
-  for (int layer = 0; layer < layers; ++layer) {
-    Entry& entry = slots_[static_cast<std::size_t>(slot)].emplace_back();
-    WeightMatrix& matrix = entry.matrix;
-    matrix.rows = shape.rows;
-    matrix.columns = shape.columns;
-    matrix.is_packed = packs && shape.kind == SlotKind::matrix && slot != D4J_EMBEDDING;
-    matrix.is_widened = packs && shape.kind == SlotKind::bias && compute_type_ == D4J_BFLOAT16;
-    matrix.is_float32 = shape.kind == SlotKind::norm || compute_type_ == D4J_FLOAT32 || matrix.is_widened;
-    const std::int64_t bytes = matrix.is_packed ? matrix.packed().blocks() * matrix.packed().block_bytes()
-                                                : matrix.rows * matrix.row_bytes();
-    matrix.data = AlignedMemory(static_cast<std::size_t>(bytes), "weights");
-    entry.missing = shape.rows;
   }
 }
 
@@ -188,16 +218,6 @@ void Weights::check_complete() const {
 const WeightMatrix* Weights::find(d4j_slot slot, int layer) const {
   const std::vector<Entry>& entries = slots_[static_cast<std::size_t>(slot)];
   return entries.empty() ? nullptr : &entries[static_cast<std::size_t>(layer)].matrix;
-}
-
-std::int64_t Weights::bytes() const {
-  std::int64_t bytes = 0;
-  for (const std::vector<Entry>& entries : slots_) {
-    for (const Entry& entry : entries) {
-      bytes += static_cast<std::int64_t>(entry.matrix.data.bytes());
-    }
-  }
-  return bytes;
 }
 
 }  // namespace dolly4j

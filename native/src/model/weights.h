@@ -31,9 +31,14 @@ struct WeightMatrix {
 
   std::int64_t row_bytes() const { return columns * (is_float32 ? 4 : 2); }  // unless packed
 
+  std::int64_t bytes() const;
+
   /// The matrix, which is packed, without its bias.
   PackedWeight packed() const;
 };
+
+/// Bytes of all slots of a spec that has passed check_spec.
+std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype compute_type, WeightLayout layout);
 
 class Weights {
  public:
@@ -50,8 +55,6 @@ class Weights {
   /// there only if packed: it lies apart from the embedding then.
   const WeightMatrix* find(d4j_slot slot, int layer = 0) const;
 
-  std::int64_t bytes() const;
-
  private:
   struct Entry {
     WeightMatrix matrix;
@@ -59,15 +62,11 @@ class Weights {
     std::int64_t missing = 0;           // rows not loaded yet
   };
 
-  void reserve(d4j_slot slot, const SlotShape& shape);
   static void store(WeightMatrix& matrix, const InputFile& file, const d4j_rows& rows);
   Entry& entry_of(const d4j_rows& rows);
   void claim(Entry& entry, const d4j_rows& rows);
   static void release(Entry& entry, const d4j_rows& rows, std::int64_t count);
 
-  int layers_;
-  d4j_dtype compute_type_;
-  WeightLayout layout_;
   bool packs_tied_head_;
   std::array<std::vector<Entry>, D4J_SLOT_COUNT> slots_;  // entries by layer; none where the decoder lacks the slot
   mutable std::mutex mutex_;                              // of claimed and missing

@@ -67,11 +67,11 @@ struct PackedLinearArgs {
   Activations x;
   int rows;
   LinearResult result;
-  float* y;                // store, add: [rows, y_stride]
-  std::int64_t y_stride;   // numbers from a row of y, and of addend, to the next
-  const float* addend;     // add: or null
-  GeluForm gelu;           // gelu
-  Activations activated;   // gelu
+  float* y;               // store, add: [rows, y_stride]
+  std::int64_t y_stride;  // numbers from a row of y, and of addend, to the next
+  const float* addend;    // add: or null
+  GeluForm gelu;          // gelu
+  Activations activated;  // gelu
 };
 
 // Computes the outputs of the blocks first_block .. last_block - 1 for all rows, on the calling thread, whose denormals

@@ -53,9 +53,9 @@ record LoadedModel(
         Tokenizer tokenizer = Tokenizer.load(options.tokenizer().orElse(folder));
         ModelOptions modelOptions = options.modelOptions(automaticType(checkpoint));
         warnOfRounding(checkpoint, options, modelOptions);
-        DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions);
+        int blocks = kvBlocks(options, plan.spec(), modelOptions.computeType());
+        DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions, blocks);
         try {
-            int blocks = kvBlocks(options, plan.spec(), weights.blockBytes());
             ModelInfo info = info(name, checkpoint, weights, blocks);
             DecoderSession session = newSession(weights, info);
             LOG.debug("Loaded {}", info);
@@ -109,12 +109,13 @@ record LoadedModel(
         }
     }
 
-    private static int kvBlocks(DollyOptions options, DecoderSpec spec, long blockBytes) {
+    private static int kvBlocks(DollyOptions options, DecoderSpec spec, ComputeType type) {
         if (options.kvCacheTokens().isPresent()) {
             return blocksFor(options.kvCacheTokens().getAsInt());
         }
         // One more than the tokens need: the last block of a prompt may stay beside the copy that a sequence writes to.
         int context = blocksFor(spec.contextLength()) + 1;
+        long blockBytes = DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(type == ComputeType.FLOAT32 ? 4 : 2);
         long affordable = Math.min(DEFAULT_KV_BYTES / blockBytes, (long) DEFAULT_KV_CONTEXTS * context);
         return Math.toIntExact(Math.max(context, affordable));
     }

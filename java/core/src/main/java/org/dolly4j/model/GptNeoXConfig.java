@@ -13,6 +13,8 @@ import org.dolly4j.checkpoint.ConfigValues;
 final class GptNeoXConfig {
     private static final int MAX_LAYERS = 1_000;
     private static final int MAX_WIDTH = 1 << 20;
+    private static final int MAX_HEADS = 1 << 16;
+    private static final int MAX_HEAD_SIZE = 1 << 16;
     private static final int MAX_VOCABULARY = 1 << 24;
     private static final int MAX_CONTEXT = 1 << 20;
 
@@ -54,12 +56,20 @@ final class GptNeoXConfig {
                     "quantization_config", "says that the weights are quantized. Get the model in its original form.");
         }
         int hiddenSize = config.requiredInt("hidden_size", 1, MAX_WIDTH);
-        int heads = config.requiredInt("num_attention_heads", 1, MAX_WIDTH);
+        int heads = config.requiredInt("num_attention_heads", 1, MAX_HEADS);
         if (hiddenSize % heads != 0) {
             throw config.refuse(
                     "hidden_size", "must be a multiple of num_attention_heads: %d is none of %d.", hiddenSize, heads);
         }
         int headSize = hiddenSize / heads;
+        if (headSize > MAX_HEAD_SIZE) {
+            throw config.refuse(
+                    "num_attention_heads",
+                    "= %d makes heads of %d; at most %d are supported.",
+                    heads,
+                    headSize,
+                    MAX_HEAD_SIZE);
+        }
         return new DecoderSpec(
                 config.requiredInt("num_hidden_layers", 1, MAX_LAYERS),
                 hiddenSize,

@@ -77,10 +77,14 @@ public final class Batch {
      *
      * @param token id
      * @param wantsLogits whether the step returns the logits that follow this token
+     * @throws IllegalStateException if no sequence was begun, or the batch is full
      */
     public void addRow(int token, boolean wantsLogits) {
         if (rows == maxRows) {
             throw new IllegalStateException("the batch holds " + maxRows + " rows; one more does not fit");
+        }
+        if (sequences == 0) {
+            throw new IllegalStateException("beginSequence must come before the first row of a batch");
         }
         int sequence = sequences - 1;
         int position = contextLengths.get(sequence);

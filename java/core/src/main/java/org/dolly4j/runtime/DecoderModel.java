@@ -1,5 +1,6 @@
 package org.dolly4j.runtime;
 
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
@@ -54,13 +55,24 @@ public final class DecoderModel implements AutoCloseable {
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options) {
-        int threads = options.threads() == 0 ? NativeLibrary.defaultThreads() : options.threads();
+        return load(spec, rows, options, 0);
+    }
+
+    /**
+     * As {@link #load(DecoderSpec, List, ModelOptions)}, for sessions whose size is known.
+     *
+     * @param kvBlocks KV blocks that they will have in all: if memory is too short for weights and cache, that is said
+     *     before anything is read
+     */
+    public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options, int kvBlocks) {
         switch (options.backend()) {
             case KERNELS -> NativeLibrary.load();
-            case LIBTORCH -> NativeLibrary.attachLibtorch(threads);
+            case LIBTORCH -> NativeLibrary.attachLibtorch(options.threads());
         }
+        int threads = options.threads() == 0 ? NativeLibrary.defaultThreads() : options.threads();
         ModelHandle handle = create(spec, options, threads);
         try {
+            NativeLibrary.check(NativeApi.d4j_model_check_memory(handle, kvBlocks));
             loadRows(handle, rows, threads);
             try {
                 NativeLibrary.check(NativeApi.d4j_model_finish(handle));
@@ -185,8 +197,8 @@ public final class DecoderModel implements AutoCloseable {
             runs[i++] = run.slotRow();
             runs[i++] = run.count();
         }
-        try (BytePointer name = new BytePointer(source.name());
-                BytePointer path = new BytePointer(source.path().toString());
+        try (BytePointer name = new BytePointer(source.name(), StandardCharsets.UTF_8);
+                BytePointer path = NativeLibrary.path(source.path().toString());
                 IntPointer runPointer = new IntPointer(runs);
                 NativeRows nativeRows = new NativeRows()) {
             nativeRows

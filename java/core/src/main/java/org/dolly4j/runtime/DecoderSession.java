@@ -34,9 +34,9 @@ public interface DecoderSession extends AutoCloseable {
     /**
      * As {@link #step(Batch)}, and shows the residual stream.
      *
-     * @param hidden direct buffer that is filled with float32 [layers + 2, rows, hidden size]: embedding, output of each
-     *     block, final norm
-     * @throws IllegalArgumentException if the buffer is not direct or too small
+     * @param hidden direct buffer of native byte order that is filled from its position on, which stays, with float32
+     *     [layers + 2, rows, hidden size]: embedding, output of each block, final norm
+     * @throws IllegalArgumentException if the buffer is not direct, read-only, of another byte order, or too small
      */
     FloatBuffer step(Batch batch, FloatBuffer hidden);
 

@@ -1,5 +1,8 @@
 package org.dolly4j.runtime;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.nio.charset.Charset;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 import org.dolly4j.BackendException;
@@ -10,6 +13,9 @@ import org.slf4j.LoggerFactory;
 /** Loads the native libraries and turns native failures into exceptions: the one place for both. */
 final class NativeLibrary {
     private static final Logger LOG = LoggerFactory.getLogger(NativeLibrary.class);
+    /** What the JDK itself turns file names into bytes with. */
+    private static final Charset FILE_NAMES = Charset.forName(System.getProperty("sun.jnu.encoding", "UTF-8"));
+
     private static final String LIBTORCH_CLASS = "org.bytedeco.pytorch.global.torch";
 
     private static boolean loaded;
@@ -37,9 +43,10 @@ final class NativeLibrary {
             Loader.load(NativeApi.class);
         } catch (UnsatisfiedLinkError | NoClassDefFoundError | ExceptionInInitializerError e) {
             throw new BackendException(
-                    "The native library of dolly4j for " + Loader.getPlatform() + " cannot be loaded: " + e.getMessage()
-                            + ". Check that the jar was built on this platform and that "
-                            + "-Ddolly4j.native.dir names a folder that can be written, if set.",
+                    "The native library of dolly4j for " + Loader.getPlatform()
+                            + " cannot be loaded. Check that the jar "
+                            + "was built on this platform, and set -Ddolly4j.native.dir=DIR to a folder that can be "
+                            + "written. The cause: " + e.getMessage(),
                     e);
         }
         loaded = true;
@@ -48,7 +55,8 @@ final class NativeLibrary {
     /**
      * Loads libtorch, from the class path or from the folder in the system property {@code dolly4j.libtorch}.
      *
-     * @param threads CPU threads for its ops; heeded by the first call of the process
+     * @param threads CPU threads that the user wants for its ops, or 0 for {@link #defaultThreads()}; heeded by the first
+     *     call of the process
      * @throws BackendException if libtorch is missing or older than 2.10
      */
     static synchronized void attachLibtorch(int threads) {
@@ -57,14 +65,19 @@ final class NativeLibrary {
             warnIfThreadsDiffer(threads);
             return;
         }
-        check(NativeApi.d4j_libtorch_set_threads(threads));
+        check(NativeApi.d4j_libtorch_set_threads(threads == 0 ? defaultThreads() : threads));
         String directory = System.getProperty("dolly4j.libtorch");
         if (directory == null) {
             loadLibtorchFromClassPath();
+            check(NativeApi.d4j_libtorch_attach((BytePointer) null));
+        } else {
+            try (BytePointer path = path(directory)) {
+                check(NativeApi.d4j_libtorch_attach(path));
+            }
         }
-        check(NativeApi.d4j_libtorch_attach(directory));
         libtorchAttached = true;
         LOG.debug("libtorch attached: {}", buildInfo());
+        warnIfThreadsDiffer(threads);
     }
 
     private static void loadLibtorchFromClassPath() {
@@ -81,8 +94,12 @@ final class NativeLibrary {
 
     private static void warnIfThreadsDiffer(int threads) {
         int running = buildInfo().libtorchThreads();
-        if (running != threads) {
-            LOG.warn("libtorch runs with {} threads since it was first loaded; {} are ignored", running, threads);
+        if (threads != 0 && running != threads) {
+            LOG.warn(
+                    "libtorch runs with {} CPU threads, not with the {} that are wanted: OMP_NUM_THREADS, or else the first"
+                            + " model of the process, decides",
+                    running,
+                    threads);
         }
     }
 
@@ -113,10 +130,10 @@ final class NativeLibrary {
         try (NativeBuildInfo info = new NativeBuildInfo()) {
             check(NativeApi.d4j_get_build_info(info));
             return new BuildInfo(
-                    text(info.version()),
-                    text(info.compiler()),
+                    text(info.version(), UTF_8),
+                    text(info.compiler(), UTF_8),
                     info.libtorch_attached() != 0,
-                    text(info.libtorch_source()),
+                    text(info.libtorch_source(), FILE_NAMES),
                     info.libtorch_threads(),
                     info.cuda_device_count(),
                     text(info.cpu_isa()));
@@ -134,7 +151,7 @@ final class NativeLibrary {
         if (status == NativeApi.D4J_OK) {
             return;
         }
-        String message = text(NativeApi.d4j_last_error());
+        String message = text(NativeApi.d4j_last_error(), UTF_8);
         if (status == NativeApi.D4J_INVALID_ARGUMENT) {
             throw new IllegalArgumentException(message);
         }
@@ -144,8 +161,13 @@ final class NativeLibrary {
         throw new BackendException(message);
     }
 
-    private static String text(BytePointer pointer) {
-        return pointer == null || pointer.isNull() ? "" : pointer.getString();
+    /** A path as the C library wants it: the bytes of the file system, whatever the default charset is. */
+    static BytePointer path(String path) {
+        return new BytePointer(path, FILE_NAMES);
+    }
+
+    private static String text(BytePointer pointer, Charset charset) {
+        return pointer == null || pointer.isNull() ? "" : pointer.getString(charset);
     }
 
     private static void setUnlessSet(String key, String value) {

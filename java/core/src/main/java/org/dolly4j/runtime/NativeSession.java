@@ -35,14 +35,20 @@ final class NativeSession implements DecoderSession {
         this.blocks = blocks;
         this.maxRows = maxRows;
         this.maxLogitsRows = maxLogitsRows;
-        this.logits = ByteBuffer.allocateDirect(Math.multiplyExact(
-                        Math.multiplyExact(maxLogitsRows, model.spec().vocabSize()), Float.BYTES))
+        this.logits = ByteBuffer.allocateDirect(maxLogitsRows * model.spec().vocabSize() * Float.BYTES)
                 .order(ByteOrder.nativeOrder())
                 .asFloatBuffer();
         step.logits(new FloatPointer(logits));
     }
 
     static NativeSession create(DecoderModel model, ModelHandle handle, int blocks, int maxRows, int maxLogitsRows) {
+        long logitsBytes = (long) maxLogitsRows * model.spec().vocabSize() * Float.BYTES;
+        if (logitsBytes > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("maxLogitsRows = " + maxLogitsRows + " rows of the vocabulary of "
+                    + model.spec().vocabSize() + " tokens are " + logitsBytes
+                    + " bytes of logits; a session holds at most "
+                    + Integer.MAX_VALUE);
+        }
         try (NativeSessionOptions options = new NativeSessionOptions();
                 PointerPointer<SessionHandle> result = new PointerPointer<>(1)) {
             options.blocks(blocks).max_rows(maxRows).max_logits_rows(maxLogitsRows);
@@ -87,16 +93,25 @@ final class NativeSession implements DecoderSession {
     public FloatBuffer step(Batch batch, FloatBuffer hidden) {
         long needed =
                 (long) (model.spec().layers() + 2) * batch.rows() * model.spec().hiddenSize();
-        if (!hidden.isDirect() || hidden.order() != ByteOrder.nativeOrder() || hidden.remaining() < needed) {
-            throw new IllegalArgumentException("hidden must be a direct buffer of native byte order with " + needed
-                    + " floats, not " + hidden.remaining());
-        }
+        requireHidden(hidden.isDirect(), "is on the heap; a direct one is needed");
+        requireHidden(!hidden.isReadOnly(), "is read-only");
+        requireHidden(hidden.order() == ByteOrder.nativeOrder(), "has another byte order than this machine");
+        requireHidden(
+                hidden.remaining() >= needed,
+                "has room for " + hidden.remaining() + " floats; " + needed + " are needed");
         try {
-            run(batch, new FloatPointer(hidden));
+            // A slice, since JavaCPP would take the buffer's position for a number of bytes.
+            run(batch, new FloatPointer(hidden.slice()));
         } finally {
             Reference.reachabilityFence(hidden);
         }
         return logits.slice(0, batch.logitsCount() * vocabSize());
+    }
+
+    private static void requireHidden(boolean condition, String fault) {
+        if (!condition) {
+            throw new IllegalArgumentException("The buffer for hidden states " + fault);
+        }
     }
 
     private void run(Batch batch, FloatPointer hidden) {

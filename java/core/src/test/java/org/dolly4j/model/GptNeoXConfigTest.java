@@ -165,6 +165,18 @@ class GptNeoXConfigTest {
         assertThat(changed("\"gelu\"", '"' + name + '"').activation()).isEqualTo(activation);
     }
 
+    /** 2^16 is what the native library takes. */
+    @Test
+    void moreHeadsOrLargerOnesThanTheLibraryTakes_areRefused() {
+        assertThatThrownBy(() -> changed("\"num_attention_heads\": 32", "\"num_attention_heads\": 65537"))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContainingAll("num_attention_heads", "65,536", "65537");
+        assertThatThrownBy(() -> spec("{\"num_hidden_layers\":1,\"hidden_size\":131074,\"num_attention_heads\":2,"
+                        + "\"intermediate_size\":256,\"vocab_size\":320}"))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("num_attention_heads = 2 makes heads of 65537; at most 65536");
+    }
+
     @Test
     void otherActivations_areRefusedByName() {
         assertThatThrownBy(() -> changed("\"gelu\"", "\"relu\""))

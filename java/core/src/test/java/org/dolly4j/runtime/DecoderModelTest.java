@@ -21,6 +21,8 @@ import org.dolly4j.BackendException;
 import org.dolly4j.CheckpointException;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.checkpoint.TensorLocation;
+import org.dolly4j.model.Activation;
+import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
 import org.dolly4j.runtime.ModelOptions.Backend;
@@ -108,7 +110,39 @@ class DecoderModelTest {
         ModelOptions options = new ModelOptions(ComputeType.FLOAT32, Backend.LIBTORCH, "cuda:700", 1, false);
         assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, tiny.rows(), options))
                 .isInstanceOf(BackendException.class)
-                .hasMessageContainingAll("cuda:700", "sees");
+                .hasMessageContainingAll("cuda:700", "sees", "cuda.so");
+    }
+
+    @Test
+    void load_weightsOrCacheThatNoMemoryHolds_areRefusedBeforeAFileIsOpened() {
+        DecoderSpec huge = new DecoderSpec(
+                100,
+                8192,
+                64,
+                128,
+                32768,
+                50280,
+                128,
+                4,
+                10_000,
+                Activation.GELU_ERF,
+                1e-5,
+                true,
+                false,
+                true,
+                true,
+                false,
+                false);
+        ModelOptions options =
+                new ModelOptions(ModelOptions.ComputeType.FLOAT32, ModelOptions.Backend.LIBTORCH, "cpu", 1);
+        TinyModel tiny = new TinyModel(folder, backend);
+        assertThatThrownBy(() -> DecoderModel.load(huge, List.of(), options))
+                .isInstanceOf(BackendException.class)
+                .hasMessageContainingAll("for its weights", "of memory are available", "bfloat16");
+        assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, List.of(), options, 1 << 26))
+                .isInstanceOf(BackendException.class)
+                .hasMessageContainingAll("412.3 GB for its KV cache", "of memory are available", "KV cache smaller");
+        DecoderModel.load(TinyModel.SPEC, tiny.rows(), options, 8).close();
     }
 
     @Test
@@ -190,20 +224,73 @@ class DecoderModelTest {
     }
 
     @Test
-    void hiddenStates_neverFitABufferThatIsTooSmallOrOnTheHeap() {
+    void hiddenStates_goToTheBuffersPositionOn() {
         try (DecoderModel model = new TinyModel(folder, backend).load();
                 DecoderSession session = model.newSession(4, 8, 8)) {
-            int needed = (TinyModel.SPEC.layers() + 2) * TinyModel.SPEC.hiddenSize();
-            FloatBuffer exact = ByteBuffer.allocateDirect(needed * Float.BYTES)
-                    .order(ByteOrder.nativeOrder())
-                    .asFloatBuffer();
-            session.step(batch(0, 7), exact);
-            assertThat(exact.get(needed - 1)).isNotZero();
-            FloatBuffer small = exact.slice(0, needed - 1);
-            assertThatThrownBy(() -> session.step(batch(0, 7), small)).isInstanceOf(IllegalArgumentException.class);
-            assertThatThrownBy(() -> session.step(batch(0, 7), FloatBuffer.allocate(needed)))
-                    .isInstanceOf(IllegalArgumentException.class);
+            FloatBuffer whole = hiddenBuffer(0);
+            session.step(batch(0, 7), whole);
+            FloatBuffer shifted = hiddenBuffer(5).position(3);
+            session.step(batch(0, 7), shifted);
+            assertThat(shifted.position()).isEqualTo(3);
+            assertThat(shifted.slice(3, whole.capacity())).isEqualTo(whole);
+            for (int untouched : new int[] {0, 1, 2, whole.capacity() + 3, whole.capacity() + 4}) {
+                assertThat(shifted.get(untouched)).isZero();
+            }
         }
+    }
+
+    @Test
+    void hiddenStates_inABufferThatCannotTakeThem_areRefusedWithTheReason() {
+        try (DecoderModel model = new TinyModel(folder, backend).load();
+                DecoderSession session = model.newSession(4, 8, 8)) {
+            FloatBuffer exact = hiddenBuffer(0);
+            session.step(batch(0, 7), exact);
+            assertThat(exact.get(exact.capacity() - 1)).isNotZero();
+            ByteOrder other =
+                    ByteOrder.nativeOrder() == ByteOrder.BIG_ENDIAN ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN;
+            FloatBuffer swapped = ByteBuffer.allocateDirect(exact.capacity() * Float.BYTES)
+                    .order(other)
+                    .asFloatBuffer();
+            assertRefused(session, exact.duplicate().position(1), "has room for 95 floats; 96 are needed");
+            assertRefused(session, FloatBuffer.allocate(exact.capacity()), "is on the heap");
+            assertRefused(session, exact.asReadOnlyBuffer(), "is read-only");
+            assertRefused(session, swapped, "byte order");
+        }
+    }
+
+    private static void assertRefused(DecoderSession session, FloatBuffer hidden, String reason) {
+        assertThatThrownBy(() -> session.step(batch(0, 7), hidden))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining(reason);
+    }
+
+    /** For one row, and so many floats more. */
+    private static FloatBuffer hiddenBuffer(int more) {
+        int needed = (TinyModel.SPEC.layers() + 2) * TinyModel.SPEC.hiddenSize();
+        return ByteBuffer.allocateDirect((needed + more) * Float.BYTES)
+                .order(ByteOrder.nativeOrder())
+                .asFloatBuffer();
+    }
+
+    @Test
+    void newSession_moreLogitsThanABufferHolds_isRefusedWithItsSize() {
+        try (DecoderModel model = new TinyModel(folder, backend).load()) {
+            assertThatThrownBy(() -> model.newSession(4, 1 << 24, 1 << 24))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContainingAll("maxLogitsRows", "50 tokens", "3355443200 bytes");
+        }
+    }
+
+    @Test
+    void batch_rowBeforeItsSequence_isRefused() {
+        Batch batch = new Batch(4, 2, 1);
+        assertThatThrownBy(() -> batch.addRow(1, true))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("beginSequence");
+        batch.beginSequence(0, new int[] {0}, 1);
+        batch.addRow(1, true);
+        batch.clear();
+        assertThatThrownBy(() -> batch.addRow(1, true)).isInstanceOf(IllegalStateException.class);
     }
 
     @Test

@@ -14,15 +14,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.dolly4j.CheckpointException;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
 import org.dolly4j.GenerationRequest;
+import org.dolly4j.model.WeightSlot;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.Test;
@@ -69,29 +73,99 @@ class NativeLoadingTest {
         }
     }
 
+    /** Loads a model from a folder with an accent in its name, then one that is damaged. */
+    static final class FolderWithAnAccent {
+        public static void main(String[] arguments) throws Exception {
+            TinyModel tiny = new TinyModel(Files.createDirectory(Path.of(arguments[0], "mod\u00e8le")));
+            try (DecoderModel model = tiny.load()) {
+                System.out.println("weights " + model.weightBytes());
+            }
+            tiny.overwrite(tiny.rowsOf(WeightSlot.FC2_WEIGHT, 1).source(), 5, Float.NaN);
+            try {
+                tiny.load();
+            } catch (CheckpointException e) {
+                System.out.println("named " + e.getMessage().startsWith(tiny.file() + ": tensor"));
+            }
+        }
+    }
+
+    /** Loads a model with the number of threads in the argument, twice. */
+    static final class Threads {
+        public static void main(String[] arguments) throws Exception {
+            TinyModel tiny = new TinyModel(Files.createTempDirectory("threads"), Backend.LIBTORCH);
+            for (int i = 0; i < 2; i++) {
+                tiny.load(Integer.parseInt(arguments[0])).close();
+            }
+            System.out.println("threads " + BuildInfo.current().libtorchThreads());
+        }
+    }
+
+    @Test
+    void modelInAFolderWithAnAccent_isFoundAndNamedWhateverTheDefaultCharset() throws Exception {
+        Run run = new Run(FolderWithAnAccent.class, folder.toString());
+        run.options.add("-Dfile.encoding=ISO-8859-1");
+        run.environment.put("LC_ALL", "C.UTF-8");
+        assertThat(run.output()).contains("weights ", "named true");
+    }
+
+    @Test
+    void threads_thatAreStatedButNotUsed_areWarnedOf() throws Exception {
+        Run run = new Run(Threads.class, "2");
+        run.environment.put("OMP_NUM_THREADS", "1");
+        assertThat(run.output())
+                .contains("threads 1")
+                .containsPattern("(?s)(libtorch runs with 1 CPU threads, not with the 2 .*){2}");
+    }
+
+    @Test
+    void threads_thatAreNotStatedOrAsStated_areNotWarnedOf() throws Exception {
+        Run unstated = new Run(Threads.class, "0");
+        unstated.environment.put("OMP_NUM_THREADS", "1");
+        assertThat(unstated.output()).contains("threads 1").doesNotContain("libtorch runs with");
+        Run heeded = new Run(Threads.class, "1");
+        heeded.environment.remove("OMP_NUM_THREADS");
+        assertThat(heeded.output()).contains("threads 1").doesNotContain("libtorch runs with");
+    }
+
+    @Test
+    void versionOfTheNativeLibrary_isThatOfTheProject() {
+        assertThat(BuildInfo.current().version()).isEqualTo(System.getProperty("dolly4j.test.version"));
+    }
+
+    @Test
+    void withoutAFolderThatCanBeWritten_itSaysWhatToSet() throws Exception {
+        Run run = new Run(PrintVersion.class);
+        run.options.addAll(
+                List.of("-Duser.home=/proc/none", "-Djava.io.tmpdir=/proc/none", "-Ddolly4j.native.dir=/proc/none"));
+        run.classPath = classPathWithJar(folder);
+        assertThat(run.output()).contains("set -Ddolly4j.native.dir=DIR to a folder that can be written");
+    }
+
     @Test
     void withAHomeThatCannotBeWritten_itIsExtractedElsewhere() throws Exception {
         Path temporary = Files.createDirectory(folder.resolve("temporary"));
-        assertThat(run(
-                        classPathWithJar(folder),
-                        PrintVersion.class,
-                        "-Duser.home=/proc/none",
-                        "-Djava.io.tmpdir=" + temporary))
-                .contains("native 0.");
+        Run run = new Run(PrintVersion.class);
+        run.options.addAll(List.of("-Duser.home=/proc/none", "-Djava.io.tmpdir=" + temporary));
+        run.classPath = classPathWithJar(folder);
+        assertThat(run.output()).contains("native 0.");
         assertThat(extractedLibraries(temporary)).isNotEmpty();
     }
 
     @Test
     void withAFolderOfTheUsersChoice_itIsExtractedThere() throws Exception {
         Path chosen = folder.resolve("chosen");
-        assertThat(run(classPathWithJar(folder), PrintVersion.class, "-Ddolly4j.native.dir=" + chosen))
-                .contains("native 0.");
+        Run run = new Run(PrintVersion.class);
+        run.options.add("-Ddolly4j.native.dir=" + chosen);
+        run.classPath = classPathWithJar(folder);
+        assertThat(run.output()).contains("native 0.");
         assertThat(extractedLibraries(chosen)).isNotEmpty();
     }
 
     @Test
     void fromTwoClassLoaders_itLoadsTwice() throws Exception {
-        assertThat(run(TwoClassLoaders.class)).contains("loader 0", "loader 1").contains("libtorchAttached=true");
+        assertThat(new Run(TwoClassLoaders.class).output())
+                .contains("loader 0", "loader 1")
+                .contains("libtorchAttached=true");
     }
 
     /** Answers with the demo model, by the backend that the argument names or else the default one. */
@@ -113,13 +187,16 @@ class NativeLoadingTest {
 
     @Test
     void withoutLibtorchOnTheClassPath_theDefaultBackendAnswers() throws Exception {
-        assertThat(run(classPathWithoutLibtorch(), Answer.class)).contains("The capital of Thailand is Bangkok.");
+        Run run = new Run(Answer.class);
+        run.classPath = classPathWithoutLibtorch();
+        assertThat(run.output()).contains("The capital of Thailand is Bangkok.");
     }
 
     @Test
     void withoutLibtorchOnTheClassPath_itsBackendNamesTheArtifactToAdd() throws Exception {
-        String output = run(classPathWithoutLibtorch(), List.of("LIBTORCH"), Answer.class);
-        assertThat(output).contains("BackendException", "org.dolly4j:dolly4j-libtorch");
+        Run run = new Run(Answer.class, "LIBTORCH");
+        run.classPath = classPathWithoutLibtorch();
+        assertThat(run.output()).contains("BackendException", "org.dolly4j:dolly4j-libtorch");
     }
 
     private static String classPathWithoutLibtorch() {
@@ -131,8 +208,9 @@ class NativeLoadingTest {
 
     @Test
     void libtorchFromAFolderWithoutIt_namesTheFolder() throws Exception {
-        String output = run(TwoClassLoaders.class, "-Ddolly4j.libtorch=" + folder);
-        assertThat(output).contains("BackendException", folder.toString(), "libtorch_cpu.so");
+        Run run = new Run(TwoClassLoaders.class);
+        run.options.add("-Ddolly4j.libtorch=" + folder);
+        assertThat(run.output()).contains("BackendException", folder.toString(), "libtorch_cpu.so");
     }
 
     /** The class path of this test with the library's classes in a jar, from which natives must be extracted. */
@@ -161,27 +239,32 @@ class NativeLoadingTest {
         }
     }
 
-    /** Output of a main class in a JVM of its own, errors included. */
-    private static String run(Class<?> main, String... options) throws IOException, InterruptedException {
-        return run(System.getProperty("java.class.path"), main, options);
-    }
+    /** A main class in a JVM of its own. */
+    private static final class Run {
+        private final List<String> mainAndArguments = new ArrayList<>();
+        final List<String> options = new ArrayList<>();
+        final Map<String, String> environment = new HashMap<>(System.getenv());
+        String classPath = System.getProperty("java.class.path");
 
-    private static String run(String classPath, Class<?> main, String... options)
-            throws IOException, InterruptedException {
-        return run(classPath, List.of(), main, options);
-    }
+        Run(Class<?> main, String... arguments) {
+            mainAndArguments.add(main.getName());
+            mainAndArguments.addAll(Arrays.asList(arguments));
+        }
 
-    private static String run(String classPath, List<String> arguments, Class<?> main, String... options)
-            throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(JAVA.toString(), "-cp", classPath));
-        command.addAll(Arrays.asList(options));
-        command.add(main.getName());
-        command.addAll(arguments);
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        try (InputStream output = process.getInputStream()) {
-            String text = new String(output.readAllBytes(), StandardCharsets.UTF_8);
-            assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
-            return text;
+        /** What it prints, errors included. */
+        String output() throws IOException, InterruptedException {
+            List<String> command = new ArrayList<>(List.of(JAVA.toString(), "-cp", classPath));
+            command.addAll(options);
+            command.addAll(mainAndArguments);
+            ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+            builder.environment().clear();
+            builder.environment().putAll(environment);
+            Process process = builder.start();
+            try (InputStream output = process.getInputStream()) {
+                String text = new String(output.readAllBytes(), StandardCharsets.UTF_8);
+                assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+                return text;
+            }
         }
     }
 }

@@ -111,8 +111,16 @@ final class TinyModel {
         return load(rows());
     }
 
+    DecoderModel load(int threads) {
+        return load(rows(), threads);
+    }
+
     DecoderModel load(List<SlotRows> parts) {
-        return DecoderModel.load(SPEC, parts, new ModelOptions(ComputeType.FLOAT32, backend, "cpu", 2, false));
+        return load(parts, 2);
+    }
+
+    private DecoderModel load(List<SlotRows> parts, int threads) {
+        return DecoderModel.load(SPEC, parts, new ModelOptions(ComputeType.FLOAT32, backend, "cpu", threads, false));
     }
 
     private static boolean perLayer(WeightSlot slot) {
