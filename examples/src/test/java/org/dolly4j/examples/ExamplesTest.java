@@ -14,8 +14,9 @@ import org.junit.jupiter.api.Test;
 
 class ExamplesTest {
     @Test
-    void answerQuestion_printsAnAnswer() {
-        assertThat(output(AnswerQuestion::main)).isNotBlank();
+    void answerQuestion_printsTheAnswer() {
+        // It is drawn, but top-p leaves the demo model one token at each step.
+        assertThat(output(AnswerQuestion::main)).isEqualTo("The capital of Thailand is Bangkok.\n");
     }
 
     @Test
