@@ -244,8 +244,8 @@ int main_of(int argc, char** argv) {
   for (int i = 0; i < options.threads; i++) {
     scratch.emplace_back(attention.scratch_bytes(kHeadSize), "scratch");
   }
-  std::printf("%s, %d threads, %d heads of %d, bfloat16; medians of %d; CPU time of the slowest thread\n", name_of(isa), options.threads, kHeads,
-              kHeadSize, options.repetitions);
+  std::printf("%s, %d threads, %d heads of %d, bfloat16; medians of %d; CPU time of the slowest thread\n", name_of(isa),
+              options.threads, kHeads, kHeadSize, options.repetitions);
   const auto check = [&](Batch& batch) {
     batch.run(attention, batch.layers() - 1, batch.layers(), scratch);
     const double error = batch.error(batch.layers() - 1);

@@ -252,8 +252,8 @@ TEST_P(KernelDecoder, everyRowOfRandomRaggedBatchesHasTheBitsOfItsSoloRun) {
         continue;
       }
       const int count = random.below(2) == 0 ? 1 : 1 + random.below(most);
-      steps.push_back({sequence.blocks, sequence.cached,
-                       random_tokens(spec, count, static_cast<std::uint64_t>(batch) * 8 + i)});
+      steps.push_back(
+          {sequence.blocks, sequence.cached, random_tokens(spec, count, static_cast<std::uint64_t>(batch) * 8 + i)});
       grown.push_back(&sequence);
       rows += count;
     }

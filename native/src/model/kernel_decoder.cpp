@@ -20,9 +20,7 @@
 namespace dolly4j {
 namespace {
 
-DType element_type(d4j_dtype compute_type) {
-  return compute_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16;
-}
+DType element_type(d4j_dtype compute_type) { return compute_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16; }
 
 struct Norm {
   const float* gamma;
@@ -91,9 +89,9 @@ std::vector<Layer> layers_of(const d4j_decoder_spec& spec, const Weights& weight
     Layer layer{};
     layer.attention_norm = {vector_of(weights, D4J_ATTENTION_NORM_WEIGHT, i),
                             vector_of(weights, D4J_ATTENTION_NORM_BIAS, i)};
-    layer.ffn_norm = spec.shared_norm != 0 ? layer.attention_norm
-                                           : Norm{vector_of(weights, D4J_FFN_NORM_WEIGHT, i),
-                                                  vector_of(weights, D4J_FFN_NORM_BIAS, i)};
+    layer.ffn_norm = spec.shared_norm != 0
+                         ? layer.attention_norm
+                         : Norm{vector_of(weights, D4J_FFN_NORM_WEIGHT, i), vector_of(weights, D4J_FFN_NORM_BIAS, i)};
     layer.qkv = matrix_of(weights, D4J_QKV_WEIGHT, D4J_QKV_BIAS, i);
     layer.dense = matrix_of(weights, D4J_DENSE_WEIGHT, D4J_DENSE_BIAS, i);
     layer.fc1 = matrix_of(weights, D4J_FC1_WEIGHT, D4J_FC1_BIAS, i);
@@ -170,7 +168,7 @@ class KernelRunner final : public StepRunner {
 
  private:
   PackedKvCache cache(int layer) const;
-  std::int64_t key_bytes() const;    // of a block of a layer
+  std::int64_t key_bytes() const;  // of a block of a layer
   std::int64_t value_bytes() const;
 
   template <typename Task>
@@ -192,21 +190,21 @@ class KernelRunner final : public StepRunner {
   void compute_logits(const d4j_step& step);
 
   const Model& model_;
-  AlignedMemory keys_;    // layers behind each other
+  AlignedMemory keys_;  // layers behind each other
   AlignedMemory values_;
   int blocks_;
 
-  FloatMemory residual_;               // [rows, hidden]
-  ActivationMemory attention_input_;   // normalised rows
+  FloatMemory residual_;              // [rows, hidden]
+  ActivationMemory attention_input_;  // normalised rows
   ActivationMemory ffn_input_;
-  FloatMemory qkv_;                    // [rows, 3 * hidden]
-  FloatMemory queries_;                // [rows, hidden]
+  FloatMemory qkv_;      // [rows, 3 * hidden]
+  FloatMemory queries_;  // [rows, hidden]
   ActivationMemory attended_;
-  ActivationMemory activated_;         // after GELU
-  FloatMemory attention_output_;       // [rows, hidden]
+  ActivationMemory activated_;    // after GELU
+  FloatMemory attention_output_;  // [rows, hidden]
   ActivationMemory head_input_;
   std::int64_t scratch_bytes_;
-  AlignedMemory scratch_;              // of all threads
+  AlignedMemory scratch_;  // of all threads
 
   // Of the running step.
   RaggedBatch batch_{};
@@ -216,8 +214,8 @@ class KernelRunner final : public StepRunner {
 
 std::int64_t most_scratch(const Model& model, const d4j_session_options& options) {
   const int inputs = std::max(model.spec.hidden_size, model.spec.ffn_size);
-  const std::int64_t bytes =
-      std::max(model.linear.scratch_bytes(options.max_rows, inputs), model.attention.scratch_bytes(model.spec.head_size));
+  const std::int64_t bytes = std::max(model.linear.scratch_bytes(options.max_rows, inputs),
+                                      model.attention.scratch_bytes(model.spec.head_size));
   constexpr std::int64_t kPage = 4096;
   return (bytes + kPage - 1) / kPage * kPage;
 }
@@ -309,9 +307,12 @@ void KernelRunner::normalize(const Norm& attention, const Norm* ffn) {
   if (ffn != nullptr) {
     outputs[1] = {ffn->gamma, ffn->beta, ffn_input_.get()};
   }
-  const TiledLayerNormArgs args{residual_.get(), nullptr,
-                                outputs,         ffn == nullptr ? 1 : 2,
-                                model_.spec.hidden_size, static_cast<float>(model_.spec.norm_epsilon)};
+  const TiledLayerNormArgs args{residual_.get(),
+                                nullptr,
+                                outputs,
+                                ffn == nullptr ? 1 : 2,
+                                model_.spec.hidden_size,
+                                static_cast<float>(model_.spec.norm_epsilon)};
   for_shares(batch_.rows, [&](int first, int last, void*) { model_.layer_norm(args, first, last); });
 }
 
@@ -351,9 +352,8 @@ PackedLinearArgs KernelRunner::add_args(const PackedWeight& weight, const Activa
 }
 
 void KernelRunner::run_linear(const PackedLinearArgs& args) {
-  for_shares(args.weight.blocks(), [&](int first, int last, void* scratch) {
-    model_.linear.run(args, first, last, scratch);
-  });
+  for_shares(args.weight.blocks(),
+             [&](int first, int last, void* scratch) { model_.linear.run(args, first, last, scratch); });
 }
 
 /// Two matmuls that do not need each other's results, in one phase: all their blocks in one row, cut by bytes.
@@ -377,14 +377,9 @@ void KernelRunner::run_side_by_side(const PackedLinearArgs& a, const PackedLinea
 
 /// From Q, K, V to the attended rows.
 void KernelRunner::attend(int layer) {
-  const RotaryAppendArgs append{qkv_.get(),
-                                model_.rotary.cosines.data(),
-                                model_.rotary.sines.data(),
-                                queries_.get(),
-                                cache(layer),
-                                batch_,
-                                row_sequences_.data(),
-                                model_.spec.rotary_dims};
+  const RotaryAppendArgs append{
+      qkv_.get(), model_.rotary.cosines.data(), model_.rotary.sines.data(), queries_.get(), cache(layer),
+      batch_,     row_sequences_.data(),        model_.spec.rotary_dims};
   for_shares(model_.spec.heads, [&](int first, int last, void*) { model_.append(append, first, last); });
   const CachedAttentionArgs args{queries_.get(), append.cache, attended_.get(), batch_};
   // Items differ in length: a thread that is done takes the next.
@@ -434,8 +429,8 @@ void KernelRunner::show_final_norm(float* target) {
   const int hidden = model_.spec.hidden_size;
   const ActivationMemory normed(batch_.rows, hidden, DType::float32);
   const TiledNormOutput output{model_.final_norm.gamma, model_.final_norm.beta, normed.get()};
-  const TiledLayerNormArgs args{residual_.get(), nullptr, &output, 1, hidden,
-                                static_cast<float>(model_.spec.norm_epsilon)};
+  const TiledLayerNormArgs args{
+      residual_.get(), nullptr, &output, 1, hidden, static_cast<float>(model_.spec.norm_epsilon)};
   model_.layer_norm(args, 0, batch_.rows);
   for (int row = 0; row < batch_.rows; ++row) {
     for (int i = 0; i < hidden; ++i) {
@@ -446,7 +441,11 @@ void KernelRunner::show_final_norm(float* target) {
 
 void KernelRunner::compute_logits(const d4j_step& step) {
   const TiledNormOutput output{model_.final_norm.gamma, model_.final_norm.beta, head_input_.get()};
-  const TiledLayerNormArgs norm{residual_.get(), step.logits_rows, &output, 1, model_.spec.hidden_size,
+  const TiledLayerNormArgs norm{residual_.get(),
+                                step.logits_rows,
+                                &output,
+                                1,
+                                model_.spec.hidden_size,
                                 static_cast<float>(model_.spec.norm_epsilon)};
   for_shares(step.logits_count, [&](int first, int last, void*) { model_.layer_norm(norm, first, last); });
   PackedLinearArgs head = linear_args(model_.head, head_input_.get(), step.logits_count);
