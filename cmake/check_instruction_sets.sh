@@ -53,8 +53,9 @@ beyond_baseline() {
       level = 0
       if ($2 ~ /^c[45] /) level = $3 ~ /%k[0-7]/ ? 2 : 1
       if ($2 ~ /^62 /) level = 2
-      if ($3 ~ /bf16|dpbf16ps/) level = 3
-      if ($3 ~ /^tile|^tdp|tilecfg|%tmm/) level = 4
+      # By the name alone: addresses and symbols behind it may hold the same letters.
+      if ($3 ~ /^v[a-z0-9]*bf16/) level = 3
+      if ($3 ~ /^tile|^tdp|^(ld|st)tilecfg/) level = 4
       if (level > 0) { gsub(/[ \t]+/, " ", $3); print function_name, level, file, $3 }
     }'
 }

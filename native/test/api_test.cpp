@@ -204,7 +204,7 @@ TEST(ApiModel, aCacheThatDoesNotFitBesideTheWeightsIsRefusedBeforeLoading) {
   expect_failure(d4j_model_check_memory(model.get(), 1 << 26), D4J_OUT_OF_MEMORY,
                  "0.0 GB for its weights and 1030.8 GB for its KV cache, but only ");
   expect_failure(d4j_model_check_memory(model.get(), -1), D4J_INVALID_ARGUMENT, "blocks");
-  const EmptyModel on_cuda(small_decoder(), {D4J_BACKEND_LIBTORCH, D4J_FLOAT32, 0});
+  const EmptyModel on_cuda(small_decoder(), {D4J_BACKEND_LIBTORCH, D4J_FLOAT32, 0, 1, 0});
   EXPECT_EQ(d4j_model_check_memory(on_cuda.get(), 1 << 26), D4J_OK) << d4j_last_error();
 }
 
