@@ -179,7 +179,7 @@ TEST_P(KernelDecoder, bitsAreThoseOfTheGenericKernels) {
 TEST_P(KernelDecoder, bitsDoNotDependOnThreads) {
   for (const d4j_decoder_spec& spec : {small_decoder(), wide_decoder()}) {
     const std::vector<float> expected = everything_of(spec, options(1));
-    for (const int threads : {2, 3, 5, 8, 64}) {
+    for (const int threads : {2, 3, 7}) {
       expect_same_bits(everything_of(spec, options(threads)), expected, std::to_string(threads) + " threads");
     }
   }
