@@ -15,6 +15,8 @@ python=${PYTHON:-python3}
 mvn -q -B -pl bench -am package -DskipTests
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
+java -cp 'bench/target/*:bench/target/lib/*' org.dolly4j.bench.TokenizerBenchmark >"$results/unseen.jsonl"
+"$python" bench/tokenizer_peer.py check "$results/unseen.jsonl"
 files=()
 for ((round = 1; round <= rounds; round++)); do
     java -cp 'bench/target/*:bench/target/lib/*' org.openjdk.jmh.Main TokenizerBenchmark \

@@ -1,8 +1,10 @@
 """Times the tokenizers package on what TokenizerBenchmark times, and compares the two.
 
+    python bench/tokenizer_peer.py check unseen.jsonl
     python bench/tokenizer_peer.py time > peer.json
     python bench/tokenizer_peer.py compare jmh-1.json peer-1.json jmh-2.json peer-2.json ...
 
+`check` compares the ids of encodeUnseen's texts, which no golden has: unseen.jsonl is what TokenizerBenchmark prints.
 `time` runs on one thread, from the repository's root; PROMPTS and TOKENIZER in the environment name other files.
 encode, encodeCold, encodeUnseen and decode are as TokenizerBenchmark describes them. The package is called the fastest
 way it has (encode_batch_fast, which leaves out the offsets); its cache is cleared where ours is. Speeds are in MB (10^6
@@ -10,6 +12,7 @@ bytes of UTF-8) per second, and per second of CPU time, which a busy machine dis
 Needs `pip install tokenizers`.
 """
 
+import importlib.metadata
 import json
 import os
 import statistics
@@ -38,21 +41,44 @@ def scramble(texts):
     return scrambled
 
 
-def time_package():
+def load():
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer.from_file(TOKENIZER)
     tokenizer.add_special_tokens(["### End", "### Instruction:", "### Response:"])
-    with open(PROMPTS, encoding="utf-8") as lines:
+    return tokenizer, read_cases(PROMPTS)
+
+
+def read_cases(path):
+    """The texts and their ids of a .jsonl file."""
+    with open(path, encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
-    texts = [case["text"] for case in cases]
-    all_ids = [case["ids"] for case in cases]
+    return [case["text"] for case in cases], [case["ids"] for case in cases]
+
+
+def encode_all(tokenizer, texts):
+    return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+def check(path):
+    tokenizer, (prompts, _) = load()
+    texts, all_ids = read_cases(path)
+    if texts != scramble(prompts):
+        sys.exit("the scrambled texts differ")
+    for text, ids, expected in zip(texts, all_ids, encode_all(tokenizer, texts)):
+        if ids != expected:
+            sys.exit(f"wrong ids for: {text}\nexpected {expected}\nfound    {ids}")
+    print(f"{len(texts)} scrambled texts have the same ids")
+
+
+def time_package():
+    tokenizer, (texts, all_ids) = load()
     unseen = scramble(texts)
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
 
     def encode(all_texts):
-        return [encoding.ids for encoding in tokenizer.encode_batch_fast(all_texts, add_special_tokens=False)]
+        return encode_all(tokenizer, all_texts)
 
     def clear_and_encode(all_texts):
         tokenizer.model._clear_cache()
@@ -64,7 +90,7 @@ def time_package():
     if encode(texts) != all_ids or decode() != texts:
         sys.exit("wrong ids or text")
     runs = [lambda: encode(texts), lambda: clear_and_encode(texts), lambda: clear_and_encode(unseen), decode]
-    results = {"version": tokenizers.__version__}
+    results = {"version": importlib.metadata.version("tokenizers")}
     for name, run in zip(NAMES, runs):
         run()
         results[name] = []
@@ -108,6 +134,8 @@ def compare(paths):
 
 if sys.argv[1:] == ["time"]:
     time_package()
+elif sys.argv[1:2] == ["check"] and len(sys.argv) == 3:
+    check(sys.argv[2])
 elif sys.argv[1:2] == ["compare"] and len(sys.argv) > 3 and len(sys.argv) % 2 == 0:
     compare(sys.argv[2:])
 else:

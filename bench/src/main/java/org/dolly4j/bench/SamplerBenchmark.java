@@ -42,6 +42,9 @@ public class SamplerBenchmark {
     private static final int EOS_ID = 50_277;
     private static final int HISTORY_LENGTH = 512;
 
+    /** Between two orders of summing some ten thousand probabilities in float64. */
+    private static final double TOLERANCE = 1e-12;
+
     /** Which options. */
     public enum Options {
         GREEDY(SamplingOptions.greedy()),
@@ -85,7 +88,7 @@ public class SamplerBenchmark {
     private Sampler sampler;
     private long seed;
 
-    /** Makes the logits, and checks the nucleus against a plain sort before anything is timed. */
+    /** Makes the logits, and checks what the options keep and choose against the plain definition before timing. */
     @Setup
     public void prepare() {
         Random random = new Random(17);
@@ -103,24 +106,27 @@ public class SamplerBenchmark {
         }
         Arrays.setAll(history, i -> random.nextInt(VOCAB_SIZE));
         sampler = new Sampler(options.options, new int[] {EOS_ID}, new Candidates(VOCAB_SIZE));
-        if (options == Options.DOLLY) {
-            checkNucleus(rows[0]);
-        }
+        check(rows[0]);
     }
 
-    private void checkNucleus(FloatBuffer row) {
-        double[] weights = IntStream.range(0, VOCAB_SIZE)
-                .mapToDouble(id -> -StrictMath.exp(row.get(id)))
-                .sorted()
-                .map(negated -> -negated)
-                .toArray();
-        double target = options.options.topP() * Arrays.stream(weights).sum();
-        int expected = 0;
-        for (double sum = 0; sum < target; sum += weights[expected++]) {}
-        TokenDistribution found = sampler.distribution(row, history, HISTORY_LENGTH, HISTORY_LENGTH);
-        if (found.ids().length != expected) {
-            throw new IllegalStateException(
-                    "the nucleus has " + found.ids().length + " tokens, by sorting " + expected);
+    private void check(FloatBuffer row) {
+        float[] scores = new float[VOCAB_SIZE];
+        row.get(0, scores);
+        double[] expected = PlainSampling.probabilities(options.options, scores, history);
+        double[] found = new double[VOCAB_SIZE];
+        if (options.options.doSample()) {
+            TokenDistribution distribution = sampler.distribution(row, history, HISTORY_LENGTH, HISTORY_LENGTH / 2);
+            for (int i = 0; i < distribution.ids().length; i++) {
+                found[distribution.ids()[i]] = distribution.probabilities()[i];
+            }
+        } else {
+            found[sampler.sample(row, history, HISTORY_LENGTH, HISTORY_LENGTH / 2, seed)] = 1;
+        }
+        for (int id = 0; id < VOCAB_SIZE; id++) {
+            if ((found[id] > 0) != (expected[id] > 0) || Math.abs(found[id] - expected[id]) > TOLERANCE) {
+                throw new IllegalStateException("%s, %s: token %d has probability %s, by the plain definition %s"
+                        .formatted(options, logits, id, found[id], expected[id]));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 package org.dolly4j.bench;
 
+import com.google.gson.Gson;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
@@ -12,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.openjdk.jmh.annotations.AuxCounters;
@@ -89,11 +91,10 @@ public class TokenizerBenchmark {
         }
     }
 
-    /** Loads texts and tokenizer, and checks that the ids are right. */
+    /** Loads texts and tokenizer, and checks that the ids are right; those of scrambled texts see {@link #main}. */
     @Setup
     public void load() throws IOException {
         tokenizer = dollyTokenizer();
-        long random = 1;
         for (String line : Files.readAllLines(PROMPTS)) {
             JsonObject json = JsonParser.parseString(line).getAsJsonObject();
             String text = json.get("text").getAsString();
@@ -105,14 +106,34 @@ public class TokenizerBenchmark {
             texts.add(text);
             ids.add(expected);
             megabytes += text.getBytes(StandardCharsets.UTF_8).length / 1e6;
-            char[] scrambled = text.toCharArray();
-            for (int i = 0; i < scrambled.length; i++) {
-                if ((scrambled[i] | 0x20) >= 'a' && (scrambled[i] | 0x20) <= 'z') {
+        }
+        unseen.addAll(scramble(texts));
+    }
+
+    /** Each letter replaced by a random one: the same sequence as in tokenizer_peer.py. */
+    private static List<String> scramble(List<String> texts) {
+        List<String> scrambled = new ArrayList<>();
+        long random = 1;
+        for (String text : texts) {
+            char[] letters = text.toCharArray();
+            for (int i = 0; i < letters.length; i++) {
+                if ((letters[i] | 0x20) >= 'a' && (letters[i] | 0x20) <= 'z') {
                     random = (random * 1103515245 + 12345) & 0x7FFF_FFFF;
-                    scrambled[i] = (char) ('a' + (random >> 16) % 26);
+                    letters[i] = (char) ('a' + (random >> 16) % 26);
                 }
             }
-            unseen.add(new String(scrambled));
+            scrambled.add(new String(letters));
+        }
+        return scrambled;
+    }
+
+    /** Prints the scrambled texts with their ids, one JSON object a line, for tokenizer_peer.py to compare. */
+    public static void main(String[] args) throws IOException {
+        TokenizerBenchmark benchmark = new TokenizerBenchmark();
+        benchmark.load();
+        Gson gson = new Gson();
+        for (String text : benchmark.unseen) {
+            System.out.println(gson.toJson(Map.of("text", text, "ids", benchmark.tokenizer.encode(text))));
         }
     }
 
