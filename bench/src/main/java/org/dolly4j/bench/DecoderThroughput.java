@@ -50,7 +50,7 @@ public final class DecoderThroughput {
         WeightPlan plan = Family.planFor(Checkpoint.open(Path.of(args[0])));
         Backend backend = Backend.valueOf(args[1].toUpperCase(Locale.ROOT));
         ComputeType type = ComputeType.valueOf(args[2].toUpperCase(Locale.ROOT));
-        ModelOptions options = new ModelOptions(type, backend, "cpu", Integer.parseInt(args[3]));
+        ModelOptions options = new ModelOptions(type, backend, "cpu", Integer.parseInt(args[3]), false);
         try (DecoderModel model = DecoderModel.load(plan.spec(), plan.rows(), options)) {
             DecoderThroughput throughput = new DecoderThroughput(model);
             answers.println(GSON.toJson(Map.of(

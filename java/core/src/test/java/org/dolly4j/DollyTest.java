@@ -79,7 +79,8 @@ class DollyTest {
         assertThat(info.contextLength()).isEqualTo(CONTEXT);
         assertThat(info.computeType()).isEqualTo(ComputeType.BFLOAT16);
         assertThat(info.kvCacheTokens()).isGreaterThan(4 * CONTEXT);
-        // The hidden size of 16 is padded to 32 where a matmul reads it, and the tied head lies apart from the embedding.
+        // The hidden size of 16 is padded to 32 where a matmul reads it, and the tied head lies apart from the
+        // embedding.
         assertThat(info.weightBytes()).isBetween(2 * info.parameters(), 7 * info.parameters());
     }
 
