@@ -2,6 +2,7 @@
 #pragma once
 
 #include <immintrin.h>
+
 #include <cstdint>
 
 #include "cpu/bfloat16.h"
@@ -138,9 +139,7 @@ struct Avx2 {
     const __m256i limit = _mm256_set1_epi32(count);
     return {_mm256_cmpgt_epi32(limit, lanes), _mm256_cmpgt_epi32(limit, _mm256_add_epi32(lanes, _mm256_set1_epi32(8)))};
   }
-  static __m256 widen(__m128i bits) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-  }
+  static __m256 widen(__m128i bits) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)); }
   // The bits of to_bfloat16(x), in the lower half of every lane.
   static __m256i narrow(__m256 x) {
     const __m256i bits = _mm256_castps_si256(x);

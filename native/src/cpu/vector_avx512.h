@@ -2,6 +2,7 @@
 #pragma once
 
 #include <immintrin.h>
+
 #include <cstdint>
 
 #include "cpu/bfloat16.h"
