@@ -6,7 +6,10 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+<<<<<<< HEAD
 #pragma GCC diagnostic pop
+=======
+>>>>>>> norm
 
 #include <cstdint>
 
