@@ -1,15 +1,7 @@
 // vector_generic.h with AVX-512 (F, BW, DQ, VL): 16 lanes are one register.
 #pragma once
 
-// g++ 12 takes the undefined operand of its own intrinsics for a mistake of whoever calls them.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
-<<<<<<< HEAD
-#pragma GCC diagnostic pop
-=======
->>>>>>> norm
 
 #include <cstdint>
 
