@@ -23,7 +23,8 @@ class TemporaryFile {
     if (stream == nullptr) {
       throw std::runtime_error("cannot create " + path_);
     }
-    const std::size_t written = std::fwrite(elements.data(), sizeof(Element), elements.size(), stream);
+    const std::size_t written =
+        elements.empty() ? 0 : std::fwrite(elements.data(), sizeof(Element), elements.size(), stream);
     if (std::fclose(stream) != 0 || written != elements.size()) {
       throw std::runtime_error("cannot write " + path_);
     }
