@@ -131,7 +131,7 @@ class RandomCheckpointTest {
     @Test
     void folderThatHoldsFiles_isNotTouched() throws IOException {
         Path file = Files.writeString(folder.resolve("mine.txt"), "x");
-        assertThatThrownBy(() -> RandomCheckpoint.write(folder, ModelShape.TINY, Format.BIN, DType.BFLOAT16, 0, 1))
+        assertThatThrownBy(() -> RandomCheckpoint.write(folder, ModelShape.TINY, Format.BIN, DType.BFLOAT16, 0.02, 0, 1))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("is not empty");
         assertThat(folder).isDirectoryContaining(file::equals);
