@@ -6,6 +6,7 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.io.Reader;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
@@ -40,26 +41,28 @@ public final class DecoderThroughput {
     }
 
     /**
-     * Serves requests until stdin ends.
+     * Serves stdin until it ends.
      *
      * @param args folder of the checkpoint, backend, compute type, threads
      */
     public static void main(String[] args) throws IOException {
         PrintStream answers = System.out;
         System.setOut(System.err); // what libraries print must not get between the answers
-        WeightPlan plan = Family.planFor(Checkpoint.open(Path.of(args[0])));
         Backend backend = Backend.valueOf(args[1].toUpperCase(Locale.ROOT));
         ComputeType type = ComputeType.valueOf(args[2].toUpperCase(Locale.ROOT));
         ModelOptions options = new ModelOptions(type, backend, "cpu", Integer.parseInt(args[3]), false);
+        serve(Path.of(args[0]), options, new InputStreamReader(System.in, StandardCharsets.UTF_8), answers);
+    }
+
+    /** Loads the checkpoint and answers the requests. */
+    static void serve(Path checkpoint, ModelOptions options, Reader requests, PrintStream answers) throws IOException {
+        WeightPlan plan = Family.planFor(Checkpoint.open(checkpoint));
         try (DecoderModel model = DecoderModel.load(plan.spec(), plan.rows(), options)) {
+            String version = "dolly4j %s, Java %s".formatted(options.backend(), Runtime.version());
+            answers.println(GSON.toJson(Map.of("version", version.toLowerCase(Locale.ROOT), "features", "")));
             DecoderThroughput throughput = new DecoderThroughput(model);
-            answers.println(GSON.toJson(Map.of(
-                    "version",
-                    "dolly4j " + args[1] + ", Java " + Runtime.version(),
-                    "features",
-                    "weights of " + model.weightBytes() + " bytes")));
-            BufferedReader requests = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-            for (String line = requests.readLine(); line != null; line = requests.readLine()) {
+            BufferedReader lines = new BufferedReader(requests);
+            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
                 answers.println(GSON.toJson(throughput.answer(GSON.fromJson(line, JsonObject.class))));
             }
             throughput.close();
