@@ -277,7 +277,8 @@ std::unique_ptr<Decoder> new_libtorch_decoder(const d4j_decoder_spec& spec, cons
   if (options.cuda_device >= devices) {
     throw Error(D4J_BACKEND_MISSING, "libtorch sees " + std::to_string(devices) +
                                          " CUDA devices; device cuda:" + std::to_string(options.cuda_device) +
-                                         " is not one of them" + (reason.empty() ? "" : ": " + reason));
+                                         " is not one of them" + (reason.empty() ? "" : ": " + reason) +
+                                         ". It takes a libtorch with CUDA, such as that of a Python package");
   }
   return std::make_unique<LibtorchDecoder>(make_graph(spec, options, weights));
 }

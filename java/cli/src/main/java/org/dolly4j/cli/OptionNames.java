@@ -14,7 +14,7 @@ final class OptionNames {
     private static final Pattern LEADING = Pattern.compile("^(temperature|device|threads|sequences)\\b");
     private static final Pattern CAMEL_CASE = Pattern.compile("\\b(?:topK|topP|minP|typicalP|(?:epsilon|eta)Cutoff"
             + "|repetitionPenalty|noRepeatNgramSize|badWordsIds|minLength|(?:min|max)NewTokens|suppressTokens"
-            + "|beginSuppressTokens|kvCacheTokens|stopTokenIds|stopStrings)\\b");
+            + "|beginSuppressTokens|kvCacheTokens|portableBits|stopTokenIds|stopStrings)\\b");
 
     private OptionNames() {}
 

@@ -263,6 +263,8 @@ class AskCommandTest {
                 "--greedy;info | '--greedy' stands before the command 'info'",
                 "Explain;info | 'Explain' stands before the command 'info'",
                 "--context;a;--context-file;b;Why? | --context or --context-file, not both",
+                "--backend=libtorch;--portable-bits;Why? | --portable-bits is an option of the backend kernels",
+                "--backend=kernels;--device=cuda;Why? | --device must be cpu for the backend kernels",
                 "--file;a;Why? | instructions and contexts stand in the file",
                 "--context-file;-;- | Only one of instruction and context",
                 "--greedy | give an instruction in quotes",
