@@ -7,9 +7,10 @@
 # ARCHIVE has the objects that LIBRARY is linked from, both with their symbols.
 #
 # 1. In an object of another file: none.
-# 2. A kernel file defines nothing that the linker could take for other files: neither weak symbols nor those of inline
-#    functions, which it merges with, or prefers to, the copies that files of the baseline hold.
-# 3. In the library: only in the functions of kernel files. This sees what the linker really kept, also of the runtime
+# 2. A kernel file defines no function that the linker could take for other files: an inline function is a weak symbol,
+#    and of the copies that several files hold it keeps one.
+# 3. A kernel file has nothing to initialise: that would run, on any CPU, when the library is loaded.
+# 4. In the library: only in the functions of kernel files. This sees what the linker really kept, also of the runtime
 #    libraries.
 set -eu
 
@@ -73,7 +74,11 @@ found=$(
 )
 mergeable=$(
   LC_ALL=C "$nm" --print-file-name --defined-only "$archive" | awk "$level_of"'
-    level_of(member_of($1)) > 0 && $2 ~ /[VWuC]/ { print "  " member_of($1) ": " $3 }' | sort -u
+    level_of(member_of($1)) > 0 && $2 ~ /[Wi]/ { print "  " member_of($1) ": " $3 }' | sort -u
+)
+initialisers=$(
+  LC_ALL=C "$nm" --print-file-name --defined-only "$archive" | awk "$level_of"'
+    level_of(member_of($1)) > 0 && $3 ~ /^_GLOBAL__sub_[ID]/ { print "  " member_of($1) ": " $3 }' | sort -u
 )
 linked=$(
   {
@@ -98,7 +103,8 @@ report() {
   fi
 }
 report "Instructions of a set that the file is not compiled for by its name:" "$found"
-report "Kernel files define what the linker may use for other files (an inline function; make it always_inline, or put it
-into an anonymous namespace):" "$mergeable"
+report "Kernel files define functions that the linker may use for other files (make them always_inline, or put them into an
+anonymous namespace):" "$mergeable"
+report "Kernel files have initialisers, which run when the library is loaded:" "$initialisers"
 report "$library has instructions beyond the baseline in functions of no kernel file:" "$linked"
 exit $status
