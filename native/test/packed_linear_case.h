@@ -1,8 +1,6 @@
 // Operands of packed_linear.h at random, odd shapes, and ways to run a kernel on them.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -13,8 +11,8 @@
 #include <vector>
 
 #include "buffer.h"
-#include "cpu/aligned_memory.h"
 #include "cpu/flush_denormals.h"
+#include "guarded_memory.h"
 #include "ops/packed_linear.h"
 #include "random.h"
 
@@ -69,57 +67,59 @@ inline std::vector<PackedLinearShape> packed_linear_shapes(WeightType type, SumO
   return shapes;
 }
 
+// Bytes of operands; what lies behind them can not be touched. 64-byte aligned if they are a multiple of 64.
+using Bytes = GuardedMemory<std::uint8_t>;
+
 class PackedLinearCase {
  public:
   PackedLinearCase(const PackedLinearShape& shape, std::uint64_t seed)
-      : shape_(shape), dtype_(shape.type == WeightType::float32 ? DType::float32 : DType::bfloat16) {
-    Random random(seed);
+      : shape_(shape),
+        dtype_(shape.type == WeightType::float32 ? DType::float32 : DType::bfloat16),
+        stride_(shape.outputs + 3),
+        random_(seed),
+        bias_(random_.normals(shape.outputs)),
+        weight_{shape.type, shape.outputs, shape.inputs, nullptr, shape.bias ? bias_.data() : nullptr},
+        packed_(weight_.blocks() * weight_.block_bytes()),
+        x_(tiles(shape.inputs)),
+        y_(random_.normals(numbers_of_y())),
+        addend_(random_.normals(numbers_of_y())) {
     const float deviation = 1 / std::sqrt(static_cast<float>(shape.inputs));
-    rows_ = Buffer(random.normals(std::int64_t{shape.outputs} * shape.inputs, deviation), dtype_);
-    bias_ = random.normals(shape.outputs);
-    weight_ = {shape.type, shape.outputs, shape.inputs, nullptr, shape.bias ? bias_.data() : nullptr};
-    packed_ = memory(weight_.blocks() * weight_.block_bytes());
+    const Buffer rows(random_.normals(std::int64_t{shape.outputs} * shape.inputs, deviation), dtype_);
+    pack_outputs(weight_, packed_.data(), 0, shape.outputs, rows.input().data);
     weight_.data = packed_.data();
-    pack_outputs(weight_, packed_.data(), 0, shape.outputs, rows_.input().data);
-
-    x_ = tiles(shape.inputs, dtype_);
-    const Activations x = activations(x_, shape.inputs, dtype_);
+    const Activations x = args_of(x_, shape.inputs);
     for (int t = 0; t < shape.rows; ++t) {
       for (int k = 0; k < shape.inputs; ++k) {
-        Output(x.data, x.dtype).set(x.place(t, k), random.normal());
+        Output(x.data, x.dtype).set(x.place(t, k), random_.normal());
       }
     }
-    stride_ = shape.outputs + 3;
-    y_ = random.normals(shape.rows * stride_);
-    addend_ = random.normals(shape.rows * stride_);
-    activated_ = tiles(shape.outputs, dtype_);
   }
 
   // What the op writes to, all of it: also what it has to leave alone.
   struct Result {
-    std::vector<float> y;
-    AlignedMemory activated;
+    GuardedMemory<float> y;
+    Bytes activated;
 
     bool operator==(const Result& other) const {
       return std::memcmp(y.data(), other.y.data(), y.size() * sizeof(float)) == 0 &&
-             std::memcmp(activated.data(), other.activated.data(), activated.bytes()) == 0;
+             std::memcmp(activated.data(), other.activated.data(), activated.size()) == 0;
     }
   };
 
-  Result before() const { return {y_, copy(activated_)}; }
+  Result before() const { return {GuardedMemory<float>(y_), tiles(shape_.outputs)}; }
 
   PackedLinearArgs args(Result& result) const {
     PackedLinearArgs args{};
     args.weight = weight_;
     args.order = shape_.order;
-    args.x = activations(x_, shape_.inputs, dtype_);
+    args.x = args_of(x_, shape_.inputs);
     args.rows = shape_.rows;
     args.result = shape_.result;
     args.y = result.y.data();
     args.y_stride = stride_;
     args.addend = shape_.addend ? addend_.data() : nullptr;
     args.gelu = shape_.gelu;
-    args.activated = activations(result.activated, shape_.outputs, dtype_);
+    args.activated = args_of(result.activated, shape_.outputs);
     return args;
   }
 
@@ -136,59 +136,43 @@ class PackedLinearCase {
     return result;
   }
 
-  const Buffer& weight_rows() const { return rows_; }
-
   static void run_blocks(const PackedLinear& kernel, const PackedLinearArgs& args, int blocks_at_once = 1 << 20) {
     const FlushDenormals flush;
     for (int block = 0; block < args.weight.blocks(); block += blocks_at_once) {
-      // Exactly as long as asked for, but for a guard, and full of NaN.
-      const std::int64_t bytes = kernel.scratch_bytes(args.rows, args.weight.inputs);
-      AlignedMemory scratch = memory(bytes + kGuard);
-      std::memset(scratch.data(), 0xff, scratch.bytes());
+      Bytes scratch((kernel.scratch_bytes(args.rows, args.weight.inputs) + 63) / 64 * 64);
+      std::memset(scratch.data(), 0xff, scratch.size());  // NaN
       kernel.run(args, block, std::min(block + blocks_at_once, args.weight.blocks()), scratch.data());
-      const auto* guard = static_cast<const std::uint8_t*>(scratch.data()) + bytes;
-      for (int i = 0; i < kGuard; ++i) {
-        ASSERT_EQ(guard[i], 0xff) << "scratch is written beyond its " << bytes << " bytes";
-      }
     }
   }
 
-  static AlignedMemory memory(std::int64_t bytes) { return {static_cast<std::size_t>(bytes), "a test"}; }
-
  private:
-  static constexpr int kGuard = 256;
-
-  static AlignedMemory copy(const AlignedMemory& from) {
-    AlignedMemory to = memory(static_cast<std::int64_t>(from.bytes()));
-    std::memcpy(to.data(), from.data(), from.bytes());
-    return to;
+  Activations args_of(const Bytes& bytes, int inputs) const {
+    return {const_cast<std::uint8_t*>(bytes.data()), dtype_, inputs};
   }
-  static Activations activations(const AlignedMemory& memory, int inputs, DType dtype) {
-    return {memory.data(), dtype, inputs};
-  }
-  // Tiles whose rows beyond `rows` are NaN.
-  AlignedMemory tiles(int inputs, DType dtype) const {
-    AlignedMemory result = memory(activation_elements(shape_.rows, inputs) * size_of(dtype));
-    const Activations all = activations(result, inputs, dtype);
+  // Tiles of zeros, and of NaN beyond the rows.
+  Bytes tiles(int inputs) const {
+    Bytes result(activation_elements(shape_.rows, inputs) * size_of(dtype_));
+    const Activations all = args_of(result, inputs);
     for (int t = shape_.rows; t % kTileRows != 0; ++t) {
       for (int k = 0; k < all.tiles_across() * kTileInputs; ++k) {
-        Output(all.data, dtype).set(all.place(t, k), std::numeric_limits<float>::quiet_NaN());
+        Output(all.data, dtype_).set(all.place(t, k), std::numeric_limits<float>::quiet_NaN());
       }
     }
     return result;
   }
 
+  std::int64_t numbers_of_y() const { return (shape_.rows - 1) * stride_ + shape_.outputs; }
+
   PackedLinearShape shape_;
   DType dtype_;
-  Buffer rows_{0, DType::float32};
-  AlignedMemory packed_;
-  PackedWeight weight_;
-  std::vector<float> bias_;
-  AlignedMemory x_;
   std::int64_t stride_;
+  Random random_;
+  GuardedMemory<float> bias_;
+  PackedWeight weight_;
+  Bytes packed_;
+  Bytes x_;
   std::vector<float> y_;
-  std::vector<float> addend_;
-  AlignedMemory activated_;
+  GuardedMemory<float> addend_;
 };
 
 }  // namespace dolly4j::test

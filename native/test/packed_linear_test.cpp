@@ -8,9 +8,9 @@
 
 #include "buffer.h"
 #include "conformance.h"
-#include "cpu/isa.h"
 #include "cpu/vector_generic.h"
 #include "emulated_tiles.h"
+#include "every_isa.h"
 #include "ops/packed_linear/fma_kernels.h"
 #include "ops/packed_linear/tile_skeleton.h"
 #include "packed_linear_case.h"
@@ -41,14 +41,8 @@ std::vector<std::string> shapes_that_differ(const PackedLinear& kernel, const Ki
 
 const std::vector<std::string> kNone;
 
-class PackedLinearOf : public testing::TestWithParam<Isa> {
+class PackedLinearOf : public EveryIsa {
  protected:
-  void SetUp() override {
-    const std::vector<Isa>& isas = available_isas();
-    if (std::find(isas.begin(), isas.end(), GetParam()) == isas.end()) {
-      GTEST_SKIP() << "this CPU has no " << name_of(GetParam());
-    }
-  }
   static PackedLinear kernel(const Kind& kind) { return packed_linear(GetParam(), kind.type, kind.order); }
 };
 
@@ -66,7 +60,7 @@ TEST_P(PackedLinearOf, aRowDependsOnNoOther) {
     PackedLinearCase::Result alone = test.before();
     for (int t = 0; t < shape.rows; ++t) {
       PackedLinearArgs args = test.args(alone);
-      AlignedMemory row = PackedLinearCase::memory(activation_elements(1, shape.inputs) * size_of(args.x.dtype));
+      Bytes row(activation_elements(1, shape.inputs) * size_of(args.x.dtype));
       const Activations x{row.data(), args.x.dtype, shape.inputs};
       for (int k = 0; k < shape.inputs; ++k) {
         Output(x.data, x.dtype).set(x.place(0, k), Input(args.x.data, x.dtype).at(args.x.place(t, k)));
@@ -99,10 +93,10 @@ void run_as_linear(const PackedLinear& kernel, SumOrder order, const LinearArgs&
   const DType dtype = args.x.dtype;
   PackedWeight weight{dtype == DType::float32 ? WeightType::float32 : WeightType::bfloat16, args.outputs, args.inputs,
                       nullptr, args.bias};
-  const AlignedMemory packed = PackedLinearCase::memory(weight.blocks() * weight.block_bytes());
+  Bytes packed(weight.blocks() * weight.block_bytes());
   pack_outputs(weight, packed.data(), 0, args.outputs, args.weight.data);
   weight.data = packed.data();
-  const AlignedMemory tiles = PackedLinearCase::memory(activation_elements(args.rows, args.inputs) * size_of(dtype));
+  Bytes tiles(activation_elements(args.rows, args.inputs) * size_of(dtype));
   const Activations x{tiles.data(), dtype, args.inputs};
   for (int t = 0; t < args.rows; ++t) {
     for (int k = 0; k < args.inputs; ++k) {
@@ -132,9 +126,7 @@ TEST_P(PackedLinearOf, isAsExactAsAnyLinear) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, PackedLinearOf,
-                         testing::Values(Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx),
-                         [](const testing::TestParamInfo<Isa>& isa) { return name_of(isa.param); });
+INSTANTIATE_TEST_SUITE_P(Isas, PackedLinearOf, every_isa(), isa_name);
 
 // Rows x blocks as the AVX-512 kernels have them, on every CPU: one to four blocks in registers at once.
 TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleWithManyRegisters) {
@@ -184,7 +176,7 @@ TEST(PackOutputs, putsEveryNumberWhereTheLayoutSays) {
     }
     const Buffer rows(numbers, dtype);
     const PackedWeight weight{type, outputs, inputs, nullptr, nullptr};
-    const AlignedMemory packed = PackedLinearCase::memory(weight.blocks() * weight.block_bytes());
+    Bytes packed(weight.blocks() * weight.block_bytes());
     pack_outputs(weight, packed.data(), 0, outputs, rows.input().data);
     const Input all(packed.data(), dtype);
     for (int n = 0; n < weight.blocks() * kBlockOutputs; ++n) {
@@ -203,8 +195,8 @@ TEST(PackOutputs, inPiecesGivesTheSameBytes) {
   const int inputs = 33;
   const Buffer rows(Random(3).normals(outputs * inputs), DType::bfloat16);
   const PackedWeight weight{WeightType::bfloat16, outputs, inputs, nullptr, nullptr};
-  const AlignedMemory whole = PackedLinearCase::memory(weight.blocks() * weight.block_bytes());
-  const AlignedMemory pieces = PackedLinearCase::memory(weight.blocks() * weight.block_bytes());
+  Bytes whole(weight.blocks() * weight.block_bytes());
+  Bytes pieces(weight.blocks() * weight.block_bytes());
   pack_outputs(weight, whole.data(), 0, outputs, rows.input().data);
   int first = 0;
   for (const int count : {5, 1, 26, 16, 40, 12}) {
@@ -212,7 +204,7 @@ TEST(PackOutputs, inPiecesGivesTheSameBytes) {
     first += count;
   }
   ASSERT_EQ(first, outputs);
-  EXPECT_EQ(std::memcmp(whole.data(), pieces.data(), whole.bytes()), 0);
+  EXPECT_EQ(std::memcmp(whole.data(), pieces.data(), whole.size()), 0);
 }
 
 }  // namespace
