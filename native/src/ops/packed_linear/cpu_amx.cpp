@@ -1,5 +1,6 @@
 #include "cpu/vector_avx512.h"
 #include "ops/packed_linear/fma_kernels.h"
+#include "ops/packed_linear/group_tiles.h"
 #include "ops/packed_linear/kernels.h"
 #include "ops/packed_linear/tile_skeleton.h"
 
@@ -39,18 +40,20 @@ class AmxTiles {
   void dot() const {
     __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kX), "i"(kWeight));
   }
+  template <int kSum, int kX, int kWeight>
+  void dot_bytes() const {
+    __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kX), "i"(kWeight));
+  }
   void prefetch(const void* place) const { Avx512::prefetch(place); }
 
  private:
   static constexpr std::int64_t kRowBytes = 64;
 };
 
-using FewRows = VectorLinear<TileSums<Avx512>, 12, 24>;
-using ManyRows = TileLinear<AmxTiles, Avx512>;
-
-// Tile loads read memory slower than vector loads: on a Sapphire Rapids CPU they are ahead from 3 rows on.
+// Tile loads read memory slower than vector loads: on a Sapphire Rapids CPU they are ahead from 3 rows of bfloat16 on.
 constexpr int kFewRows = 2;
 
+template <class FewRows, class ManyRows>
 struct AmxLinear {
   static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
     const auto run_rows = args.rows <= kFewRows ? FewRows::run : ManyRows::run;
@@ -63,8 +66,22 @@ struct AmxLinear {
   }
 };
 
+template <template <class> class Pair, template <class> class Weights>
+using AmxPairs = AmxLinear<VectorLinear<TileSums<Avx512, Pair<Avx512>>, 12, 24>, TileLinear<AmxTiles, Avx512, Weights>>;
+
+using AmxGroups = AmxLinear<VectorLinear<GroupSums<Avx512>, 8, 16>, GroupTileLinear<AmxTiles, Avx512>>;
+
 }  // namespace
 
-PackedLinear packed_linear_amx() { return kernels<AmxLinear>(); }
+PackedLinear packed_linear_amx(WeightType type) {
+  switch (type) {
+    case WeightType::int8:
+      return kernels<AmxPairs<Int8Pair, Int8Tiles>>();
+    case WeightType::int4:
+      return kernels<AmxGroups>();
+    default:
+      return kernels<AmxPairs<Bfloat16Pair, Bfloat16Tiles>>();
+  }
+}
 
 }  // namespace dolly4j
