@@ -175,6 +175,12 @@ D4J_API d4j_status d4j_get_build_info(d4j_build_info* info);
 D4J_API d4j_status d4j_libtorch_set_threads(int32_t threads);
 
 /*
+ * Binds every thread that the kernels start from now on to a CPU of its own; the threads that call steps are left as they
+ * are. Good for a machine that does nothing else, bad for all others.
+ */
+D4J_API d4j_status d4j_bind_threads(void);
+
+/*
  * Takes hold of libtorch: of the libtorch_cpu.so that is loaded in this process already (directory NULL), or of the
  * one in a directory, such as torch/lib of a Python package. Later calls do nothing. Names the symbol that is missing
  * from a libtorch older than 2.10.

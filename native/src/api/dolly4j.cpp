@@ -10,6 +10,7 @@
 #include "api/error.h"
 #include "cpu/available_memory.h"
 #include "cpu/isa.h"
+#include "cpu/thread_pool.h"
 #include "model/kernel_decoder.h"
 #include "model/libtorch_decoder.h"
 #include "model/memory_check.h"
@@ -123,6 +124,10 @@ d4j_status d4j_get_build_info(d4j_build_info* info) {
 
 d4j_status d4j_libtorch_set_threads(int32_t threads) {
   return guard([&] { dolly4j::set_libtorch_threads(threads); });
+}
+
+d4j_status d4j_bind_threads(void) {
+  return guard([] { dolly4j::ThreadPool::shared().bind_threads(); });
 }
 
 d4j_status d4j_libtorch_attach(const char* directory) {
