@@ -141,8 +141,11 @@ struct Avx2 {
   }
   static Dots no_dots() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static Dots dot(Quads w, Quad x, Dots a) {
-    return {_mm256_add_epi16(a.low, _mm256_maddubs_epi16(w.low, x)),
-            _mm256_add_epi16(a.high, _mm256_maddubs_epi16(w.high, x))};
+    a = {_mm256_add_epi16(a.low, _mm256_maddubs_epi16(w.low, x)),
+         _mm256_add_epi16(a.high, _mm256_maddubs_epi16(w.high, x))};
+    // Else g++ makes trees of the sums of a kernel, for which there are not registers enough.
+    __asm__("" : "+x"(a.low), "+x"(a.high));
+    return a;
   }
   static F to_float(Dots a) {
     const __m256i ones = _mm256_set1_epi16(1);

@@ -69,7 +69,7 @@ struct AmxLinear {
 template <template <class> class Pair, template <class> class Weights>
 using AmxPairs = AmxLinear<VectorLinear<TileSums<Avx512, Pair<Avx512>>, 12, 24>, TileLinear<AmxTiles, Avx512, Weights>>;
 
-using AmxGroups = AmxLinear<VectorLinear<GroupSums<Avx512>, 8, 16>, GroupTileLinear<AmxTiles, Avx512>>;
+using AmxGroups = AmxLinear<VectorLinear<GroupSums<Avx512>, 12, 24>, GroupTileLinear<AmxTiles, Avx512>>;
 
 }  // namespace
 

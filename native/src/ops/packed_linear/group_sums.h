@@ -36,6 +36,7 @@ struct GroupSums {
     }
   }
 
+  // Block by block within a group, so that the sums of a block are all that has to stay in registers.
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
     const std::uint8_t* weight = panel.weight;
@@ -43,30 +44,16 @@ struct GroupSums {
     Ahead<V, B> ahead(panel);
     for (int tile = 0; tile < panel.tiles; ++tile) {
       ahead.fetch();
-      const std::uint8_t* line = weight + kLineBytes;
       for (int group = 0; group < 2; ++group) {
-        F sum[B][R];
-#pragma GCC unroll 4
-        for (int b = 0; b < B; ++b) {
-#pragma GCC unroll 16
-          for (int r = 0; r < R; ++r) {
-            sum[b][r] = V::zero();
-          }
-        }
-        for (int k = 0; k < kGroupInputs; k += kDotsInputs) {
-          add_dots<R, B>(panel, ahead, line, &x->number[group][k], sum);
-          line += kDotsInputs / kLineInputs * kLineBytes;
+#pragma GCC unroll 8
+        for (int line = 0; line < kGroupLines; ++line) {
+          ahead.fetch();
         }
         const std::uint8_t* scales = weight + group * kScaleBytes;
-#pragma GCC unroll 4
+        const std::uint8_t* lines = weight + 2 * kScaleBytes + group * kGroupLines * kLineBytes;
         for (int b = 0; b < B; ++b) {
-          const F scale = V::load(reinterpret_cast<const float16*>(scales + b * panel.block_bytes));
-#pragma GCC unroll 16
-          for (int r = 0; r < R; ++r) {
-            float* a = panel.sums + b * panel.block_sums + r * kBlockOutputs;
-            const F dot = V::sub(sum[b][r], V::set(x[r].excess[group]));
-            V::store(a, V::fma(dot, V::mul(scale, V::set(x[r].scale[group])), V::load(a)));
-          }
+          add_group<R>(lines + b * panel.block_bytes, scales + b * panel.block_bytes, x, group,
+                       panel.sums + b * panel.block_sums);
         }
       }
       weight += kTileBytes;
@@ -75,43 +62,41 @@ struct GroupSums {
   }
 
  private:
-  // Inputs of which the products are summed in one V::Dots.
-  static constexpr int kDotsInputs = V::kDotsAtOnce * 4;
-
-  // Adds the products of as many inputs, from that line of the weights and those numbers of the first row on.
-  template <int R, int B>
-  [[gnu::always_inline]] static void add_dots(const SumPanel<X>& panel, Ahead<V, B>& ahead, const std::uint8_t* line,
-                                              const std::int8_t* numbers, F (&sum)[B][R]) {
-    typename V::Dots dots[B][R];
-#pragma GCC unroll 4
-    for (int b = 0; b < B; ++b) {
+  // A group of a block, for R rows.
+  template <int R>
+  [[gnu::always_inline]] static void add_group(const std::uint8_t* lines, const std::uint8_t* scales, const X* x,
+                                               int group, float* sums) {
+    F sum[R];
+    constexpr int kLinesAtOnce = V::kDotsAtOnce * 4 / kLineInputs;
+#pragma GCC unroll 2
+    for (int first = 0; first < kGroupLines; first += kLinesAtOnce) {
+      typename V::Dots dots[R];
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        dots[b][r] = V::no_dots();
+        dots[r] = V::no_dots();
       }
-    }
-    for (int k = 0; k < kDotsInputs; k += kLineInputs) {
-      ahead.fetch();
 #pragma GCC unroll 4
-      for (int b = 0; b < B; ++b) {
-        const auto quads = V::load_quads(line + b * panel.block_bytes);
+      for (int line = first; line < first + kLinesAtOnce; ++line) {
+        const auto quads = V::load_quads(lines + line * kLineBytes);
         const auto low = V::low(quads);
         const auto high = V::high(quads);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const std::int8_t* number = numbers + r * std::int64_t{sizeof(X)} + k;
-          dots[b][r] = V::dot(low, V::broadcast_quad(number), dots[b][r]);
-          dots[b][r] = V::dot(high, V::broadcast_quad(number + 4), dots[b][r]);
+          const std::int8_t* number = x[r].number[group] + line * kLineInputs;
+          dots[r] = V::dot(low, V::broadcast_quad(number), dots[r]);
+          dots[r] = V::dot(high, V::broadcast_quad(number + 4), dots[r]);
         }
       }
-      line += kLineBytes;
-    }
-#pragma GCC unroll 4
-    for (int b = 0; b < B; ++b) {
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        sum[b][r] = V::add(sum[b][r], V::to_float(dots[b][r]));
+        sum[r] = V::add(first == 0 ? V::set(-x[r].excess[group]) : sum[r], V::to_float(dots[r]));
       }
+    }
+    const F scale = V::load(reinterpret_cast<const float16*>(scales));
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      float* a = sums + r * kBlockOutputs;
+      V::store(a, V::fma(sum[r], V::mul(scale, V::set(x[r].scale[group])), V::load(a)));
     }
   }
 };
