@@ -54,13 +54,13 @@ install_node() {
 }
 
 build_probe() {
-  g++ -std=c++17 -O3 -pthread -Inative/include -Inative/src -o "$work/limits_probe" \
-    native/bench/{limits_probe,peak_kernels}.cpp native/src/cpu/{isa,thread_pool,aligned_memory}.cpp
+  cmake -S native -B "$work/native" -DDOLLY4J_BENCH=ON &&
+    cmake --build "$work/native" --target limits_probe --parallel "$(nproc)"
 }
 
 current "$(echo bench/target/dolly4j-bench-*.jar)" pom.xml native/src native/include java/core/src/main bench/src ||
   step "building dolly4j" mvn -q -B -ntp -DskipTests -pl bench -am package
-current "$work/limits_probe" native/bench native/src/cpu || step "building the limits probe" build_probe
+current "$work/native/bench/limits_probe" native/bench native/src/cpu || step "building the limits probe" build_probe
 cmp -s "$cpu/requirements.txt" "$work/venv/requirements.txt" || step "installing the Python peers" install_python
 cmp -s "$cpu/package.json" "$work/node/package.json" && [[ -e $work/node/node_modules/.package-lock.json ]] ||
   step "installing node-llama-cpp" install_node || true

@@ -144,8 +144,9 @@ def limit(bytes_read, operations, tokens, limits, bits):
 
 
 class Run:
-    def __init__(self, arguments, results, shape, sides, variables, folder):
+    def __init__(self, arguments, paths, results, shape, sides, variables, folder):
         self.arguments = arguments
+        self.paths = paths
         self.results = results
         self.shape = shape
         self.variables = variables
@@ -235,7 +236,7 @@ class Run:
         )
 
     def run(self, groups, rows, reference):
-        command = self.arguments.work / "limits_probe", self.arguments.threads
+        command = self.paths.limits_probe, self.arguments.threads
         self.probe = WorkerProcess(command, self.variables, self.folder / "probe.log")
         try:
             self.run_groups(groups, rows, reference)
@@ -304,7 +305,7 @@ def main():
     failed = prepare(paths, {file for side in sides for file in side.files}, variables)
     with open(paths.checkpoint / "config.json") as file:
         shape = Shape.of(json.load(file))
-    run = Run(arguments, results, shape, all_sides(paths, arguments.threads), variables, folder)
+    run = Run(arguments, paths, results, shape, all_sides(paths, arguments.threads), variables, folder)
     ready = []
     for side in sides:
         missing = [file for file in side.files if not file.exists()]
