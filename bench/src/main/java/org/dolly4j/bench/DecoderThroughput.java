@@ -99,7 +99,7 @@ public final class DecoderThroughput {
     }
 
     private Map<String, Object> prefill(JsonObject request) {
-        int[] prompt = prompt(0, request.get("tokens").getAsInt());
+        int[] prompt = SequenceBatch.prompt(0, request.get("tokens").getAsInt());
         SequenceBatch one = sequences(1, prompt.length);
         return repeat(request, left -> {
             long start = System.nanoTime();
@@ -115,7 +115,7 @@ public final class DecoderThroughput {
         SequenceBatch all = sequences(batch, context + steps);
         if (!all.filled()) {
             for (int sequence = 0; sequence < batch; sequence++) {
-                all.prefill(sequence, prompt(sequence, context));
+                all.prefill(sequence, SequenceBatch.prompt(sequence, context));
             }
         }
         int[] first = all.choose(all.decode(context, new int[batch])).clone();
@@ -146,15 +146,6 @@ public final class DecoderThroughput {
             nanos += work.nanos();
         }
         return Map.of("tokens", tokens, "seconds", nanos / 1e9);
-    }
-
-    /** The same ids as prompt() of worker.py. */
-    private static int[] prompt(int sequence, int tokens) {
-        int[] ids = new int[tokens];
-        for (int position = 0; position < tokens; position++) {
-            ids[position] = 100 + (sequence * 7919 + position * 104729) % 50000;
-        }
-        return ids;
     }
 
     private SequenceBatch sequences(int count, int length) {
