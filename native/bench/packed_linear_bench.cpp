@@ -230,19 +230,18 @@ void print(const char* shape, const char* kind, Isa isa, int rows, Figures& figu
               figures.operations.at(0.5) / 1e9, figures.operations.at(1) / 1e9, figures.of_peak.at(0.5));
 }
 
-// The peak that a kernel is measured by.
-PeakFn peak_for(Isa isa, const Kind& kind) {
+// The peak that a kernel is measured by. Tiles do not fit into registers: theirs is the one fed from a cache.
+MultiplyAdds peak_for(Isa isa, const Kind& kind) {
   const bool in_bfloat16 = kind.type == WeightType::bfloat16 || kind.type == WeightType::int8;
-  if (isa == Isa::amx && in_bfloat16 && kind.order == SumOrder::tiles) {
-    return tile_peak_from_cache();
-  }
-  if (isa == Isa::avx512_bf16 && in_bfloat16 && kind.order == SumOrder::pairs) {
-    return peak(isa);
-  }
-  return peak(std::min(isa, Isa::avx512));
+  const bool dots = isa == (kind.order == SumOrder::tiles ? Isa::amx : Isa::avx512_bf16);
+  const Number number = kind.type == WeightType::int4 ? Number::int8
+                        : in_bfloat16 && dots         ? Number::bfloat16
+                                                      : Number::float32;
+  const PeakLoops& loops = peak(isa, number).loops;
+  return isa == Isa::amx && number != Number::float32 ? loops.l2 : loops.registers;
 }
 
-bool measure(const Shape& shape, const Kind& kind, Isa isa, const ReadLimit& read, const Options& options) {
+bool measure(const Shape& shape, const Kind& kind, Isa isa, MachineLimits& limits, const Options& options) {
   const int most_rows = *std::max_element(options.rows.begin(), options.rows.end());
   Workload workload(shape, kind.type, most_rows);
   const Runner runner(packed_linear(isa, kind.type, kind.order), options.stopwatch, most_rows, shape.inputs);
@@ -256,10 +255,10 @@ bool measure(const Shape& shape, const Kind& kind, Isa isa, const ReadLimit& rea
   }
 
   std::vector<Figures> figures(options.rows.size());
-  const PeakFn peak = peak_for(isa, kind);
+  const MultiplyAdds peak = peak_for(isa, kind);
   for (int repetition = 0; repetition < options.repetitions; ++repetition) {
-    double read_before = read.bytes_per_second(options.stopwatch);
-    double peak_before = operations_per_second(peak, options.stopwatch);
+    double read_before = limits.read();
+    double peak_before = limits.operations(peak);
     for (std::size_t i = 0; i < options.rows.size(); ++i) {
       PackedLinearArgs args = workload.args(kind.order, options.rows[i]);
       double all = 0;
@@ -272,8 +271,8 @@ bool measure(const Shape& shape, const Kind& kind, Isa isa, const ReadLimit& rea
       const double took = all / runs;
       const double bytes = static_cast<double>(args.weight.blocks() * args.weight.block_bytes()) / took;
       const double operations = 2.0 * args.rows * shape.outputs * shape.inputs / took;
-      const double read_after = read.bytes_per_second(options.stopwatch);
-      const double peak_after = operations_per_second(peak, options.stopwatch);
+      const double read_after = limits.read();
+      const double peak_after = limits.operations(peak);
       figures[i].bytes.add(bytes);
       figures[i].operations.add(operations);
       figures[i].of_read.add(bytes * 2 / (read_before + read_after));
@@ -288,33 +287,26 @@ bool measure(const Shape& shape, const Kind& kind, Isa isa, const ReadLimit& rea
   return true;
 }
 
-void print_limits(const ReadLimit& read, const Options& options) {
-  Series bytes;
-  for (int i = 0; i < options.repetitions; ++i) {
-    bytes.add(read.bytes_per_second(options.stopwatch));
-  }
-  std::printf("read, %d threads: %.1f %.1f %.1f GB/s\n", options.stopwatch.threads, bytes.at(0) / 1e9,
-              bytes.at(0.5) / 1e9, bytes.at(1) / 1e9);
-  const auto print_peak = [&](const char* name, PeakFn peak) {
-    Series operations;
+void print_limits(MachineLimits& limits, const Options& options) {
+  const auto print = [&](const std::string& name, const char* unit, const auto& measured) {
+    Series series;
     for (int i = 0; i < options.repetitions; ++i) {
-      operations.add(operations_per_second(peak, options.stopwatch));
+      series.add(measured() / 1e9);
     }
-    std::printf("peak %s: %.1f %.1f %.1f GFLOP/s\n", name, operations.at(0) / 1e9, operations.at(0.5) / 1e9,
-                operations.at(1) / 1e9);
+    std::printf("%s: %.1f %.1f %.1f %s\n", name.c_str(), series.at(0), series.at(0.5), series.at(1), unit);
   };
-  for (const Isa isa : available_isas()) {
-    print_peak(name_of(isa), peak(isa));
-    if (isa == Isa::amx) {
-      print_peak("amx from the second-level cache", tile_peak_from_cache());
-    }
+  print("read, " + std::to_string(options.stopwatch.threads) + " threads", "GB/s", [&] { return limits.read(); });
+  for (const Peak& peak : peaks()) {
+    const std::string name = std::string("peak ") + name_of(peak.isa) + " " + name_of(peak.number);
+    print(name + " from registers", "GFLOP/s", [&] { return limits.operations(peak.loops.registers); });
+    print(name + " from the second-level cache", "GFLOP/s", [&] { return limits.operations(peak.loops.l2); });
   }
 }
 
 int run(const Options& options) {
-  const ReadLimit read;
+  MachineLimits limits(options.stopwatch);
   std::printf("min median max of %d repetitions\n", options.repetitions);
-  print_limits(read, options);
+  print_limits(limits, options);
   bool all_right = true;
   for (const Shape& shape : kShapes) {
     for (const Kind& kind : kKinds) {
@@ -323,7 +315,7 @@ int run(const Options& options) {
         const bool wanted = options.isa.empty() ? isa != Isa::generic : options.isa == name_of(isa);
         if (wanted && (options.kind.empty() ? kind.type != WeightType::float32 : options.kind == kind.name) &&
             (options.shape.empty() || options.shape == shape.name)) {
-          all_right = measure(shape, kind, isa, read, options) && all_right;
+          all_right = measure(shape, kind, isa, limits, options) && all_right;
         }
       }
     }

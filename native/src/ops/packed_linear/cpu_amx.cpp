@@ -1,3 +1,4 @@
+#include "cpu/tiles_amx.h"
 #include "cpu/vector_avx512.h"
 #include "ops/packed_linear/fma_kernels.h"
 #include "ops/packed_linear/group_tiles.h"
@@ -6,49 +7,6 @@
 
 namespace dolly4j {
 namespace {
-
-// AMX. Its intrinsics are macros that take the number of a tile as a literal; an instruction takes it from a template.
-class AmxTiles {
- public:
-  AmxTiles() {
-    struct alignas(64) {
-      std::uint8_t palette = 1;
-      std::uint8_t start_row = 0;
-      std::uint8_t reserved[14] = {};
-      std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-      std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-    } config;
-    _tile_loadconfig(&config);
-  }
-  ~AmxTiles() { _tile_release(); }
-  AmxTiles(const AmxTiles&) = delete;
-  AmxTiles& operator=(const AmxTiles&) = delete;
-
-  template <int kTile>
-  void zero() const {
-    __asm__ volatile("tilezero %%tmm%c0" : : "i"(kTile));
-  }
-  template <int kTile>
-  void load(const void* place) const {
-    __asm__ volatile("tileloadd (%0, %1, 1), %%tmm%c2" : : "r"(place), "r"(kRowBytes), "i"(kTile) : "memory");
-  }
-  template <int kTile>
-  void store(void* place) const {
-    __asm__ volatile("tilestored %%tmm%c2, (%0, %1, 1)" : : "r"(place), "r"(kRowBytes), "i"(kTile) : "memory");
-  }
-  template <int kSum, int kX, int kWeight>
-  void dot() const {
-    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kX), "i"(kWeight));
-  }
-  template <int kSum, int kX, int kWeight>
-  void dot_bytes() const {
-    __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSum), "i"(kX), "i"(kWeight));
-  }
-  void prefetch(const void* place) const { Avx512::prefetch(place); }
-
- private:
-  static constexpr std::int64_t kRowBytes = 64;
-};
 
 // Tile loads read memory slower than vector loads: on a Sapphire Rapids CPU they are ahead from 3 rows of bfloat16 on.
 constexpr int kFewRows = 2;
