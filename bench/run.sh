@@ -3,6 +3,7 @@
 #
 #   bench/run.sh cpu [--quick] [--shape 3b|1.4b|70m] [--threads 2] [--work DIR] [--sides A,B] [--repetitions N]
 #   bench/run.sh cpu --help                                                                      all options
+#   bench/run.sh merge [--work DIR] RESULTS.json...                                   one table of several runs' results
 #
 # Builds dolly4j, and installs once into the work folder (build/bench): Hugging Face transformers, CTranslate2, and
 # llama.cpp by packages for Node and for the JVM; writes there a checkpoint with random weights and its conversions (3b:
@@ -11,11 +12,11 @@
 # Needs python3 with venv, node and npm, a JDK, Maven, CMake and g++.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if [[ ${1-} != cpu ]]; then
+if [[ ${1-} != cpu && ${1-} != merge ]]; then
   sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' bench/run.sh >&2
   exit 2
 fi
-shift
+command=$1 && shift
 work=build/bench
 arguments=()
 while (($#)); do
@@ -27,6 +28,9 @@ done
 mkdir -p "$work/logs"
 work=$(cd "$work" && pwd)
 cpu=$PWD/bench/cpu
+if [[ $command = merge ]]; then
+  exec "$work/venv/bin/python" "$cpu/report.py" "$work/results/merged-$(date +%Y-%m-%d-%H%M%S)" "${arguments[@]}"
+fi
 llama_version=4.2.0
 
 # step NAME COMMAND...: output goes to a log, of which the last lines are shown if the command fails.
@@ -54,13 +58,13 @@ install_node() {
 }
 
 build_probe() {
-  g++ -std=c++17 -O3 -pthread -Inative/include -Inative/src -o "$work/limits_probe" \
-    native/bench/{limits_probe,peak_kernels}.cpp native/src/cpu/{isa,thread_pool,aligned_memory}.cpp
+  cmake -S native -B "$work/native" -DDOLLY4J_BENCH=ON &&
+    cmake --build "$work/native" --target limits_probe --parallel "$(nproc)"
 }
 
 current "$(echo bench/target/dolly4j-bench-*.jar)" pom.xml native/src native/include java/core/src/main bench/src ||
   step "building dolly4j" mvn -q -B -ntp -DskipTests -pl bench -am package
-current "$work/limits_probe" native/bench native/src/cpu || step "building the limits probe" build_probe
+current "$work/native/bench/limits_probe" native/bench native/src/cpu || step "building the limits probe" build_probe
 cmp -s "$cpu/requirements.txt" "$work/venv/requirements.txt" || step "installing the Python peers" install_python
 cmp -s "$cpu/package.json" "$work/node/package.json" && [[ -e $work/node/node_modules/.package-lock.json ]] ||
   step "installing node-llama-cpp" install_node || true

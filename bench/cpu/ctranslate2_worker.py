@@ -79,7 +79,7 @@ class CTranslate2:
     def prefill(self, tokens):
         prompt = self.names(worker.prompt(0, tokens))
 
-        def run():
+        def run(_):
             start = time.perf_counter()
             return tokens, self.generate([prompt], 1)[0] - start
 
@@ -90,7 +90,7 @@ class CTranslate2:
         shared = self.names(worker.prompt(0, context - 1))
         last = [self.names([100 + sequence]) for sequence in range(batch)]
 
-        def run():
+        def run(_):
             times = self.generate(last, steps + 1, shared)
             return batch * steps, times[-1] - times[0]
 

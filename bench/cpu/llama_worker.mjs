@@ -60,28 +60,28 @@ async function logits({ prompt, next, path }) {
   return {};
 }
 
-async function repeat(seconds, tokensOfRun, run) {
+// run(seconds left) returns the tokens it did and the seconds these took.
+async function repeat(seconds, run) {
   let tokens = 0;
   let measured = 0;
   while (measured < seconds || tokens === 0) {
-    measured += await run();
-    tokens += tokensOfRun;
+    const [moreTokens, moreSeconds] = await run(seconds - measured);
+    tokens += moreTokens;
+    measured += moreSeconds;
   }
   return { tokens, seconds: measured };
 }
 
-async function timed(run) {
-  const start = performance.now();
-  await run();
-  return (performance.now() - start) / 1000;
-}
+const secondsSince = (start) => (performance.now() - start) / 1000;
 
 async function prefill({ tokens, seconds }) {
   const [sequence] = await contextFor(1, tokens + 16);
   const ids = prompt(0, tokens);
-  return repeat(seconds, tokens, async () => {
+  return repeat(seconds, async () => {
     await sequence.clearHistory();
-    return timed(() => evaluate(sequence, ids, greedy));
+    const start = performance.now();
+    await evaluate(sequence, ids, greedy);
+    return [tokens, secondsSince(start)];
   });
 }
 
@@ -92,18 +92,21 @@ async function decode({ batch, context, steps, seconds }) {
       await sequence.evaluateWithoutGeneratingNewTokens(prompt(s, context));
     }
   }
-  return repeat(seconds, batch * steps, async () => {
+  return repeat(seconds, async (left) => {
     let tokens = sequences.map((_, s) => 100 + s);
-    const measured = await timed(async () => {
-      for (let step = 0; step < steps; step++) {
-        const next = sequences.map((sequence, s) => evaluate(sequence, [tokens[s]], greedy));
-        tokens = (await Promise.all(next)).map(({ token }) => token);
-      }
-    });
-    for (const sequence of sequences) {
-      await sequence.eraseContextTokenRanges([{ start: context, end: context + steps }]);
+    let done = 0;
+    let measured = 0;
+    const start = performance.now();
+    while (done < steps && (done === 0 || measured < left)) {
+      const next = sequences.map((sequence, s) => evaluate(sequence, [tokens[s]], greedy));
+      tokens = (await Promise.all(next)).map(({ token }) => token);
+      measured = secondsSince(start);
+      done++;
     }
-    return measured;
+    for (const sequence of sequences) {
+      await sequence.eraseContextTokenRanges([{ start: context, end: context + done }]);
+    }
+    return [batch * done, measured];
   });
 }
 

@@ -52,7 +52,7 @@ class Paths:
 
     @property
     def limits_probe(self):
-        return self.work / "limits_probe"
+        return self.work / "native/bench/limits_probe"
 
 
 def made(path, command, variables):

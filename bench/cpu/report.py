@@ -1,6 +1,7 @@
-"""Tables, chart and summary of a run: report.py RESULTS.json writes them again beside the file."""
+"""Tables, chart and summary: report.py FOLDER RESULTS.json... writes those of the runs together into the folder."""
 
 import json
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -20,6 +21,46 @@ def write(results, folder):
     print(f"\n{table}\n{short}\n{folder}: results.json, table.md, summary.md, chart.svg")
 
 
+def merged(parts):
+    """The runs of several results as one. Raises ValueError for what must not stand in one table."""
+    for what in ("shape", "threads"):
+        if len({part[what] for part in parts}) > 1:
+            raise ValueError(f"the results differ in {what}")
+    together = {**parts[0], "runs": [], "sides": {}, "left_out": [], "measurements": []}
+    for part in parts:
+        first = len(together["runs"])
+        together["runs"] += part["runs"]
+        for kind in ("left_out", "measurements"):
+            together[kind] += [{**entry, "run": first + entry["run"]} for entry in part[kind]]
+        for key, side in part["sides"].items():
+            if together["sides"].setdefault(key, side)["version"] != side["version"]:
+                raise ValueError(f"{side['name']} has several versions")
+    for row in rows_of(together):
+        cpus = {json.dumps(together["runs"][i]["machine"]["cpu"]) for i in runs_of(together, row)}
+        if len(cpus) > 1:
+            raise ValueError(f"{row} was measured on {' and '.join(sorted(cpus))}")
+    return together
+
+
+def rows_of(results):
+    """Labels of the measured rows: prefill, batches, contexts."""
+
+    def place(row):
+        numbers = [int(number) for number in re.findall(r"\d+", row)]
+        return not row.startswith("prefill"), numbers[::-1]
+
+    return sorted({m["row"] for m in results["measurements"]}, key=place)
+
+
+def runs_of(results, row):
+    return sorted({m["run"] for m in results["measurements"] if m["row"] == row})
+
+
+def sides_of(results):
+    """Ours first, by the number of bits."""
+    return dict(sorted(results["sides"].items(), key=lambda side: (not side[1]["ours"], -side[1]["bits"])))
+
+
 def of(results, row, side):
     return [m for m in results["measurements"] if (m["row"], m["side"]) == (row, side)]
 
@@ -31,11 +72,15 @@ def spread(values):
 
 def ratios(results, row, ours, peer):
     """Ours against a peer, by the repetitions they alternated in; each side's time first divided by the machine's."""
-    theirs = {(m["group"], m["repetition"]): m for m in of(results, row, peer)}
+
+    def turn(m):
+        return m["run"], m["group"], m["repetition"]
+
+    theirs = {turn(m): m for m in of(results, row, peer)}
     return [
         (m["rate"] / m["machine"]) / (other["rate"] / other["machine"])
         for m in of(results, row, ours)
-        if (other := theirs.get((m["group"], m["repetition"])))
+        if (other := theirs.get(turn(m)))
     ]
 
 
@@ -59,11 +104,15 @@ def cells(*values):
     return "| " + " | ".join(values) + " |\n"
 
 
+def numbers_of(runs):
+    return ", ".join(str(run + 1) for run in runs)
+
+
 def full_table(results):
-    text = cells("row", "side", "tok/s min / median / max", "of the limit", "against the best peer", "which")
-    text += cells(*["---"] * 6)
-    for row in results["rows"]:
-        for key, side in results["sides"].items():
+    text = cells("row", "side", "run", "tok/s min / median / max", "of the limit", "against the best peer", "which")
+    text += cells(*["---"] * 7)
+    for row in rows_of(results):
+        for key, side in sides_of(results).items():
             measured = of(results, row, key)
             if not measured:
                 continue
@@ -71,6 +120,7 @@ def full_table(results):
             text += cells(
                 row,
                 side["name"],
+                numbers_of(sorted({m["run"] for m in measured})),
                 three([m["rate"] for m in measured]),
                 three([m["rate"] / m["limit"] for m in measured]),
                 three(best[1]) if best else "",
@@ -79,10 +129,7 @@ def full_table(results):
     return text
 
 
-def limits_line(results):
-    measured = [m["limits"] for m in results["measurements"]]
-    if not measured:
-        return ""
+def limits_line(measured):
     read, streams = three([limits["read"] for limits in measured]), measured[0]["streams"]
     parts = [f"read {read} GB/s ({streams:.0f} streams a thread)"]
     for name in measured[0]["peaks"]:
@@ -91,24 +138,32 @@ def limits_line(results):
     return "; ".join(parts)
 
 
+def run_paragraph(results, number, run):
+    machine = run["machine"]
+    limits = [m["limits"] for m in results["measurements"] if m["run"] == number]
+    return (
+        f"Run {number + 1}: {machine['cpu']} ({machine['family']}: {', '.join(machine['features'])}), "
+        f"{machine['cores']} cores, {machine['memory'] / 2**30:.0f} GiB; {run['date']}; commit {run['commit']}; "
+        f"`{run['command']}`; {run['repetitions']} alternations, load average before {run['load']:.1f}. "
+        f"Limits, min / median / max over the run: {limits_line(limits)}.\n\n"
+    )
+
+
 def summary(results):
     """A block for bench/RESULTS.md."""
-    machine, sides = results["machine"], results["sides"]
+    sides = sides_of(results)
     ours = [key for key, side in sides.items() if side["ours"]]
-    text = (
-        f"{machine['cpu']} ({machine['family']}: {', '.join(machine['features'])}), {machine['cores']} cores, "
-        f"{machine['memory'] / 2**30:.0f} GiB; {results['date']}; `{results['command']}`; {results['shape']} shape, "
-        f"{results['threads']} threads, {results['repetitions']} alternations, load average before "
-        f"{machine['load']:.1f}.\n\n"
-        f"Limits, min / median / max over the run: {limits_line(results)}.\n\n"
+    text = f"{results['shape']} shape, {results['threads']} threads.\n\n"
+    text += "".join(run_paragraph(results, number, run) for number, run in enumerate(results["runs"]))
+    text += (
         "Median tok/s, in brackets the share of the limit: of the speed at which a step takes only the time of reading "
         "its weights, keys and values once, or of its multiply-adds, as probed before and after each turn.\n\n"
     )
     heads = [f"{sides[key]['name']} / best peer" for key in ours]
-    text += cells("", *(side["name"] for side in sides.values()), *heads)
-    text += cells(*["---"] * (1 + len(sides) + len(ours)))
-    for row in results["rows"]:
-        line = [row]
+    text += cells("", "run", *(side["name"] for side in sides.values()), *heads)
+    text += cells(*["---"] * (2 + len(sides) + len(ours)))
+    for row in rows_of(results):
+        line = [row, numbers_of(runs_of(results, row))]
         for key in sides:
             measured = of(results, row, key)
             rate = [m["rate"] for m in measured]
@@ -126,7 +181,8 @@ def summary(results):
     text += f"\nFor comparison, the same model without rotary embedding has a KL of {without:.2g}.\n"
     if results["left_out"]:
         text += "\nLeft out:\n"
-        text += "".join(f"- {left['side']}, {left['what']}: {left['reason']}\n" for left in results["left_out"])
+        for left in results["left_out"]:
+            text += f"- {left['side']}, {left['what']} (run {left['run'] + 1}): {left['reason']}\n"
     return text
 
 
@@ -136,8 +192,8 @@ def chart(results, path):
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    prefill = [row for row in results["rows"] if row.startswith("prefill")]
-    decode = [row for row in results["rows"] if row.startswith("decode")]
+    prefill = [row for row in rows_of(results) if row.startswith("prefill")]
+    decode = [row for row in rows_of(results) if row.startswith("decode")]
     batches = [row for row in decode if row.endswith("@64")]
     contexts = [row for row in decode if row.startswith("decode-1@")]
     panels = [
@@ -148,7 +204,7 @@ def chart(results, path):
     figure, axes = pyplot.subplots(1, 3, figsize=(15, 5), layout="constrained")
     styles = {16: "-", 8: "--", 4: ":"}
     for axis, (title, unit, rows, position) in zip(axes, panels):
-        for key, side in results["sides"].items():
+        for key, side in sides_of(results).items():
             measured = [(position(row), [m["rate"] for m in of(results, row, key)]) for row in rows]
             points = [(x, *spread(rates)) for x, rates in measured if rates]
             if not points:
@@ -163,12 +219,17 @@ def chart(results, path):
         axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize="small")
-    machine = results["machine"]
-    figure.suptitle(f"{results['shape']} shape, {machine['cpu']}, {results['threads']} threads, {results['date']}")
+    cpus = " and ".join(sorted({run["machine"]["cpu"] for run in results["runs"]}))
+    dates = " and ".join(sorted({run["date"] for run in results["runs"]}))
+    figure.suptitle(f"{results['shape']} shape, {cpus}, {results['threads']} threads, {dates}")
     figure.savefig(path)
     pyplot.close(figure)
 
 
 if __name__ == "__main__":
-    source = Path(sys.argv[1])
-    write(json.loads(source.read_text()), source.parent)
+    target = Path(sys.argv[1])
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        write(merged([json.loads(Path(path).read_text()) for path in sys.argv[2:]]), target)
+    except ValueError as reason:
+        sys.exit(f"not one table: {reason}")

@@ -6,12 +6,30 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BENCH = HERE.parent
 
-# Types that our kernels run: one side each.
-OUR_TYPES = ["bfloat16"]
 
-# Bytes of a weight, and of a number in the KV cache.
-BFLOAT16, FLOAT32, Q8_0, Q4_0, Q6_K = 2, 4, 34 / 32, 18 / 32, 210 / 256
-OURS = {"bfloat16": (16, BFLOAT16), "int8": (8, 1 + 2 / 64), "int4": (4, 0.5 + 2 / 64)}
+@dataclass(frozen=True)
+class Weights:
+    """Bytes that matrices take: so many a weight, and for each output."""
+
+    each: float
+    output: float = 0
+
+    def bytes(self, weights, outputs):
+        return weights * self.each + outputs * self.output
+
+
+BFLOAT16, Q8_0, Q4_0, Q6_K = Weights(2), Weights(34 / 32), Weights(18 / 32), Weights(210 / 256)
+INT8 = Weights(1, output=4)  # a float32 scale for each output
+
+# What our kernels run: bits, matrices of the layers, head. int4 has a scale of 2 bytes for 64 weights.
+OURS = {
+    "bfloat16": (16, BFLOAT16, BFLOAT16),
+    "int8": (8, INT8, INT8),
+    "int4": (4, Weights(0.5 + 2 / 64), INT8),
+}
+
+# Bytes of a number in the KV cache.
+CACHE_16, CACHE_32 = 2, 4
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,11 @@ class Shape:
     def block_weights(self):
         """Of the matrices of all layers."""
         return self.layers * 12 * self.hidden**2
+
+    @property
+    def block_outputs(self):
+        """Of the same: queries, keys and values, the projection of attention, both matrices of the feed-forward."""
+        return self.layers * (3 + 1 + 4 + 1) * self.hidden
 
     @property
     def head_weights(self):
@@ -69,20 +92,21 @@ class Side:
     bits: int  # of a weight, roughly: sides of the same number are compared
     ours: bool
     command: tuple
-    weight_bytes: float
-    head_bytes: float
+    weights: Weights  # of the layers
+    head: Weights
     cache_bytes: float
     tolerance: float  # of the mean KL divergence from float32
     files: tuple = ()  # without which it cannot run
 
     def bytes(self, row, shape):
         """That a run or a step must read: weights once, keys and values once. Of the embedding only a few rows are."""
-        weights = shape.block_weights * self.weight_bytes + shape.head_weights * self.head_bytes
-        return weights + row.numbers_cached(shape) * self.cache_bytes
+        blocks = self.weights.bytes(shape.block_weights, shape.block_outputs)
+        head = self.head.bytes(shape.head_weights, shape.vocabulary)
+        return blocks + head + row.numbers_cached(shape) * self.cache_bytes
 
     def memory(self, rows, shape):
         """Bytes that the process needs, with about what the runtimes take themselves."""
-        embedding = shape.head_weights * self.weight_bytes
+        embedding = shape.head_weights * BFLOAT16.each
         return embedding + max(self.bytes(row, shape) for row in rows) + (1 << 30)
 
 
@@ -102,22 +126,22 @@ def all_sides(paths, threads):
     ours = (*java, "-cp", f"{BENCH}/target/*:{BENCH}/target/lib/*", "org.dolly4j.bench.DecoderThroughput", checkpoint)
 
     def dolly4j(key, name, backend, dtype):
-        bits, weight = OURS[dtype]
+        bits, weights, head = OURS[dtype]
         command = (*ours, backend, dtype, threads)
-        return Side(key, name, bits, backend == "kernels", command, weight, weight, BFLOAT16, TOLERANCES[bits])
+        return Side(key, name, bits, backend == "kernels", command, weights, head, CACHE_16, TOLERANCES[bits])
 
-    def llama(dtype, bits, weight, head):
+    def llama(dtype, bits, weights, head):
         command = ("node", HERE / "llama_worker.mjs", paths.gguf(dtype), threads)
         files = (paths.gguf(dtype), paths.node_modules / "node-llama-cpp")
         name = f"llama.cpp {dtype}"
-        return Side(f"llama-{dtype}", name, bits, False, command, weight, head, 2, TOLERANCES[bits], files)
+        return Side(f"llama-{dtype}", name, bits, False, command, weights, head, CACHE_16, TOLERANCES[bits], files)
 
     jars = f"{paths.llama_jar}:{BENCH}/target/lib/*"
     # The library prints to stdout: answers go to a descriptor of their own.
     jvm = ("sh", "-c", 'exec "$@" 3>&1 1>&2', "sh", *java, "-cp", jars, HERE / "LlamaJvmWorker.java")
     jvm = (*jvm, paths.gguf("q8_0"), threads, paths.llama_jar.stem)
     return [
-        *(dolly4j(f"ours-{dtype}", f"dolly4j {dtype}", "kernels", dtype) for dtype in OUR_TYPES),
+        *(dolly4j(f"ours-{dtype}", f"dolly4j {dtype}", "kernels", dtype) for dtype in OURS),
         dolly4j("libtorch", "dolly4j libtorch bfloat16", "libtorch", "bfloat16"),
         Side(
             "transformers",
@@ -127,7 +151,7 @@ def all_sides(paths, threads):
             (*python, HERE / "transformers_worker.py", checkpoint, threads),
             BFLOAT16,
             BFLOAT16,
-            BFLOAT16,
+            CACHE_16,
             TOLERANCES[16],
         ),
         Side(
@@ -136,9 +160,9 @@ def all_sides(paths, threads):
             8,
             False,
             (*python, HERE / "ctranslate2_worker.py", paths.ctranslate2, threads),
-            1,
-            1,
-            FLOAT32,
+            INT8,
+            INT8,
+            CACHE_32,
             TOLERANCES[8],
             (paths.ctranslate2,),
         ),
@@ -153,7 +177,7 @@ def all_sides(paths, threads):
             jvm,
             Q8_0,
             Q8_0,
-            2,
+            CACHE_16,
             TOLERANCES[8],
             (paths.gguf("q8_0"), paths.llama_jar),
         ),

@@ -18,7 +18,7 @@ import numpy as np
 
 import report
 from prepare import Paths, prepare
-from sides import GREEDY_TOLERANCE, Row, Shape, all_sides
+from sides import BENCH, GREEDY_TOLERANCE, Row, Shape, all_sides
 from worker_process import Unsupported, WorkerFailed, WorkerProcess, environment
 
 SHAPES = ["70m", "1.4b", "3b"]
@@ -43,6 +43,7 @@ def rows_of(quick):
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="bench/run.sh cpu", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small shape, fewer rows and repetitions: some minutes")
+    parser.add_argument("--check", action="store_true", help="make the files and check every side's logits; time nothing")
     parser.add_argument("--shape", choices=SHAPES, help="sizes of the model (default 3b; quick: 70m)")
     parser.add_argument("--threads", type=int, default=2, help="of every side (default 2)")
     parser.add_argument("--work", type=Path, required=True, help="folder for installs, models and results")
@@ -74,18 +75,20 @@ def free_memory():
 
 
 def groups_of(sides, limit, memory_of):
-    """Sides whose models fit into memory together; ours are in every group, so that each peer alternates with them."""
-    ours = [side for side in sides if side.ours]
-    taken_by_ours = sum(map(memory_of, ours))
+    """Sides whose models fit into memory together; with each peer is what of ours has as many bits, to alternate with."""
+    ours = {side.bits: side for side in sides if side.ours}
     groups = []
-    for side in (side for side in sides if not side.ours):
+    for side in sorted(sides, key=lambda side: side.ours):  # ours that have no peer come last
+        if any(side in group for group in groups):
+            continue
+        together = {side, ours.get(side.bits, side)}
         for group in groups:
-            if sum(map(memory_of, group)) + taken_by_ours + memory_of(side) <= limit:
-                group.append(side)
+            if sum(map(memory_of, group | together)) <= limit:
+                group |= together
                 break
         else:
-            groups.append([side])
-    return [ours + group for group in groups] or [ours]
+            groups.append(together)
+    return [[side for side in sides if side in group] for group in groups]
 
 
 def machine():
@@ -99,9 +102,14 @@ def machine():
         "features": [feature for feature in FEATURES if feature in flags],
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
-        "load": os.getloadavg()[0],
         "java": subprocess.run(["java", "-version"], check=True, capture_output=True, text=True).stderr.splitlines()[0],
     }
+
+
+def commit():
+    """Of the sources, with what says that they were changed since; empty outside a repository."""
+    command = ("git", "-C", BENCH, "describe", "--always", "--dirty")
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
 
 
 def mean_divergence(exact, found):
@@ -144,8 +152,9 @@ def limit(bytes_read, operations, tokens, limits, bits):
 
 
 class Run:
-    def __init__(self, arguments, results, shape, sides, variables, folder):
+    def __init__(self, arguments, paths, results, shape, sides, variables, folder):
         self.arguments = arguments
+        self.paths = paths
         self.results = results
         self.shape = shape
         self.variables = variables
@@ -156,7 +165,11 @@ class Run:
 
     def leave_out(self, side, what, reason):
         print(f"  {side.name}: {what} left out: {reason}", flush=True)
-        self.results["left_out"].append({"side": side.key, "what": what, "reason": str(reason)})
+        self.results["left_out"].append({"run": 0, "side": side.name, "what": what, "reason": str(reason)})
+
+    def give_up(self, side, row, failure):
+        self.leave_out(side, f"{row.label} and what follows", failure)
+        self.workers.pop(side).close()
 
     def start(self, side, reference):
         """Starts the worker and checks its logits; what fails is left out."""
@@ -187,8 +200,7 @@ class Run:
             except Unsupported as reason:
                 self.leave_out(side, row.label, reason)
             except WorkerFailed as failure:
-                self.leave_out(side, f"{row.label} and what follows", failure)
-                self.workers.pop(side).close()
+                self.give_up(side, row, failure)
         return able
 
     def request(self, row):
@@ -211,7 +223,13 @@ class Run:
         for repetition in range(self.arguments.repetitions):
             turn = repetition % max(1, len(sides))
             for side in sides[turn:] + sides[:turn]:
-                answer = self.workers[side].ask(self.request(row))
+                if side not in self.workers:
+                    continue
+                try:
+                    answer = self.workers[side].ask(self.request(row))
+                except WorkerFailed as failure:
+                    self.give_up(side, row, failure)
+                    continue
                 after = self.probed()
                 self.record(row, group, side, repetition, answer, mean_limits(before, after))
                 before = after
@@ -223,6 +241,7 @@ class Run:
         machine_speed = limit(self.bfloat16.bytes(row, self.shape), operations, tokens, limits, 16)
         self.results["measurements"].append(
             {
+                "run": 0,
                 "row": row.label,
                 "group": group,
                 "side": side.key,
@@ -235,7 +254,7 @@ class Run:
         )
 
     def run(self, groups, rows, reference):
-        command = self.arguments.work / "limits_probe", self.arguments.threads
+        command = self.paths.limits_probe, self.arguments.threads
         self.probe = WorkerProcess(command, self.variables, self.folder / "probe.log")
         try:
             self.run_groups(groups, rows, reference)
@@ -283,6 +302,7 @@ def mean_limits(before, after):
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # the workers are ended too
     arguments = parse_arguments()
+    command = [argument for argument in sys.argv[1:] if argument not in ("--work", str(arguments.work))]
     paths = Paths(arguments.work, arguments.shape)
     variables = environment(arguments.threads)
     sides = chosen(arguments.sides, all_sides(paths, arguments.threads), lambda side: side.key, "side")
@@ -290,13 +310,18 @@ def main():
     folder = arguments.work / "results" / time.strftime("%Y-%m-%d-%H%M%S")
     folder.mkdir(parents=True)
     results = {
-        "date": date.today().isoformat(),
-        "command": "bench/run.sh cpu " + shlex.join(sys.argv[1:]),
         "shape": arguments.shape,
         "threads": arguments.threads,
-        "repetitions": arguments.repetitions,
-        "machine": machine(),
-        "rows": [row.label for row in rows],
+        "runs": [
+            {
+                "date": date.today().isoformat(),
+                "command": f"bench/run.sh cpu {shlex.join(command)}".rstrip(),
+                "commit": commit(),
+                "repetitions": arguments.repetitions,
+                "load": os.getloadavg()[0],
+                "machine": machine(),
+            }
+        ],
         "sides": {},
         "left_out": [],
         "measurements": [],
@@ -304,7 +329,7 @@ def main():
     failed = prepare(paths, {file for side in sides for file in side.files}, variables)
     with open(paths.checkpoint / "config.json") as file:
         shape = Shape.of(json.load(file))
-    run = Run(arguments, results, shape, all_sides(paths, arguments.threads), variables, folder)
+    run = Run(arguments, paths, results, shape, all_sides(paths, arguments.threads), variables, folder)
     ready = []
     for side in sides:
         missing = [file for file in side.files if not file.exists()]
@@ -314,10 +339,11 @@ def main():
             ready.append(side)
     memory = arguments.memory * 1e9 if arguments.memory else 0.9 * free_memory() - (1 << 30)
     groups = groups_of(ready, memory, lambda side: side.memory(rows, shape))
+    rows = [] if arguments.check else rows
     with np.load(paths.reference) as reference:
         results["without_positions"] = mean_divergence(reference["logits"], reference["without_positions"])
         run.run(groups, rows, reference)
-    report.write(results, folder)
+    report.write(results, folder) if rows else report.save(results, folder)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Transformers:
     def prefill(self, tokens):
         prompt = [worker.prompt(0, tokens)]
 
-        def run():
+        def run(_):
             self.state = None
             cache = DynamicCache(config=self.model.config)
             return tokens, worker.timed(lambda: self.forward(prompt, cache).argmax(-1))[1]
@@ -53,15 +53,16 @@ class Transformers:
             self.state = batch, context, cache, first.tolist()
         _, _, cache, first = self.state
 
-        def generate():
+        def run(seconds):
             tokens = first
-            for _ in range(steps):
+
+            def step():
+                nonlocal tokens
                 tokens = self.forward(tokens, cache).argmax(-1, keepdim=True).tolist()
 
-        def run():
-            _, seconds = worker.timed(generate)
-            cache.crop(-steps)
-            return batch * steps, seconds
+            done, elapsed = worker.timed_steps(seconds, steps, step)
+            cache.crop(-done)
+            return batch * done, elapsed
 
         return run
 

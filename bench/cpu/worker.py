@@ -10,8 +10,9 @@ A line of JSON on stdin is a request, a line of JSON on stdout its answer. First
 {"op": "prefill", "tokens": n, "seconds": s}
     A prompt of n tokens, to the token chosen after it.
 {"op": "decode", "batch": b, "context": c, "steps": k, "seconds": s}
-    k steps of b sequences, each with c tokens in its cache before the first.
-    Both are repeated from the same state for at least s seconds: {"tokens": all tokens, "seconds": time of the steps}.
+    At most k steps of b sequences, each with c tokens in its cache before the first.
+    Both are repeated from the same state for at least s seconds, and a decode may end after any step once these are over:
+    {"tokens": all tokens, "seconds": time of the steps}.
 """
 
 import json
@@ -30,10 +31,10 @@ def prompt(sequence, tokens):
 
 
 def repeat(seconds, run):
-    """Calls run, which returns tokens and seconds, until that much time is measured."""
+    """Calls run(seconds left), which returns tokens and seconds, until that much time is measured."""
     tokens, measured = 0, 0.0
     while measured < seconds or tokens == 0:
-        more_tokens, more_seconds = run()
+        more_tokens, more_seconds = run(seconds - measured)
         tokens += more_tokens
         measured += more_seconds
     return {"tokens": tokens, "seconds": measured}
@@ -43,6 +44,17 @@ def timed(run):
     start = time.perf_counter()
     result = run()
     return result, time.perf_counter() - start
+
+
+def timed_steps(seconds, steps, step):
+    """Calls step at most that often and until the time is over: how often, and how long it took."""
+    start = time.perf_counter()
+    for done in range(1, steps + 1):
+        step()
+        elapsed = time.perf_counter() - start
+        if elapsed >= seconds:
+            break
+    return done, elapsed
 
 
 def serve(side):

@@ -239,9 +239,8 @@ int main_of(int argc, char** argv) {
   }
   const Isa isa = chosen_isa();
   const CachedAttention attention = cached_attention(isa);
-  const Stopwatch stopwatch{options.threads, Clock::thread};
-  const ReadLimit reading;
-  const PeakFn multiply_adds = peak(std::min(isa, Isa::avx512));  // what attention computes with
+  MachineLimits limits({options.threads, Clock::thread});
+  const MultiplyAdds multiply_adds = peak(isa, Number::float32).loops.registers;  // what attention computes with
   const Pool pool;
   std::vector<AlignedMemory> scratch;
   for (int i = 0; i < options.threads; i++) {
@@ -263,8 +262,8 @@ int main_of(int argc, char** argv) {
     for (const int context : {64, 512, 1536}) {
       Batch batch(pool, options.threads, sequences, context, 1);
       check(batch);
-      const Figures figures = measure(batch, attention, options.repetitions, scratch, batch.bytes(),
-                                      [&] { return reading.bytes_per_second(stopwatch); });
+      const Figures figures =
+          measure(batch, attention, options.repetitions, scratch, batch.bytes(), [&] { return limits.read(); });
       std::printf("%9d %8d %9.0f %7.1f %14.2f\n", sequences, context, figures.microseconds, figures.rate / 1e9,
                   figures.of_limit);
     }
@@ -278,7 +277,7 @@ int main_of(int argc, char** argv) {
     Batch batch(pool, options.threads, 1, context, rows);
     check(batch);
     const Figures figures = measure(batch, attention, options.repetitions, scratch, batch.flops(),
-                                    [&] { return operations_per_second(multiply_adds, stopwatch); });
+                                    [&] { return limits.operations(multiply_adds); });
     std::printf("%9d %8d %9.0f %7.1f %14.2f\n", rows, context, figures.microseconds, figures.rate / 1e9,
                 figures.of_limit);
   }

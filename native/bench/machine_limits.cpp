@@ -1,96 +1,120 @@
 #include "machine_limits.h"
 
-#include <atomic>
+#include <algorithm>
 #include <cstring>
-
-#include "peak.h"
 
 namespace dolly4j::bench {
 namespace {
 
-// Larger than any last-level cache that two threads get.
-constexpr std::int64_t kReadBytes = std::int64_t{1} << 29;
-constexpr int kStreams = 4;
-constexpr double kProbeSeconds = 0.02;
+// Larger than the last-level caches.
+constexpr std::int64_t kMemoryBytes = std::int64_t{1} << 30;
+constexpr double kReadSeconds = 0.05;
+constexpr double kPeakSeconds = 0.02;
+constexpr int kTries = 3;
 
-std::atomic<std::uint64_t> sink;
+struct Reader {
+  int streams;
+  ReadStreams read;
+};
 
-// A line of each stream in turn, with what is a page ahead fetched.
-void read(const std::uint8_t* from, std::int64_t bytes) {
-  constexpr std::int64_t kLine = 64;
-  constexpr std::int64_t kAhead = 4096;
-  using Line = std::uint64_t __attribute__((vector_size(16), may_alias));
-  const std::int64_t part = bytes / kStreams / kLine * kLine;
-  Line sums[kStreams] = {};
-  for (std::int64_t at = 0; at < part; at += kLine) {
-#pragma GCC unroll 8
-    for (int stream = 0; stream < kStreams; ++stream) {
-      const auto* line = reinterpret_cast<const Line*>(from + stream * part + at);
-      __builtin_prefetch(from + stream * part + at + kAhead);
-      sums[stream] += line[0] + line[1] + line[2] + line[3];
-    }
+std::vector<Reader> readers() {
+  std::vector<ReadLoops> loops = {read_generic()};
+#if defined(__x86_64__)
+  const Isa best = available_isas().back();
+  if (best >= Isa::avx2) {
+    loops.push_back(read_avx2());
   }
-  std::uint64_t sum = 0;
-  for (const Line& stream : sums) {
-    sum += stream[0] + stream[1];
+  if (best >= Isa::avx512) {
+    loops.push_back(read_avx512());
   }
-  sink.fetch_add(sum);
+#endif
+  std::vector<Reader> all;
+  for (const ReadLoops& of_isa : loops) {
+    all.insert(all.end(), {{1, of_isa.one}, {2, of_isa.two}, {4, of_isa.four}, {8, of_isa.eight}});
+  }
+  return all;
+}
+
+std::vector<Peak> available_peaks() {
+  std::vector<Peak> all = {{Isa::generic, Number::float32, peak_generic_float32()}};
+#if defined(__x86_64__)
+  all.push_back({Isa::avx2, Number::float32, peak_avx2_float32()});
+  all.push_back({Isa::avx2, Number::int8, peak_avx2_int8()});
+  all.push_back({Isa::avx512, Number::float32, peak_avx512_float32()});
+  all.push_back({Isa::avx512, Number::int8, peak_avx512_int8()});
+  all.push_back({Isa::avx512_bf16, Number::bfloat16, peak_avx512_bf16_bfloat16()});
+  all.push_back({Isa::amx, Number::bfloat16, peak_amx_bfloat16()});
+  all.push_back({Isa::amx, Number::int8, peak_amx_int8()});
+#endif
+  const Isa best = available_isas().back();
+  all.erase(std::remove_if(all.begin(), all.end(), [&](const Peak& peak) { return peak.isa > best; }), all.end());
+  return all;
 }
 
 }  // namespace
 
-ReadLimit::ReadLimit() : memory_(static_cast<std::size_t>(kReadBytes), "reading") {
-  std::memset(memory_.data(), 1, memory_.bytes());
-}
-
-double ReadLimit::bytes_per_second(const Stopwatch& stopwatch) const {
-  const std::int64_t part = kReadBytes / stopwatch.threads / 4096 * 4096;
-  const double took =
-      stopwatch.time([&](int thread) { read(static_cast<const std::uint8_t*>(memory_.data()) + thread * part, part); });
-  return static_cast<double>(part * stopwatch.threads) / took;
-}
-
-PeakFn peak(Isa isa) {
-#if defined(__x86_64__)
-  switch (isa) {
-    case Isa::generic:
-      break;
-    case Isa::avx2:
-      return peak_avx2;
-    case Isa::avx512:
-      return peak_avx512;
-    case Isa::avx512_bf16:
-      return peak_avx512_bf16;
-    case Isa::amx:
-      return peak_amx;
+const char* name_of(Number number) {
+  switch (number) {
+    case Number::float32:
+      return "float32";
+    case Number::bfloat16:
+      return "bfloat16";
+    case Number::int8:
+      return "int8";
   }
-#else
-  static_cast<void>(isa);
-#endif
-  return peak_generic;
+  return "";
 }
 
-PeakFn tile_peak_from_cache() {
-#if defined(__x86_64__)
-  return peak_amx_from_cache;
-#else
-  return nullptr;
-#endif
+const std::vector<Peak>& peaks() {
+  static const std::vector<Peak> available = available_peaks();
+  return available;
 }
 
-double operations_per_second(PeakFn peak, const Stopwatch& stopwatch) {
-  for (std::int64_t rounds = 1024;; rounds *= 4) {
-    std::atomic<double> operations{0};
-    const double took = stopwatch.time([&](int) {
-      const double done = peak(rounds);
-      double before = operations.load();
-      while (!operations.compare_exchange_weak(before, before + done)) {
+const Peak& peak(Isa isa, Number number) {
+  const auto last = std::find_if(peaks().rbegin(), peaks().rend(),
+                                 [&](const Peak& peak) { return peak.isa <= isa && peak.number == number; });
+  return last != peaks().rend() ? *last : peak(isa, Number::float32);
+}
+
+MachineLimits::MachineLimits(const Stopwatch& stopwatch)
+    : stopwatch_(stopwatch),
+      memory_(kMemoryBytes, "memory to read"),
+      part_(kMemoryBytes / stopwatch.threads / kReadBytes * kReadBytes),
+      positions_(static_cast<std::size_t>(stopwatch.threads)) {
+  std::memset(memory_.data(), 60, memory_.bytes());  // pages that were never written are all the same one
+  double best = 0;
+  for (int i = 0; i < kTries; ++i) {
+    for (const Reader& reader : readers()) {
+      const double speed = read(reader.streams, reader.read);
+      if (speed > best) {
+        best = speed;
+        streams_ = reader.streams;
+        read_ = reader.read;
       }
-    });
-    if (took >= kProbeSeconds) {
-      return operations.load() / took;
     }
   }
+}
+
+std::uint8_t* MachineLimits::part_of(int thread) const {
+  return static_cast<std::uint8_t*>(memory_.data()) + thread * part_;
+}
+
+double MachineLimits::read(int streams, ReadStreams loop) {
+  const std::int64_t stream_bytes = part_ / streams / kReadBytes * kReadBytes;
+  return stopwatch_.rate(kReadSeconds, [&](int thread) {
+    std::int64_t& position = positions_[static_cast<std::size_t>(thread)];
+    position = position < stream_bytes ? position : 0;
+    loop(part_of(thread) + position, stream_bytes);
+    position += kReadBytes;
+    return streams * kReadBytes;
+  });
+}
+
+double MachineLimits::operations(MultiplyAdds loop) {
+  return stopwatch_.rate(kPeakSeconds, [&](int thread) {
+    std::uint8_t* start = part_of(thread);
+    return loop({start, start + kPeakWeightBytes, start + kPeakWeightBytes + kPeakInputBytes});
+  });
 }
 
 }  // namespace dolly4j::bench

@@ -2,32 +2,57 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "cpu/aligned_memory.h"
 #include "cpu/isa.h"
+#include "peak.h"
 #include "stopwatch.h"
 
 namespace dolly4j::bench {
 
-// Bytes a second that the threads read together from memory, each from several places at once.
-class ReadLimit {
- public:
-  ReadLimit();
-  double bytes_per_second(const Stopwatch& stopwatch) const;
+enum class Number { float32, bfloat16, int8 };
 
- private:
-  AlignedMemory memory_;
+// "float32", "bfloat16", "int8".
+const char* name_of(Number number);
+
+// The multiply-adds of an instruction set on numbers of a type. int8 counts integer operations.
+struct Peak {
+  Isa isa;
+  Number number;
+  PeakLoops loops;
 };
 
-// Does `rounds` rounds of multiplications and additions on numbers in registers; returns how many operations these were.
-using PeakFn = double (*)(std::int64_t rounds);
+// Those that this CPU can run, in the order of the instruction sets.
+const std::vector<Peak>& peaks();
 
-// Fused multiply-adds of float32. avx512_bf16: VDPBF16PS. amx: TDPBF16PS on tiles in registers.
-PeakFn peak(Isa isa);
+// Of the best instructions for the number up to that instruction set; float32's where there are none.
+const Peak& peak(Isa isa, Number number);
 
-// TDPBF16PS, 2 x 2 tiles, on tiles read from the second-level cache.
-PeakFn tile_peak_from_cache();
+class MachineLimits {
+ public:
+  // Takes 1 GiB, and tries out how memory is read fastest.
+  explicit MachineLimits(const Stopwatch& stopwatch);
 
-double operations_per_second(PeakFn peak, const Stopwatch& stopwatch);
+  // Bytes a second that the threads together read from memory.
+  double read() { return read(streams_, read_); }
+
+  // Each in so many sequential streams at once.
+  int streams() const { return streams_; }
+
+  // Operations a second of the threads together.
+  double operations(MultiplyAdds loop);
+
+ private:
+  double read(int streams, ReadStreams loop);
+  std::uint8_t* part_of(int thread) const;
+
+  Stopwatch stopwatch_;
+  AlignedMemory memory_;  // a part for each thread
+  std::int64_t part_;     // bytes
+  int streams_ = 0;
+  ReadStreams read_ = nullptr;
+  std::vector<std::int64_t> positions_;  // of each thread: where it goes on reading
+};
 
 }  // namespace dolly4j::bench

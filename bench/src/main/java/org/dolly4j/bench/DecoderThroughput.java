@@ -15,14 +15,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
-import java.util.function.LongSupplier;
+import java.util.function.LongFunction;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.model.Family;
 import org.dolly4j.model.WeightPlan;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 
 /**
  * Times prefill and decode below the facade: our worker of {@code bench/run.sh cpu}. {@code cpu/worker.py} says what it is
@@ -49,7 +49,7 @@ public final class DecoderThroughput {
         PrintStream answers = System.out;
         System.setOut(System.err); // what libraries print must not get between the answers
         Backend backend = Backend.valueOf(args[1].toUpperCase(Locale.ROOT));
-        ComputeType type = ComputeType.valueOf(args[2].toUpperCase(Locale.ROOT));
+        WeightType type = WeightType.valueOf(args[2].toUpperCase(Locale.ROOT));
         ModelOptions options = new ModelOptions(type, backend, "cpu", Integer.parseInt(args[3]), false);
         serve(Path.of(args[0]), options, new InputStreamReader(System.in, StandardCharsets.UTF_8), answers);
     }
@@ -99,12 +99,12 @@ public final class DecoderThroughput {
     }
 
     private Map<String, Object> prefill(JsonObject request) {
-        int[] prompt = prompt(0, request.get("tokens").getAsInt());
+        int[] prompt = SequenceBatch.prompt(0, request.get("tokens").getAsInt());
         SequenceBatch one = sequences(1, prompt.length);
-        return repeat(request, prompt.length, () -> {
+        return repeat(request, left -> {
             long start = System.nanoTime();
             one.choose(one.prefill(0, prompt));
-            return System.nanoTime() - start;
+            return new Work(prompt.length, System.nanoTime() - start);
         });
     }
 
@@ -115,39 +115,37 @@ public final class DecoderThroughput {
         SequenceBatch all = sequences(batch, context + steps);
         if (!all.filled()) {
             for (int sequence = 0; sequence < batch; sequence++) {
-                all.prefill(sequence, prompt(sequence, context));
+                all.prefill(sequence, SequenceBatch.prompt(sequence, context));
             }
         }
         int[] first = all.choose(all.decode(context, new int[batch])).clone();
-        return repeat(request, batch * steps, () -> {
+        return repeat(request, left -> {
             long start = System.nanoTime();
             int[] tokens = first;
-            for (int step = 0; step < steps; step++) {
-                tokens = all.choose(all.decode(context + step, tokens));
+            long elapsed = 0;
+            int done = 0;
+            while (done < steps && (done == 0 || elapsed < left)) {
+                tokens = all.choose(all.decode(context + done, tokens));
+                elapsed = System.nanoTime() - start;
+                done++;
             }
-            return System.nanoTime() - start;
+            return new Work((long) batch * done, elapsed);
         });
     }
 
-    /** Repeats a run that says how many nanoseconds it took. */
-    private static Map<String, Object> repeat(JsonObject request, int tokensOfRun, LongSupplier run) {
-        double least = request.get("seconds").getAsDouble() * 1e9;
+    private record Work(long tokens, long nanos) {}
+
+    /** Repeats a run, which is told how many nanoseconds are left. */
+    private static Map<String, Object> repeat(JsonObject request, LongFunction<Work> run) {
+        long least = (long) (request.get("seconds").getAsDouble() * 1e9);
         long tokens = 0;
         long nanos = 0;
         while (tokens == 0 || nanos < least) {
-            nanos += run.getAsLong();
-            tokens += tokensOfRun;
+            Work work = run.apply(least - nanos);
+            tokens += work.tokens();
+            nanos += work.nanos();
         }
         return Map.of("tokens", tokens, "seconds", nanos / 1e9);
-    }
-
-    /** The same ids as prompt() of worker.py. */
-    private static int[] prompt(int sequence, int tokens) {
-        int[] ids = new int[tokens];
-        for (int position = 0; position < tokens; position++) {
-            ids[position] = 100 + (sequence * 7919 + position * 104729) % 50000;
-        }
-        return ids;
     }
 
     private SequenceBatch sequences(int count, int length) {

@@ -39,6 +39,15 @@ final class SequenceBatch implements AutoCloseable {
         chosen = new int[count];
     }
 
+    /** Ids of a prompt to time, other ones for each sequence: those of prompt() in worker.py. */
+    static int[] prompt(int sequence, int tokens) {
+        int[] ids = new int[tokens];
+        for (int position = 0; position < tokens; position++) {
+            ids[position] = 100 + (sequence * 7919 + position * 104729) % 50000;
+        }
+        return ids;
+    }
+
     int count() {
         return count;
     }
