@@ -37,12 +37,10 @@ struct Kind {
   WeightType type;
   SumOrder order;
 };
-constexpr Kind kKinds[] = {{"pairs", WeightType::bfloat16, SumOrder::pairs},
-                           {"tiles", WeightType::bfloat16, SumOrder::tiles},
-                           {"int8", WeightType::int8, SumOrder::pairs},
-                           {"int8t", WeightType::int8, SumOrder::tiles},
-                           {"int4", WeightType::int4, SumOrder::pairs},
-                           {"float32", WeightType::float32, SumOrder::pairs}};
+constexpr Kind kKinds[] = {
+    {"pairs", WeightType::bfloat16, SumOrder::pairs}, {"tiles", WeightType::bfloat16, SumOrder::tiles},
+    {"int8", WeightType::int8, SumOrder::pairs},      {"int8t", WeightType::int8, SumOrder::tiles},
+    {"int4", WeightType::int4, SumOrder::pairs},      {"float32", WeightType::float32, SumOrder::pairs}};
 
 // One after the other, so that none is in a cache when its turn comes again.
 constexpr std::int64_t kWeightBytes = std::int64_t{1} << 29;

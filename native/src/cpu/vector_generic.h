@@ -163,8 +163,9 @@ struct Generic {
   }
   static Quad broadcast_quad(const std::int8_t* from) { return {{from[0], from[1], from[2], from[3]}}; }
   static Dots no_dots() { return {}; }
-  // a + the dot products of w and x.
-  static Dots dot(Quads w, Quad x, Dots a) {
+  // a + the dot products of w and x. Not inlined: kernels unroll what is around it, of which a compiler would make more
+  // than it can digest.
+  [[gnu::noinline]] static Dots dot(Quads w, Quad x, Dots a) {
     for (int i = 0; i < kLanes; ++i) {
       for (int j = 0; j < 4; ++j) {
         a.lane[i] += w.number[i][j] * x.number[j];
