@@ -113,11 +113,7 @@ public final class DecoderThroughput {
         int context = request.get("context").getAsInt();
         int steps = request.get("steps").getAsInt();
         SequenceBatch all = sequences(batch, context + steps);
-        if (!all.filled()) {
-            for (int sequence = 0; sequence < batch; sequence++) {
-                all.prefill(sequence, SequenceBatch.prompt(sequence, context));
-            }
-        }
+        all.fill(context);
         int[] first = all.choose(all.decode(context, new int[batch])).clone();
         return repeat(request, left -> {
             long start = System.nanoTime();
