@@ -56,7 +56,7 @@ class CTranslate2:
         return [self.tokens[i] for i in ids]
 
     def generate(self, prompts, new_tokens, static=None, seconds=float("inf")):
-        """Times at which each step had chosen its tokens, the first that of the prompt's pass, until the time is over."""
+        """Times at which each step had chosen its tokens, the first that of the prompt's pass; ends with the time."""
         times = []
 
         def chosen(result):  # called for each sequence; true ends it

@@ -43,7 +43,7 @@ def rows_of(quick):
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="bench/run.sh cpu", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small shape, fewer rows and repetitions: some minutes")
-    parser.add_argument("--check", action="store_true", help="make the files and check every side's logits; time nothing")
+    parser.add_argument("--check", action="store_true", help="make the files and check the logits; time nothing")
     parser.add_argument("--shape", choices=SHAPES, help="sizes of the model (default 3b; quick: 70m)")
     parser.add_argument("--threads", type=int, default=2, help="of every side (default 2)")
     parser.add_argument("--work", type=Path, required=True, help="folder for installs, models and results")
@@ -75,7 +75,7 @@ def free_memory():
 
 
 def groups_of(sides, limit, memory_of):
-    """Sides whose models fit into memory together; with each peer is what of ours has as many bits, to alternate with."""
+    """Sides whose models fit into memory together; each peer with ours of as many bits, which it alternates with."""
     ours = {side.bits: side for side in sides if side.ours}
     groups = []
     for side in sorted(sides, key=lambda side: side.ours):  # ours that have no peer come last

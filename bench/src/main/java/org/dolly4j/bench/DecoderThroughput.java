@@ -25,8 +25,8 @@ import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.ComputeType;
 
 /**
- * Times prefill and decode below the facade: our worker of {@code bench/run.sh cpu}. {@code cpu/worker.py} says what it is
- * asked on stdin and answers on stdout, a line of JSON each.
+ * Times prefill and decode below the facade: our worker of {@code bench/run.sh cpu}. {@code cpu/worker.py} says what
+ * it is asked on stdin and answers on stdout, a line of JSON each.
  */
 public final class DecoderThroughput {
     private static final Gson GSON = new Gson();

@@ -59,7 +59,7 @@ final class SequenceBatch implements AutoCloseable {
         return length;
     }
 
-    /** Gives every sequence keys and values of so many tokens, unless they have them: copies of a few that it computes. */
+    /** Gives every sequence keys and values of so many tokens, copies of a few that it computes. */
     void fill(int tokens) {
         if (filled == tokens) {
             return;
