@@ -1,4 +1,4 @@
-"""Hugging Face transformers in bfloat16 on torch's CPU kernels: transformers_worker.py CHECKPOINT THREADS"""
+"""Hugging Face transformers on torch's CPU kernels: transformers_worker.py CHECKPOINT bfloat16|float32 THREADS"""
 
 import sys
 
@@ -11,9 +11,9 @@ import worker
 
 
 class Transformers:
-    def __init__(self, checkpoint, threads):
+    def __init__(self, checkpoint, dtype, threads):
         torch.set_num_threads(threads)
-        self.model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16).eval()
+        self.model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(torch, dtype)).eval()
         self.state = None  # batch, context, cache of that many tokens
 
     def describe(self):
@@ -75,4 +75,4 @@ class Transformers:
 
 
 if __name__ == "__main__":
-    worker.serve(Transformers(sys.argv[1], int(sys.argv[2])))
+    worker.serve(Transformers(sys.argv[1], sys.argv[2], int(sys.argv[3])))
