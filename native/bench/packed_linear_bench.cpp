@@ -1,6 +1,6 @@
 // Speed of packed_linear.h on the matrices of a decoder of the 3b shape, beside what the machine can do.
 //
-//   packed_linear_bench [--threads=2] [--repetitions=9] [--isa=avx2] [--order=pairs|tiles|float32]
+//   packed_linear_bench [--threads=2] [--repetitions=9] [--isa=avx2] [--kind=pairs|tiles|int8|int8t|int4|float32]
 //                       [--shape=fc1] [--rows=1,8,256] [--clock=wall|thread]
 //
 // Every kernel's results are compared with the oracle's first. Then, in every repetition, everything is measured once,
@@ -37,9 +37,10 @@ struct Kind {
   WeightType type;
   SumOrder order;
 };
-constexpr Kind kKinds[] = {{"pairs", WeightType::bfloat16, SumOrder::pairs},
-                           {"tiles", WeightType::bfloat16, SumOrder::tiles},
-                           {"float32", WeightType::float32, SumOrder::pairs}};
+constexpr Kind kKinds[] = {
+    {"pairs", WeightType::bfloat16, SumOrder::pairs}, {"tiles", WeightType::bfloat16, SumOrder::tiles},
+    {"int8", WeightType::int8, SumOrder::pairs},      {"int8t", WeightType::int8, SumOrder::tiles},
+    {"int4", WeightType::int4, SumOrder::pairs},      {"float32", WeightType::float32, SumOrder::pairs}};
 
 // One after the other, so that none is in a cache when its turn comes again.
 constexpr std::int64_t kWeightBytes = std::int64_t{1} << 29;
@@ -49,7 +50,7 @@ struct Options {
   Stopwatch stopwatch{2, Clock::wall};
   int repetitions = 9;
   std::string isa;
-  std::string order;
+  std::string kind;
   std::string shape;
   std::vector<int> rows = {1, 2, 4, 8, 16, 32, 64, 256};
 };
@@ -69,8 +70,8 @@ Options parse(int count, char** arguments) {
       options.repetitions = std::atoi(value.c_str());
     } else if (name == "--isa") {
       options.isa = value;
-    } else if (name == "--order") {
-      options.order = value;
+    } else if (name == "--kind") {
+      options.kind = value;
     } else if (name == "--shape") {
       options.shape = value;
     } else if (name == "--rows") {
@@ -88,18 +89,21 @@ Options parse(int count, char** arguments) {
 
 AlignedMemory memory(std::int64_t bytes) { return {static_cast<std::size_t>(bytes), "a benchmark"}; }
 
-// Numbers between -1 and 1 of both types, as the kernels' time does not depend on them.
-void fill(void* data, std::int64_t count, WeightType type) {
+// Numbers between -1 and 1, as the kernels' time does not depend on them.
+void fill(void* data, std::int64_t count, DType type) {
   std::uint64_t state = 1;
   for (std::int64_t i = 0; i < count; ++i) {
     state = state * 6364136223846793005U + 1442695040888963407U;
-    const float number = static_cast<float>(state >> 40) * 0x1p-23F - 1;
-    if (type == WeightType::float32) {
-      static_cast<float*>(data)[i] = number;
-    } else {
-      static_cast<bfloat16*>(data)[i] = to_bfloat16(number);
-    }
+    Output(data, type).set(i, static_cast<float>(state >> 40) * 0x1p-23F - 1);
   }
+}
+
+// A matrix of such numbers, packed.
+void fill(const PackedWeight& weight, void* data) {
+  const DType type = weight.type == WeightType::bfloat16 ? DType::bfloat16 : DType::float32;
+  const AlignedMemory rows = memory(std::int64_t{weight.outputs} * weight.inputs * size_of(type));
+  fill(rows.data(), std::int64_t{weight.outputs} * weight.inputs, type);
+  pack_outputs(weight, data, 0, weight.outputs, rows.data());
 }
 
 // A matrix in several copies, with operands for so many rows.
@@ -110,14 +114,14 @@ class Workload {
     const std::int64_t bytes = weight.blocks() * weight.block_bytes();
     copies_ = static_cast<int>(kWeightBytes / bytes) + 1;
     weights_ = memory(bytes * copies_);
-    fill(weights_.data(), bytes / number_bytes(), type);
+    fill(weight, weights_.data());
     for (int copy = 1; copy < copies_; ++copy) {
       std::memcpy(static_cast<std::uint8_t*>(weights_.data()) + bytes * copy, weights_.data(),
                   static_cast<std::size_t>(bytes));
     }
     const std::int64_t elements = activation_elements(most_rows, shape.inputs);
-    x_ = memory(elements * number_bytes());
-    fill(x_.data(), elements, type);
+    x_ = memory(elements * size_of(input_type()));
+    fill(x_.data(), elements, input_type());
     y_.resize(static_cast<std::size_t>(most_rows) * shape.outputs);
   }
 
@@ -125,7 +129,7 @@ class Workload {
     PackedLinearArgs args{};
     args.weight = {type_, shape_.outputs, shape_.inputs, weights_.data(), nullptr};
     args.order = order;
-    args.x = {x_.data(), type_ == WeightType::float32 ? DType::float32 : DType::bfloat16, shape_.inputs};
+    args.x = {x_.data(), input_type(), shape_.inputs};
     args.rows = rows;
     args.result = LinearResult::store;
     args.y = y_.data();
@@ -141,7 +145,7 @@ class Workload {
   }
 
  private:
-  int number_bytes() const { return type_ == WeightType::float32 ? 4 : 2; }
+  DType input_type() const { return type_ == WeightType::float32 ? DType::float32 : DType::bfloat16; }
 
   Shape shape_;
   WeightType type_;
@@ -226,11 +230,13 @@ void print(const char* shape, const char* kind, Isa isa, int rows, Figures& figu
 
 // The peak that a kernel is measured by. Tiles do not fit into registers: theirs is the one fed from a cache.
 MultiplyAdds peak_for(Isa isa, const Kind& kind) {
-  const bool tiles = isa == Isa::amx && kind.order == SumOrder::tiles;
-  const bool dots = tiles || (isa == Isa::avx512_bf16 && kind.order == SumOrder::pairs);
-  const Number number = kind.type == WeightType::bfloat16 && dots ? Number::bfloat16 : Number::float32;
+  const bool in_bfloat16 = kind.type == WeightType::bfloat16 || kind.type == WeightType::int8;
+  const bool dots = isa == (kind.order == SumOrder::tiles ? Isa::amx : Isa::avx512_bf16);
+  const Number number = kind.type == WeightType::int4 ? Number::int8
+                        : in_bfloat16 && dots         ? Number::bfloat16
+                                                      : Number::float32;
   const PeakLoops& loops = peak(isa, number).loops;
-  return number == Number::bfloat16 && tiles ? loops.l2 : loops.registers;
+  return isa == Isa::amx && number != Number::float32 ? loops.l2 : loops.registers;
 }
 
 bool measure(const Shape& shape, const Kind& kind, Isa isa, MachineLimits& limits, const Options& options) {
@@ -305,7 +311,7 @@ int run(const Options& options) {
       for (const Isa isa : available_isas()) {
         // Generic has no instruction for fma on x86 and calls the C library for each: said by name only.
         const bool wanted = options.isa.empty() ? isa != Isa::generic : options.isa == name_of(isa);
-        if (wanted && (options.order.empty() ? kind.type != WeightType::float32 : options.order == kind.name) &&
+        if (wanted && (options.kind.empty() ? kind.type != WeightType::float32 : options.kind == kind.name) &&
             (options.shape.empty() || options.shape == shape.name)) {
           all_right = measure(shape, kind, isa, limits, options) && all_right;
         }

@@ -34,8 +34,8 @@ typedef enum {
   D4J_ABORTED = 6          /* d4j_session_abort ended the step */
 } d4j_status;
 
-/* Element types of tensors in files; the first two are also the compute types. */
-typedef enum { D4J_FLOAT32 = 0, D4J_BFLOAT16 = 1, D4J_FLOAT16 = 2 } d4j_dtype;
+/* Element types of tensors in files (the first three) and of weights in memory (all but float16). */
+typedef enum { D4J_FLOAT32 = 0, D4J_BFLOAT16 = 1, D4J_FLOAT16 = 2, D4J_INT8 = 3, D4J_INT4 = 4 } d4j_dtype;
 
 typedef enum { D4J_GELU_ERF = 0, D4J_GELU_TANH = 1 } d4j_activation;
 
@@ -85,9 +85,14 @@ typedef struct {
 } d4j_decoder_spec;
 
 typedef struct {
-  int32_t backend;      /* d4j_backend */
-  int32_t compute_type; /* D4J_FLOAT32 or D4J_BFLOAT16: weights, inputs of matmuls, KV cache */
-  int32_t cuda_device;  /* ordinal of a CUDA device, or -1 for the CPU, which is the only one of the kernels */
+  int32_t backend; /* d4j_backend */
+  /*
+   * D4J_FLOAT32 or D4J_BFLOAT16: weights, inputs of matmuls and KV cache. With the kernels also D4J_INT8, one scale a row
+   * of a matrix, or D4J_INT4, one scale for each 64 weights of a row: of the matrices of matmuls, but for the head, which
+   * is int8 in either; all else is as with bfloat16.
+   */
+  int32_t weight_type;
+  int32_t cuda_device; /* ordinal of a CUDA device, or -1 for the CPU, which is the only one of the kernels */
   /* Of the kernels: */
   int32_t threads;       /* CPU threads of a step, 1 or more */
   int32_t portable_bits; /* 0 or 1: sums in the order of AMX, so that every CPU gives the same bits */
@@ -170,6 +175,12 @@ D4J_API d4j_status d4j_get_build_info(d4j_build_info* info);
 D4J_API d4j_status d4j_libtorch_set_threads(int32_t threads);
 
 /*
+ * Binds every thread that the kernels start from now on to a CPU of its own; the threads that call steps are left as they
+ * are. Good for a machine that does nothing else, bad for all others.
+ */
+D4J_API d4j_status d4j_bind_threads(void);
+
+/*
  * Takes hold of libtorch: of the libtorch_cpu.so that is loaded in this process already (directory NULL), or of the
  * one in a directory, such as torch/lib of a Python package. Later calls do nothing. Names the symbol that is missing
  * from a libtorch older than 2.10.
@@ -186,8 +197,8 @@ D4J_API d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_mode
 D4J_API d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks);
 
 /*
- * Copies rows of a tensor in a file into a slot, converting to the slot's type: norms are float32, all else is the
- * compute type (round to nearest even). Each row of a slot is loaded once; those of a call that fails count as not
+ * Copies rows of a tensor in a file into a slot, converting to the slot's type: norms are float32, all else is as
+ * weight_type says (rounded to nearest even). Each row of a slot is loaded once; those of a call that fails count as not
  * loaded.
  */
 D4J_API d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows);

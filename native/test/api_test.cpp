@@ -159,8 +159,10 @@ TEST(ApiModel, optionsOutOfRangeAreRefused) {
   options.backend = 2;
   expect_failure(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT, "backend");
   options = kOptions;
-  options.compute_type = D4J_FLOAT16;
-  expect_failure(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT, "compute_type");
+  options.weight_type = D4J_FLOAT16;
+  expect_failure(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT, "weight_type");
+  options.weight_type = D4J_INT8;
+  expect_failure(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT, "weight_type");
   options = kOptions;
   options.cuda_device = -2;
   expect_failure(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT, "cuda_device");

@@ -97,15 +97,19 @@ d4j_decoder_spec small_decoder() {
   return spec;
 }
 
-std::string describe(const DecoderShape& shape) {
-  return shape.name + (shape.compute_type == D4J_BFLOAT16 ? ", bfloat16" : ", float32");
+const char* name_of(d4j_dtype weight_type) {
+  constexpr const char* kNames[] = {"float32", "bfloat16", "float16", "int8", "int4"};
+  return kNames[weight_type];
 }
+
+std::string describe(const DecoderShape& shape) { return shape.name + ", " + name_of(shape.weight_type); }
 
 std::vector<DecoderShape> decoder_shapes() {
   std::vector<DecoderShape> shapes;
   for (const auto& [name, spec] : named_specs()) {
-    shapes.push_back({name, spec, D4J_FLOAT32});
-    shapes.push_back({name, spec, D4J_BFLOAT16});
+    for (const d4j_dtype type : {D4J_FLOAT32, D4J_BFLOAT16, D4J_INT8, D4J_INT4}) {
+      shapes.push_back({name, spec, type});
+    }
   }
   return shapes;
 }
@@ -161,22 +165,22 @@ Conformance check_decoder(const DecoderFactory& factory, Device device, const Su
   Comparison comparison;
   // magnitude: the largest number of the tensor.
   const auto compare = [&](const std::string& what, const std::vector<float>& actual,
-                           const std::vector<float>& expected, DType compute_type) {
+                           const std::vector<float>& expected, d4j_dtype weight_type) {
     double largest = 0;
     for (float number : expected) {
       largest = std::max(largest, magnitude(number));
     }
-    const Tolerance allowed = tolerance(Op::decoder_step, device, compute_type, DType::float32);
+    const Tolerance allowed = tolerance(weight_type == D4J_INT4 ? Op::int4_decoder_step : Op::decoder_step, device,
+                                        weight_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16, DType::float32);
     const auto scale_of = [&](std::int64_t) { return Scale{largest, 0}; };
     comparison.compare(what.c_str(), Buffer(actual, DType::float32), Buffer(expected, DType::float32), allowed,
                        scale_of);
   };
   return comparison.over(decoder_shapes(), supports, [&](const DecoderShape& shape, std::uint64_t seed) {
     const d4j_decoder_spec& spec = shape.spec;
-    const DType compute_type = shape.compute_type == D4J_BFLOAT16 ? DType::bfloat16 : DType::float32;
     const DecoderWeights weights = random_decoder_weights(spec, seed);
-    DecoderStepOracle oracle(spec, shape.compute_type, weights, kBlocks);
-    const StepFunction implementation = factory(spec, shape.compute_type, weights, kBlocks);
+    DecoderStepOracle oracle(spec, shape.weight_type, weights, kBlocks);
+    const StepFunction implementation = factory(spec, shape.weight_type, weights, kBlocks);
     int number = 0;
     for (const std::vector<SequenceStep>& sequences : schedule(spec, seed)) {
       const std::string place = "step " + std::to_string(number++) + ", ";
@@ -191,12 +195,12 @@ Conformance check_decoder(const DecoderFactory& factory, Device device, const Su
           return std::vector<float>(hidden.begin() + i * size, hidden.begin() + (i + 1) * size);
         };
         const std::string what = place + "hidden state " + std::to_string(i);
-        compare(what, part(actual.hidden()), part(expected.hidden()), compute_type);
+        compare(what, part(actual.hidden()), part(expected.hidden()), shape.weight_type);
         if (i > 0) {  // the embedding holds numbers as the table has them
           comparison.compare_precision(what.c_str(), part(actual.hidden()));
         }
       }
-      compare(place + "logits", actual.logits(), expected.logits(), compute_type);
+      compare(place + "logits", actual.logits(), expected.logits(), shape.weight_type);
     }
   });
 }

@@ -10,6 +10,7 @@
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
 #include "ops/paged_attention.h"
+#include "ops/quantization.h"
 #include "ops/residual_add.h"
 #include "ops/rotary.h"
 #include "random.h"
@@ -30,6 +31,20 @@ void for_each_slot(const d4j_decoder_spec& spec, const Body& body) {
       body(slot, layer, shape);
     }
   }
+}
+
+PackedMatrix quantised(const std::vector<float>& numbers, const SlotShape& shape, WeightType type) {
+  PackedWeight weight{type, static_cast<int>(shape.rows), static_cast<int>(shape.columns), nullptr, nullptr};
+  AlignedMemory memory(static_cast<std::size_t>(weight.blocks() * weight.block_bytes()), "a test");
+  const AlignedMemory scratch(static_cast<std::size_t>(quantize_scratch_bytes(weight)), "a test");
+  for (int block = 0; block < weight.blocks(); block++) {
+    const int first = block * kBlockOutputs;
+    quantize_outputs_oracle({weight, numbers.data() + std::int64_t{first} * weight.inputs, 0,
+                             std::min(kBlockOutputs, weight.outputs - first),
+                             static_cast<std::uint8_t*>(memory.data()) + block * weight.block_bytes(), scratch.data()});
+  }
+  weight.data = memory.data();
+  return {weight, std::move(memory)};
 }
 
 bool is_gain(d4j_slot slot) {
@@ -53,10 +68,10 @@ DecoderWeights random_decoder_weights(const d4j_decoder_spec& spec, std::uint64_
   return weights;
 }
 
-DecoderStepOracle::DecoderStepOracle(const d4j_decoder_spec& spec, d4j_dtype compute_type,
-                                     const DecoderWeights& weights, int blocks)
+DecoderStepOracle::DecoderStepOracle(const d4j_decoder_spec& spec, d4j_dtype weight_type, const DecoderWeights& weights,
+                                     int blocks)
     : spec_(spec),
-      compute_type_(compute_type == D4J_BFLOAT16 ? DType::bfloat16 : DType::float32),
+      compute_type_(weight_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16),
       inverse_frequencies_(rotary_inverse_frequencies(spec.rotary_dims, spec.rotary_base)) {
   for_each_slot(spec, [&](d4j_slot slot, int layer, const SlotShape& shape) {
     Buffer buffer(weights.at({slot, layer}), shape.kind == SlotKind::norm ? DType::float32 : compute_type_);
@@ -65,16 +80,52 @@ DecoderStepOracle::DecoderStepOracle(const d4j_decoder_spec& spec, d4j_dtype com
       buffer = Buffer(buffer.floats(), DType::float32);
     }
     weights_.emplace(std::pair{slot, layer}, std::move(buffer));
+    const bool is_quantised = weight_type == D4J_INT8 || weight_type == D4J_INT4;
+    if (is_quantised && shape.kind == SlotKind::matrix) {
+      // The embedding itself is not; but it may serve as the head, too.
+      const bool is_head = slot == D4J_EMBEDDING || slot == D4J_HEAD_WEIGHT;
+      const bool is_int4 = weight_type == D4J_INT4 && !is_head;
+      quantised_.emplace(std::pair{slot, layer},
+                         quantised(weights.at({slot, layer}), shape, is_int4 ? WeightType::int4 : WeightType::int8));
+    }
   });
   const Buffer cache(std::int64_t{blocks} * kKvBlockSize * spec.hidden_size, compute_type_);
   keys_.assign(spec.layers, cache);
   values_.assign(spec.layers, cache);
 }
 
+// A linear of quantised weights, in float32.
+Buffer DecoderStepOracle::quantised_linear(const Buffer& x, const PackedMatrix& matrix, const float* bias,
+                                           int rows) const {
+  const int inputs = matrix.weight.inputs;
+  std::vector<bfloat16> tiles(activation_elements(rows, inputs));
+  const Activations activations{tiles.data(), DType::bfloat16, inputs};
+  for (int t = 0; t < rows; t++) {
+    for (int k = 0; k < inputs; k++) {
+      tiles[activations.place(t, k)] = to_bfloat16(x.at(std::int64_t{t} * inputs + k));
+    }
+  }
+  Buffer y(std::int64_t{rows} * matrix.weight.outputs, DType::float32);
+  PackedLinearArgs args{};
+  args.weight = matrix.weight;
+  args.weight.bias = bias;
+  args.order = SumOrder::pairs;
+  args.x = activations;
+  args.rows = rows;
+  args.result = LinearResult::store;
+  args.y = floats(y);
+  args.y_stride = matrix.weight.outputs;
+  packed_linear_oracle(args);
+  return y;
+}
+
 // In float32; no bias if the decoder lacks the slot.
 Buffer DecoderStepOracle::linear(const Buffer& x, d4j_slot weight, d4j_slot bias, int layer, int rows) const {
   const Buffer& matrix = weights_.at({weight, layer});
   const auto found = weights_.find({bias, layer});
+  if (const auto matrix_found = quantised_.find({weight, layer}); matrix_found != quantised_.end()) {
+    return quantised_linear(x, matrix_found->second, found == weights_.end() ? nullptr : floats(found->second), rows);
+  }
   const auto inputs = static_cast<int>(x.count() / rows);
   const auto outputs = static_cast<int>(matrix.count() / inputs);
   Buffer y(std::int64_t{rows} * outputs, DType::float32);

@@ -10,6 +10,8 @@
 //
 // Computing in bfloat16 rounds, once and to nearest even: all weights but those of the norms, the inputs of every
 // linear, Q after rotation, K and V as they enter the cache. All else is float32, the results of every linear too.
+// With weights in int8 or int4, matrices of linears are quantised instead (ops/quantization.h), the head in int8 always,
+// and linears are those of ops/packed_linear.h, in pairs order.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +20,9 @@
 #include <vector>
 
 #include "buffer.h"
+#include "cpu/aligned_memory.h"
 #include "dolly4j.h"
+#include "ops/packed_linear.h"
 #include "ops/ragged_batch.h"
 
 namespace dolly4j::test {
@@ -29,16 +33,23 @@ using DecoderWeights = std::map<std::pair<d4j_slot, int>, std::vector<float>>;
 // Normal matrices that keep the size of their input, gains around 1, biases around 0.
 DecoderWeights random_decoder_weights(const d4j_decoder_spec& spec, std::uint64_t seed);
 
+// A matrix in the packed layout, with the memory it lies in.
+struct PackedMatrix {
+  PackedWeight weight;
+  AlignedMemory memory;
+};
+
 // A decoder and its KV cache.
 class DecoderStepOracle {
  public:
   // blocks: of the KV cache, filled with NaN.
-  DecoderStepOracle(const d4j_decoder_spec& spec, d4j_dtype compute_type, const DecoderWeights& weights, int blocks);
+  DecoderStepOracle(const d4j_decoder_spec& spec, d4j_dtype weight_type, const DecoderWeights& weights, int blocks);
 
   // Runs a step that keeps the rules of d4j_step: fills step.logits, and step.hidden where it is not null.
   void run(const d4j_step& step);
 
  private:
+  Buffer quantised_linear(const Buffer& x, const PackedMatrix& matrix, const float* bias, int rows) const;
   Buffer linear(const Buffer& x, d4j_slot weight, d4j_slot bias, int layer, int rows) const;
   Buffer norm(const Buffer& x, d4j_slot gain, d4j_slot bias, int layer, int rows, DType result) const;
   Buffer attention(const Buffer& normed, const RaggedBatch& batch, int layer);
@@ -48,6 +59,7 @@ class DecoderStepOracle {
   d4j_decoder_spec spec_;
   DType compute_type_;
   std::map<std::pair<d4j_slot, int>, Buffer> weights_;
+  std::map<std::pair<d4j_slot, int>, PackedMatrix> quantised_;
   std::vector<float> inverse_frequencies_;
   std::vector<Buffer> keys_;    // per layer
   std::vector<Buffer> values_;  // per layer

@@ -47,6 +47,24 @@ class EmulatedTiles {
     }
     std::memcpy(tiles_[kSum], sum, kBytes);
   }
+  // As Intel describes TDPBSUD.
+  template <int kSum, int kX, int kWeight>
+  void dot_bytes() {
+    std::int8_t x[kTileRows][64];
+    std::uint8_t weight[16][kTileRows][4];
+    std::int32_t sum[kTileRows][kTileRows];
+    std::memcpy(x, tiles_[kX], kBytes);
+    std::memcpy(weight, tiles_[kWeight], kBytes);
+    std::memcpy(sum, tiles_[kSum], kBytes);
+    for (int m = 0; m < kTileRows; ++m) {
+      for (int n = 0; n < kTileRows; ++n) {
+        for (int k = 0; k < 64; ++k) {
+          sum[m][n] += x[m][k] * weight[k / 4][n][k % 4];
+        }
+      }
+    }
+    std::memcpy(tiles_[kSum], sum, kBytes);
+  }
   void prefetch(const void*) {}
 
  private:

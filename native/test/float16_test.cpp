@@ -62,5 +62,27 @@ TEST(Float16, halvesOfSevenFractionBitsPassThroughBfloat16Unchanged) {
   }
 }
 
+TEST(Float16, roundsToTheNearestHalfAndTiesToEven) {
+  for (std::uint32_t bits = 0; bits < 0x7bffU; bits++) {
+    const float lower = to_float(float16{static_cast<std::uint16_t>(bits)});
+    const float upper = to_float(float16{static_cast<std::uint16_t>(bits + 1)});
+    const float middle = (lower + upper) / 2;
+    for (const float sign : {1.0F, -1.0F}) {
+      const std::uint32_t sign_bit = sign < 0 ? 0x8000U : 0U;
+      ASSERT_EQ(to_float16(sign * lower).bits, sign_bit | bits);
+      ASSERT_EQ(to_float16(sign * std::nextafter(middle, lower)).bits, sign_bit | bits);
+      ASSERT_EQ(to_float16(sign * middle).bits, sign_bit | (bits + bits % 2));
+      ASSERT_EQ(to_float16(sign * std::nextafter(middle, upper)).bits, sign_bit | (bits + 1));
+    }
+  }
+}
+
+TEST(Float16, whatIsTooLargeBecomesTheLargest) {
+  for (const float value : {65504.0F, 65520.0F, 1e10F, HUGE_VALF}) {
+    EXPECT_EQ(to_float(to_float16(value)), 65504.0F);
+    EXPECT_EQ(to_float(to_float16(-value)), -65504.0F);
+  }
+}
+
 }  // namespace
 }  // namespace dolly4j

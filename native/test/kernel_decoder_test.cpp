@@ -47,11 +47,9 @@ class ForcedIsa {
   std::string before_;
 };
 
-d4j_model_options kernels(d4j_dtype compute_type, int threads = 2, bool portable_bits = false) {
-  return {D4J_BACKEND_KERNELS, compute_type, -1, threads, portable_bits ? 1 : 0};
+d4j_model_options kernels(d4j_dtype weight_type, int threads = 2, bool portable_bits = false) {
+  return {D4J_BACKEND_KERNELS, weight_type, -1, threads, portable_bits ? 1 : 0};
 }
-
-std::string describe_type(d4j_dtype type) { return type == D4J_FLOAT32 ? "float32" : "bfloat16"; }
 
 // Every instruction set, the types, and both orders of sums; those the CPU lacks are skipped.
 struct Variant {
@@ -86,15 +84,18 @@ std::vector<Variant> variants() {
   std::vector<Variant> all;
   for (const Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx}) {
     all.push_back({isa, D4J_FLOAT32, false});
-    all.push_back({isa, D4J_BFLOAT16, false});
-    all.push_back({isa, D4J_BFLOAT16, true});
+    for (const d4j_dtype type : {D4J_BFLOAT16, D4J_INT8}) {
+      all.push_back({isa, type, false});
+      all.push_back({isa, type, true});
+    }
+    all.push_back({isa, D4J_INT4, false});  // of which only the head, in int8, has an order
   }
   return all;
 }
 
 INSTANTIATE_TEST_SUITE_P(On, KernelDecoder, testing::ValuesIn(variants()),
                          [](const testing::TestParamInfo<Variant>& test) {
-                           return std::string(name_of(test.param.isa)) + "_" + describe_type(test.param.type) +
+                           return std::string(name_of(test.param.isa)) + "_" + name_of(test.param.type) +
                                   (test.param.portable_bits ? "_portable" : "");
                          });
 
@@ -113,7 +114,7 @@ TEST_P(KernelDecoder, stepsAreTheOracles) {
         const auto decoder = std::make_shared<ModelAndSession>(spec, options(2), weights, blocks);
         return [decoder](const d4j_step& step) { decoder->session.run(step); };
       },
-      Device::cpu, [&](const DecoderShape& shape) { return shape.compute_type == GetParam().type; });
+      Device::cpu, [&](const DecoderShape& shape) { return shape.weight_type == GetParam().type; });
   EXPECT_TRUE(result.passed()) << result;
 }
 
@@ -361,6 +362,21 @@ TEST(KernelDecoderOptions, memoryCountsThePaddedCacheAndWeights) {
   const std::int64_t matrices = 2 * (192 * 64 + 64 * 64 + 256 * 64 + 64 * 256);
   const std::int64_t vectors = 4 * (180 + 60 + 250 + 60 + 4 * 60);
   EXPECT_EQ(memory.weight_bytes, 2 * (matrices + vectors) + 2 * 336 * 64 + 2 * 331 * 60 + 4 * 2 * 60);
+  const std::int64_t others = 2 * vectors + 2 * 331 * 60 + 4 * 2 * 60;
+
+  // A scale for each of the rows.
+  const LoadedModel int8(spec, kernels(D4J_INT8), random_decoder_weights(spec, 1));
+  ASSERT_EQ(d4j_model_memory(int8.get(), &memory), D4J_OK);
+  const std::int64_t scales = 4 * (192 + 64 + 256 + 64);
+  const std::int64_t head = 336 * 64 + 4 * 336;
+  EXPECT_EQ(memory.weight_bytes, matrices + 2 * scales + head + others);
+  EXPECT_EQ(memory.block_bytes, 2 * 3 * 16 * (20 + 32) * 2);
+
+  // Inputs padded to 128, of which 64 have a scale of two bytes for each row.
+  const LoadedModel int4(spec, kernels(D4J_INT4), random_decoder_weights(spec, 1));
+  ASSERT_EQ(d4j_model_memory(int4.get(), &memory), D4J_OK);
+  const std::int64_t weights = 192 * 128 + 64 * 128 + 256 * 128 + 64 * 256;
+  EXPECT_EQ(memory.weight_bytes, 2 * (weights / 2 + weights / 64 * 2) + head + others);
 }
 
 }  // namespace

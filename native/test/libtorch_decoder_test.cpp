@@ -38,7 +38,7 @@ Conformance compare_with_oracle(d4j_dtype compute_type, int cuda_device) {
         return [decoder](const d4j_step& step) { decoder->session.run(step); };
       },
       cuda_device < 0 ? Device::cpu : Device::cuda,
-      [&](const DecoderShape& shape) { return shape.compute_type == compute_type; });
+      [&](const DecoderShape& shape) { return shape.weight_type == compute_type; });
 }
 
 TEST_F(LibtorchDecoder, stepsInFloat32AreTheOraclesOnTheCpu) {
@@ -230,7 +230,7 @@ TEST_F(LibtorchDecoder, stepsAndBlockCopiesLeaveNoMemoryBehind) {
   sequential.attention_bias = 0;
   const DecoderShape shapes[] = {{"", parallel, D4J_FLOAT32}, {"", sequential, D4J_BFLOAT16}};
   for (const DecoderShape& shape : shapes) {
-    const LoadedModel model(shape.spec, shape.compute_type, random_decoder_weights(shape.spec, 1));
+    const LoadedModel model(shape.spec, shape.weight_type, random_decoder_weights(shape.spec, 1));
     const Session session(model);
     // A prompt, a chunk on scattered blocks with its mask, and a single token.
     const OwnedStep step(shape.spec, {{{0}, 0, {1, 2, 3}}, {{5, 3}, 14, {4, 5, 6}}, {{8, 7}, 17, {9}}});

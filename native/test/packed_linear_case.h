@@ -31,14 +31,12 @@ struct PackedLinearShape {
 };
 
 inline std::string describe(const PackedLinearShape& shape) {
+  constexpr const char* kTypes[] = {"float32", "bfloat16", "int8", "int4"};
   constexpr const char* kResults[] = {"store", "gelu", "add"};
   std::ostringstream text;
   text << "rows " << shape.rows << ", outputs " << shape.outputs << ", inputs " << shape.inputs << ", "
-       << (shape.type == WeightType::float32 ? "float32"
-           : shape.order == SumOrder::pairs  ? "pairs"
-                                             : "tiles")
-       << ", " << kResults[static_cast<int>(shape.result)] << (shape.bias ? ", bias" : "")
-       << (shape.addend ? ", addend" : "");
+       << kTypes[static_cast<int>(shape.type)] << (shape.order == SumOrder::pairs ? " in pairs, " : " in tiles, ")
+       << kResults[static_cast<int>(shape.result)] << (shape.bias ? ", bias" : "") << (shape.addend ? ", addend" : "");
   return text.str();
 }
 
@@ -84,7 +82,8 @@ class PackedLinearCase {
         y_(random_.normals(numbers_of_y())),
         addend_(random_.normals(numbers_of_y())) {
     const float deviation = 1 / std::sqrt(static_cast<float>(shape.inputs));
-    const Buffer rows(random_.normals(std::int64_t{shape.outputs} * shape.inputs, deviation), dtype_);
+    const Buffer rows(random_.normals(std::int64_t{shape.outputs} * shape.inputs, deviation),
+                      shape.type == WeightType::bfloat16 ? DType::bfloat16 : DType::float32);
     pack_outputs(weight_, packed_.data(), 0, shape.outputs, rows.input().data);
     weight_.data = packed_.data();
     const Activations x = args_of(x_, shape.inputs);

@@ -12,6 +12,7 @@
 #include "emulated_tiles.h"
 #include "every_isa.h"
 #include "ops/packed_linear/fma_kernels.h"
+#include "ops/packed_linear/group_tiles.h"
 #include "ops/packed_linear/tile_skeleton.h"
 #include "packed_linear_case.h"
 
@@ -22,9 +23,14 @@ struct Kind {
   WeightType type;
   SumOrder order;
 };
-constexpr Kind kKinds[] = {{WeightType::float32, SumOrder::pairs},
-                           {WeightType::bfloat16, SumOrder::pairs},
-                           {WeightType::bfloat16, SumOrder::tiles}};
+constexpr Kind kKinds[] = {{WeightType::float32, SumOrder::pairs},  {WeightType::bfloat16, SumOrder::pairs},
+                           {WeightType::bfloat16, SumOrder::tiles}, {WeightType::int8, SumOrder::pairs},
+                           {WeightType::int8, SumOrder::tiles},     {WeightType::int4, SumOrder::pairs}};
+constexpr const Kind& kFloat32 = kKinds[0];
+constexpr const Kind& kBfloat16Pairs = kKinds[1];
+constexpr const Kind& kBfloat16Tiles = kKinds[2];
+constexpr const Kind& kInt8Tiles = kKinds[4];
+constexpr const Kind& kInt4 = kKinds[5];
 
 // Shapes of which the kernel has other bits than the oracle.
 std::vector<std::string> shapes_that_differ(const PackedLinear& kernel, const Kind& kind) {
@@ -115,7 +121,7 @@ void run_as_linear(const PackedLinear& kernel, SumOrder order, const LinearArgs&
 }
 
 TEST_P(PackedLinearOf, isAsExactAsAnyLinear) {
-  for (const Kind& kind : kKinds) {
+  for (const Kind& kind : {kFloat32, kBfloat16Pairs, kBfloat16Tiles}) {
     const Conformance result =
         check_linear([&](const LinearArgs& args) { run_as_linear(kernel(kind), kind.order, args); }, Device::cpu,
                      [&](const LinearShape& shape) {
@@ -130,16 +136,20 @@ INSTANTIATE_TEST_SUITE_P(Isas, PackedLinearOf, every_isa(), isa_name);
 
 // Rows x blocks as the AVX-512 kernels have them, on every CPU: one to four blocks in registers at once.
 TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleWithManyRegisters) {
-  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<PairSums<Generic>, 4, 8>>(), kKinds[1]), kNone);
+  using Sums = PairSums<Generic, Bfloat16Pair<Generic>>;
+  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<Sums, 4, 8>>(), kBfloat16Pairs), kNone);
+  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<GroupSums<Generic>, 8, 16>>(), kInt4), kNone);
 }
 
 TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleOnEmulatedTiles) {
-  EXPECT_EQ(shapes_that_differ(kernels<TileLinear<EmulatedTiles, Generic>>(), kKinds[2]), kNone);
+  EXPECT_EQ(shapes_that_differ(kernels<TileLinear<EmulatedTiles, Generic, Bfloat16Tiles>>(), kBfloat16Tiles), kNone);
+  EXPECT_EQ(shapes_that_differ(kernels<TileLinear<EmulatedTiles, Generic, Int8Tiles>>(), kInt8Tiles), kNone);
+  EXPECT_EQ(shapes_that_differ(kernels<GroupTileLinear<EmulatedTiles, Generic>>(), kInt4), kNone);
 }
 
 // ---- mistakes that the shapes have to find ----
 
-struct EvenBeforeOdd : PairSums<Generic> {
+struct EvenBeforeOdd : PairSums<Generic, Bfloat16Pair<Generic>> {
   template <int R, int B>
   static void add_tiles(const SumPanel<float>& panel) {
     auto sum = Accumulators<Generic, R, B>::load(panel);
@@ -155,12 +165,16 @@ struct EvenBeforeOdd : PairSums<Generic> {
 };
 
 TEST(PackedLinearMistakes, aSwapOfTheTwoMultiplyAddsOfAPairIsFound) {
-  EXPECT_GT(shapes_that_differ(kernels<VectorLinear<EvenBeforeOdd, 1, 1>>(), kKinds[1]).size(), 60U);
+  EXPECT_GT(shapes_that_differ(kernels<VectorLinear<EvenBeforeOdd, 1, 1>>(), kBfloat16Pairs).size(), 60U);
 }
 
 TEST(PackedLinearMistakes, theOtherOrderIsFound) {
-  EXPECT_GT(shapes_that_differ(packed_linear(Isa::generic, kKinds[1].type, SumOrder::tiles), kKinds[1]).size(), 60U);
-  EXPECT_GT(shapes_that_differ(packed_linear(Isa::generic, kKinds[2].type, SumOrder::pairs), kKinds[2]).size(), 60U);
+  EXPECT_GT(
+      shapes_that_differ(packed_linear(Isa::generic, kBfloat16Pairs.type, SumOrder::tiles), kBfloat16Pairs).size(),
+      60U);
+  EXPECT_GT(
+      shapes_that_differ(packed_linear(Isa::generic, kBfloat16Tiles.type, SumOrder::pairs), kBfloat16Tiles).size(),
+      60U);
 }
 
 // ---- the layout ----

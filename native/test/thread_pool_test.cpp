@@ -2,16 +2,20 @@
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <thread>
 #include <vector>
 
+#include "cpu/cores.h"
 #include "random.h"
 
 #if defined(__x86_64__)
@@ -35,6 +39,70 @@ TEST(ThreadPool, callsTheTaskOnceForEveryThreadOnAThreadOfItsOwn) {
     EXPECT_EQ(std::set<std::thread::id>(ids.begin(), ids.end()).size(), static_cast<std::size_t>(threads));
   }
 }
+
+std::vector<int> cpus_of_this_thread() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  pthread_getaffinity_np(pthread_self(), sizeof set, &set);
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) {
+      cpus.push_back(cpu);
+    }
+  }
+  return cpus;
+}
+
+TEST(ThreadPool, bindsItsThreadsToACpuEachAndLeavesTheCallerAndTheRest) {
+  const std::vector<int> all = cpus_by_core();
+  const std::vector<int> before = cpus_of_this_thread();
+  const int threads = static_cast<int>(all.size()) + 2;
+  for (const bool bound : {false, true}) {
+    ThreadPool pool;
+    if (bound) {
+      pool.bind_threads();
+    }
+    std::vector<std::vector<int>> cpus(threads);
+    pool.run(threads, [&](int thread) { cpus[thread] = cpus_of_this_thread(); });
+    for (int thread = 0; thread < threads; thread++) {
+      const bool has_one = bound && thread > 0 && thread < static_cast<int>(all.size());
+      EXPECT_EQ(cpus[thread], has_one ? std::vector<int>{all[thread]} : before) << thread;
+    }
+  }
+}
+
+class Cores : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(root_); }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  void describe(int cpu, int package, int core) {
+    const std::filesystem::path folder = root_ / ("cpu" + std::to_string(cpu)) / "topology";
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder / "physical_package_id") << package << "\n";
+    std::ofstream(folder / "core_id") << core << "\n";
+  }
+
+  const std::filesystem::path root_ =
+      std::filesystem::temp_directory_path() / ("dolly4j-cores-" + std::to_string(getpid()));
+};
+
+TEST_F(Cores, secondCpusOfACoreComeLast) {
+  const std::vector<int> allowed = cpus_of_this_thread();
+  if (allowed.size() < 2) {
+    GTEST_SKIP() << "this process may use one CPU only";
+  }
+  // The second CPU is on the core of the first, all others have one of their own.
+  for (const int cpu : allowed) {
+    describe(cpu, 0, cpu == allowed[1] ? allowed[0] : cpu);
+  }
+  std::vector<int> expected = allowed;
+  expected.erase(expected.begin() + 1);
+  expected.push_back(allowed[1]);
+  EXPECT_EQ(cpus_by_core(root_), expected);
+}
+
+TEST_F(Cores, areByNumberWhereNothingIsKnown) { EXPECT_EQ(cpus_by_core(root_), cpus_of_this_thread()); }
 
 // Every phase reads what all threads of the one before have written.
 TEST(ThreadPool, phasesOfChangingThreadCountsFollowEachOther) {

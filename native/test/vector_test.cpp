@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cpu/float16.h"
 #include "cpu/flush_denormals.h"
 #include "every_isa.h"
 #include "guarded_memory.h"
@@ -80,6 +81,12 @@ VectorOperands any_operands(Random& random) {
     for (bfloat16& number : operands.pairs[i]) {
       number = {static_cast<std::uint16_t>(random.next())};
     }
+    operands.byte[i] = static_cast<float>(random.below(256) - 128);
+    operands.numbers[i] = static_cast<std::int8_t>(random.below(4) == 0 ? 127 : random.below(255) - 127);
+    operands.integers[i] = random.below(1 << 25) - (1 << 24);
+    for (std::uint8_t& number : operands.quads[i]) {
+      number = static_cast<std::uint8_t>(random.below(4) == 0 ? 255 : random.next());
+    }
   }
   operands.count = random.below(kVectorLanes + 1);
   return operands;
@@ -112,7 +119,10 @@ void expect_generic_bits(Isa isa, const VectorOperands& operands) {
   for (int lane = 0; lane < kVectorLanes; lane++) {
     EXPECT_EQ(actual.stored[lane].bits, expected.stored[lane].bits)
         << operands.a[lane] << " (" << std::hex << bits_of(operands.a[lane]) << ") stored as bfloat16";
+    EXPECT_EQ(actual.stored_bytes[lane], expected.stored_bytes[lane]) << operands.byte[lane] << " stored as int8";
   }
+  EXPECT_EQ(std::memcmp(actual.stored_pairs, expected.stored_pairs, sizeof actual.stored_pairs), 0);
+  EXPECT_EQ(std::memcmp(actual.stored_quads, expected.stored_quads, sizeof actual.stored_quads), 0);
 }
 
 using Vector = EveryIsa;
@@ -161,6 +171,17 @@ TEST(GenericVector, computesWhatItsNamesSay) {
         expect("load bfloat16", to_float(operands.pairs[lane / 2][lane % 2]));
         expect("even", to_float(operands.pairs[lane][0]));
         expect("odd", to_float(operands.pairs[lane][1]));
+        expect("load int8", operands.numbers[lane]);
+        expect("load int32", static_cast<float>(operands.integers[lane]));
+        expect("load float16", to_float(float16{operands.pairs[lane / 2][lane % 2].bits}));
+        int dot = 0;
+        for (int first = 0; first < 8; first += 2) {
+          for (int j = 0; j < 4; ++j) {
+            dot += operands.quads[lane][j] % 16 * operands.numbers[first + j];
+            dot += operands.quads[lane][j] / 16 * operands.numbers[first + 4 + j];
+          }
+        }
+        expect("dot", static_cast<float>(dot));
         expect("abs", std::abs(a));
         expect("copysign", std::copysign(a, b));
         expect("where_less", a < b ? b : c);
@@ -180,6 +201,12 @@ TEST(GenericVector, computesWhatItsNamesSay) {
     }
     for (int lane = 0; lane < kVectorLanes; lane++) {
       EXPECT_EQ(results.stored[lane].bits, to_bfloat16(operands.a[lane]).bits);
+      EXPECT_EQ(results.stored_bytes[lane], operands.byte[lane]);
+      bfloat16 pair[2];
+      std::memcpy(pair, results.stored_pairs + 4 * lane, sizeof pair);
+      EXPECT_EQ(to_float(pair[0]), operands.numbers[lane]);
+      EXPECT_EQ(to_float(pair[1]), operands.byte[lane]);
+      EXPECT_EQ(results.stored_quads[4 * lane + 1], operands.quads[lane][1] / 16);
     }
   }
 }

@@ -10,6 +10,7 @@
 #include "api/error.h"
 #include "cpu/available_memory.h"
 #include "cpu/isa.h"
+#include "cpu/thread_pool.h"
 #include "model/kernel_decoder.h"
 #include "model/libtorch_decoder.h"
 #include "model/memory_check.h"
@@ -81,15 +82,15 @@ void require_range(const char* name, std::int64_t value, std::int64_t low, std::
 
 constexpr std::int32_t kMostBlocks = 1 << 26;
 
-d4j_dtype compute_type(const d4j_model& model) { return static_cast<d4j_dtype>(model.options.compute_type); }
+d4j_dtype weight_type(const d4j_model& model) { return static_cast<d4j_dtype>(model.options.weight_type); }
 
 bool on_kernels(const d4j_model_options& options) { return options.backend == D4J_BACKEND_KERNELS; }
 
 std::int64_t block_bytes(const d4j_model& model) {
   if (on_kernels(model.options)) {
-    return dolly4j::kernel_block_bytes(model.spec, static_cast<d4j_dtype>(model.options.compute_type));
+    return dolly4j::kernel_block_bytes(model.spec, weight_type(model));
   }
-  const std::int64_t element = model.options.compute_type == D4J_FLOAT32 ? 4 : 2;
+  const std::int64_t element = model.options.weight_type == D4J_FLOAT32 ? 4 : 2;
   return std::int64_t{2} * model.spec.layers * D4J_BLOCK_SIZE * model.spec.hidden_size * element;
 }
 
@@ -125,6 +126,10 @@ d4j_status d4j_libtorch_set_threads(int32_t threads) {
   return guard([&] { dolly4j::set_libtorch_threads(threads); });
 }
 
+d4j_status d4j_bind_threads(void) {
+  return guard([] { dolly4j::ThreadPool::shared().bind_threads(); });
+}
+
 d4j_status d4j_libtorch_attach(const char* directory) {
   return guard([&] { dolly4j::attach_libtorch(directory == nullptr ? "" : directory); });
 }
@@ -135,7 +140,8 @@ d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_option
     *model = nullptr;
     dolly4j::check_spec(*spec);
     require_range("backend", options->backend, D4J_BACKEND_LIBTORCH, D4J_BACKEND_KERNELS);
-    require_range("compute_type", options->compute_type, D4J_FLOAT32, D4J_BFLOAT16);
+    require(options->weight_type != D4J_FLOAT16, "weight_type must not be float16");
+    require_range("weight_type", options->weight_type, D4J_FLOAT32, on_kernels(*options) ? D4J_INT4 : D4J_BFLOAT16);
     require_range("cuda_device", options->cuda_device, -1, 1023);
     if (on_kernels(*options)) {
       require(options->cuda_device < 0, "the kernels run on the CPU; cuda_device must be -1");
@@ -143,7 +149,7 @@ d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_option
       require_range("portable_bits", options->portable_bits, 0, 1);
       dolly4j::chosen_isa();
     }
-    const auto type = static_cast<d4j_dtype>(options->compute_type);
+    const auto type = static_cast<d4j_dtype>(options->weight_type);
     const auto layout = on_kernels(*options) ? dolly4j::WeightLayout::packed : dolly4j::WeightLayout::row_major;
     const std::int64_t bytes = dolly4j::weight_bytes(*spec, type, layout);
     check_memory({bytes, 0, type}, dolly4j::available_memory());
@@ -156,7 +162,7 @@ d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks) {
   return guard([&] {
     require(model != nullptr, "model is needed");
     require_range("blocks", blocks, 0, kMostBlocks);
-    check_memory({model->weight_bytes, host_cache_bytes(*model, blocks), compute_type(*model)},
+    check_memory({model->weight_bytes, host_cache_bytes(*model, blocks), weight_type(*model)},
                  dolly4j::available_memory());
   });
 }
@@ -198,7 +204,7 @@ d4j_status d4j_session_create(d4j_model* model, const d4j_session_options* optio
     require_range("blocks", options->blocks, 1, kMostBlocks);
     require_range("max_rows", options->max_rows, 1, 1 << 24);
     require_range("max_logits_rows", options->max_logits_rows, 0, options->max_rows);
-    check_memory({0, host_cache_bytes(*model, options->blocks), compute_type(*model)}, dolly4j::available_memory());
+    check_memory({0, host_cache_bytes(*model, options->blocks), weight_type(*model)}, dolly4j::available_memory());
     auto runner = model->decoder->new_runner(*options);
     *session = new d4j_session{model, *options, std::move(runner)};
   });

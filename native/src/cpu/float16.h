@@ -1,4 +1,4 @@
-// float16 (IEEE binary16): 5 bits of exponent, 10 of fraction. Read from checkpoint files only; never computed with.
+// float16 (IEEE binary16): 5 bits of exponent, 10 of fraction. Never computed with.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ struct float16 {
 };
 
 // Exact, denormals included; infinities and NaNs stay what they are, with their fraction bits.
-inline float to_float(float16 value) {
+[[gnu::always_inline]] inline float to_float(float16 value) {
   const std::uint32_t sign = (std::uint32_t{value.bits} & 0x8000U) << 16;
   const std::uint32_t exponent = (value.bits >> 10) & 0x1fU;
   const std::uint32_t fraction = value.bits & 0x3ffU;
@@ -30,6 +30,32 @@ inline float to_float(float16 value) {
   float result;
   std::memcpy(&result, &bits, sizeof result);
   return result;
+}
+
+// Rounds to nearest, ties to even; a number beyond the largest finite float16 becomes that, of its sign. Not for NaN.
+[[gnu::always_inline]] inline float16 to_float16(float value) {
+  constexpr float kLargest = 65504.0F;
+  constexpr float kSmallestNormal = 0x1p-14F;
+  const float size = __builtin_fabsf(value);
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const std::uint32_t sign = bits >> 16 & 0x8000U;
+  std::uint32_t magnitude;
+  if (size >= kLargest) {
+    magnitude = 0x7bffU;
+  } else if (size < kSmallestNormal) {
+    // A float32 of this magnitude has 2^-24, the unit of what is denormal in float16, in its last place.
+    constexpr float kUnitInLastPlace = 0.5F;
+    const float shifted = size + kUnitInLastPlace;
+    std::uint32_t shifted_bits;
+    std::memcpy(&shifted_bits, &shifted, sizeof shifted_bits);
+    magnitude = shifted_bits - 0x3f000000U;
+  } else {
+    bits &= 0x7fffffffU;
+    const std::uint32_t tie_to_even = bits >> 13 & 1U;
+    magnitude = (bits + 0xfffU + tie_to_even - ((127U - 15U) << 23)) >> 13;
+  }
+  return {static_cast<std::uint16_t>(sign | magnitude)};
 }
 
 }  // namespace dolly4j

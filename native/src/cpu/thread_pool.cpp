@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "api/error.h"
+#include "cpu/cores.h"
 #include "cpu/flush_denormals.h"
 
 namespace dolly4j {
@@ -72,6 +73,9 @@ void ThreadPool::grow(int workers) {
     while (static_cast<int>(workers_.size()) < workers) {
       const int thread = static_cast<int>(workers_.size()) + 1;
       workers_.emplace_back([this, thread] { work(thread); });
+      if (binds_.load()) {
+        bind(workers_.back(), thread);
+      }
       pthread_setname_np(workers_.back().native_handle(), ("dolly4j-" + std::to_string(thread)).c_str());
     }
   } catch (const std::system_error& error) {
@@ -79,6 +83,17 @@ void ThreadPool::grow(int workers) {
     throw Error(D4J_OUT_OF_MEMORY, std::string("cannot start a thread: ") + error.what());
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void ThreadPool::bind(std::thread& worker, int thread) {
+  const std::vector<int> cpus = cpus_by_core();
+  if (thread < static_cast<int>(cpus.size())) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(cpus[static_cast<std::size_t>(thread)]), &one);
+    // A CPU that was taken from the process meanwhile is no reason to fail.
+    pthread_setaffinity_np(worker.native_handle(), sizeof one, &one);
+  }
 }
 
 void ThreadPool::run(int threads, Function function, const void* context) {

@@ -23,6 +23,11 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
 
+  /// Binds every thread that is started from now on to a CPU of its own, cores before second CPUs of a core: the i-th
+  /// started to the i-th after the first, which is left to the callers. Where there are more threads than CPUs the others
+  /// are not bound.
+  void bind_threads() { binds_.store(true); }
+
   /// Calls task(thread) for thread = 0 .. threads - 1, each on a thread of its own and with denormals flushed; 0 is the
   /// caller's. Returns when all have returned. The task must not throw, and must not run another. Callers on several
   /// threads take turns. Throws D4J_OUT_OF_MEMORY if the system gives no more threads.
@@ -36,6 +41,7 @@ class ThreadPool {
 
   void run(int threads, Function function, const void* context);
   void grow(int workers);
+  static void bind(std::thread& worker, int thread);
   void work(int thread);
   std::uint64_t next_phase(std::uint64_t seen);
 
@@ -53,6 +59,7 @@ class ThreadPool {
   std::condition_variable wake_;
   std::atomic<int> sleepers_{0};
   std::atomic<bool> ending_{false};
+  std::atomic<bool> binds_{false};
 };
 
 }  // namespace dolly4j

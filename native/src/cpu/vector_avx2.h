@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cpu/bfloat16.h"
+#include "cpu/float16.h"
 
 namespace dolly4j {
 namespace {
@@ -21,6 +22,17 @@ struct Avx2 {
     __m256i low;
     __m256i high;
   };
+  struct Quads {
+    __m256i low;
+    __m256i high;
+  };
+  using Quad = __m256i;
+  // Two sums of 16 bits a lane, of the products of two numbers each: 8 times 2 x 15 x 127 stay below 2^15.
+  struct Dots {
+    __m256i low;
+    __m256i high;
+  };
+  static constexpr int kDotsAtOnce = 8;
 
   static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static F set(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
@@ -63,6 +75,27 @@ struct Avx2 {
     __builtin_memcpy(to, numbers, static_cast<unsigned>(count) * sizeof(bfloat16));
   }
 
+  static F load_int8(const void* from) {
+    const auto* bytes = static_cast<const std::uint8_t*>(from);
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes)))),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + 8))))};
+  }
+  static void store_int8(void* to, F x) {
+    const __m256i low = _mm256_cvtps_epi32(x.low);
+    const __m256i high = _mm256_cvtps_epi32(x.high);
+    const __m128i first = _mm_packs_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
+    const __m128i second = _mm_packs_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+    _mm_storeu_si128(static_cast<__m128i*>(to), _mm_packs_epi16(first, second));
+  }
+  static F load_int32(const std::int32_t* from) {
+    const auto* bits = reinterpret_cast<const __m256i*>(from);
+    return {_mm256_cvtepi32_ps(_mm256_loadu_si256(bits)), _mm256_cvtepi32_ps(_mm256_loadu_si256(bits + 1))};
+  }
+  static F load(const float16* from) {
+    const auto* bits = reinterpret_cast<const __m128i*>(from);
+    return {_mm256_cvtph_ps(_mm_loadu_si128(bits)), _mm256_cvtph_ps(_mm_loadu_si128(bits + 1))};
+  }
+
   static Pairs load_pairs(const void* from) {
     const auto* bits = static_cast<const __m256i*>(from);
     return {_mm256_loadu_si256(bits), _mm256_loadu_si256(bits + 1)};
@@ -73,6 +106,50 @@ struct Avx2 {
   static F odd(Pairs x) {
     const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000U));
     return {_mm256_castsi256_ps(_mm256_and_si256(x.low, upper)), _mm256_castsi256_ps(_mm256_and_si256(x.high, upper))};
+  }
+
+  static Pairs pairs(F even, F odd) {
+    return {_mm256_or_si256(_mm256_castps_si256(odd.low), _mm256_srli_epi32(_mm256_castps_si256(even.low), 16)),
+            _mm256_or_si256(_mm256_castps_si256(odd.high), _mm256_srli_epi32(_mm256_castps_si256(even.high), 16))};
+  }
+  static void store_pairs(void* to, Pairs x) {
+    _mm256_storeu_si256(static_cast<__m256i*>(to), x.low);
+    _mm256_storeu_si256(static_cast<__m256i*>(to) + 1, x.high);
+  }
+
+  static Quads load_quads(const void* from) {
+    const auto* bits = static_cast<const __m256i*>(from);
+    return {_mm256_loadu_si256(bits), _mm256_loadu_si256(bits + 1)};
+  }
+  static void store_quads(void* to, Quads x) {
+    _mm256_storeu_si256(static_cast<__m256i*>(to), x.low);
+    _mm256_storeu_si256(static_cast<__m256i*>(to) + 1, x.high);
+  }
+  static Quads low(Quads x) {
+    const __m256i lower = _mm256_set1_epi8(15);
+    return {_mm256_and_si256(x.low, lower), _mm256_and_si256(x.high, lower)};
+  }
+  static Quads high(Quads x) {
+    const __m256i lower = _mm256_set1_epi8(15);
+    return {_mm256_and_si256(_mm256_srli_epi16(x.low, 4), lower),
+            _mm256_and_si256(_mm256_srli_epi16(x.high, 4), lower)};
+  }
+  static Quad broadcast_quad(const std::int8_t* from) {
+    int bits;
+    __builtin_memcpy(&bits, from, sizeof bits);
+    return _mm256_set1_epi32(bits);
+  }
+  static Dots no_dots() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+  static Dots dot(Quads w, Quad x, Dots a) {
+    a = {_mm256_add_epi16(a.low, _mm256_maddubs_epi16(w.low, x)),
+         _mm256_add_epi16(a.high, _mm256_maddubs_epi16(w.high, x))};
+    // Else g++ makes trees of the sums of a kernel, for which there are not registers enough.
+    __asm__("" : "+x"(a.low), "+x"(a.high));
+    return a;
+  }
+  static F to_float(Dots a) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    return {_mm256_cvtepi32_ps(_mm256_madd_epi16(a.low, ones)), _mm256_cvtepi32_ps(_mm256_madd_epi16(a.high, ones))};
   }
 
   static F add(F a, F b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }

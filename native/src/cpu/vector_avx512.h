@@ -1,4 +1,4 @@
-// vector_generic.h with AVX-512 (F, BW, DQ, VL): 16 lanes are one register.
+// vector_generic.h with AVX-512 (F, BW, DQ, VL, VNNI): 16 lanes are one register.
 #pragma once
 
 #include <immintrin.h>
@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cpu/bfloat16.h"
+#include "cpu/float16.h"
 
 namespace dolly4j {
 namespace {
@@ -15,6 +16,10 @@ struct Avx512 {
 
   using F = __m512;
   using Pairs = __m512i;
+  using Quads = __m512i;
+  using Quad = __m512i;
+  using Dots = __m512i;
+  static constexpr int kDotsAtOnce = 8;  // as the others have it
 
   static F zero() { return _mm512_setzero_ps(); }
   static F set(float value) { return _mm512_set1_ps(value); }
@@ -30,11 +35,40 @@ struct Avx512 {
   static void store(bfloat16* to, F x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow(x)); }
   static void store_first(bfloat16* to, F x, int count) { _mm256_mask_storeu_epi16(to, first_lanes(count), narrow(x)); }
 
+  static F load_int8(const void* from) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from))));
+  }
+  static void store_int8(void* to, F x) {
+    _mm_storeu_si128(static_cast<__m128i*>(to), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+  }
+  static F load_int32(const std::int32_t* from) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(from)); }
+  static F load(const float16* from) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+  }
+
   static Pairs load_pairs(const void* from) { return _mm512_loadu_si512(from); }
   static F even(Pairs x) { return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)); }
   static F odd(Pairs x) {
     return _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000U))));
   }
+
+  static Pairs pairs(F even, F odd) {
+    return _mm512_or_si512(_mm512_castps_si512(odd), _mm512_srli_epi32(_mm512_castps_si512(even), 16));
+  }
+  static void store_pairs(void* to, Pairs x) { _mm512_storeu_si512(to, x); }
+
+  static Quads load_quads(const void* from) { return _mm512_loadu_si512(from); }
+  static void store_quads(void* to, Quads x) { _mm512_storeu_si512(to, x); }
+  static Quads low(Quads x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+  static Quads high(Quads x) { return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15)); }
+  static Quad broadcast_quad(const std::int8_t* from) {
+    int bits;
+    __builtin_memcpy(&bits, from, sizeof bits);
+    return _mm512_set1_epi32(bits);
+  }
+  static Dots no_dots() { return _mm512_setzero_si512(); }
+  static Dots dot(Quads w, Quad x, Dots a) { return _mm512_dpbusd_epi32(a, w, x); }
+  static F to_float(Dots a) { return _mm512_cvtepi32_ps(a); }
 
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "cpu/bfloat16.h"
+#include "cpu/float16.h"
 
 namespace dolly4j {
 namespace {
@@ -26,6 +27,22 @@ struct Generic {
   struct Pairs {
     bfloat16 number[kLanes][2];
   };
+
+  // 64 bytes of packed weights: 16 rows x 4 numbers of a row, 0 .. 15.
+  struct Quads {
+    std::uint8_t number[kLanes][4];
+  };
+
+  // Four numbers of 8 bits for all lanes.
+  struct Quad {
+    std::int8_t number[4];
+  };
+
+  // Per lane, a sum of up to kDotsAtOnce dot products of a lane of Quads and a Quad.
+  struct Dots {
+    std::int32_t lane[kLanes];
+  };
+  static constexpr int kDotsAtOnce = 8;
 
   template <typename Function>
   static F each(Function function) {
@@ -52,10 +69,10 @@ struct Generic {
     return each([=](int i) { return i < count ? from[i] : 0.0F; });
   }
   static F load(const bfloat16* from) {
-    return each([=](int i) { return to_float(from[i]); });
+    return each([=](int i) { return dolly4j::to_float(from[i]); });
   }
   static F load_first(const bfloat16* from, int count) {
-    return each([=](int i) { return i < count ? to_float(from[i]) : 0.0F; });
+    return each([=](int i) { return i < count ? dolly4j::to_float(from[i]) : 0.0F; });
   }
   static void store(float* to, F x) {
     for (int i = 0; i < kLanes; ++i) {
@@ -79,6 +96,24 @@ struct Generic {
     }
   }
 
+  // Whole numbers of 8 bits, signed.
+  static F load_int8(const void* from) {
+    return each([=](int i) { return static_cast<float>(static_cast<const std::int8_t*>(from)[i]); });
+  }
+  // Of whole numbers from -128 to 127.
+  static void store_int8(void* to, F x) {
+    for (int i = 0; i < kLanes; ++i) {
+      static_cast<std::int8_t*>(to)[i] = static_cast<std::int8_t>(x.lane[i]);
+    }
+  }
+  // Whole numbers of 32 bits, which float32 holds exactly.
+  static F load_int32(const std::int32_t* from) {
+    return each([=](int i) { return static_cast<float>(from[i]); });
+  }
+  static F load(const float16* from) {
+    return each([=](int i) { return dolly4j::to_float(from[i]); });
+  }
+
   static Pairs load_pairs(const void* from) {
     Pairs pairs;
     std::memcpy(&pairs, from, sizeof pairs);
@@ -86,11 +121,59 @@ struct Generic {
   }
   // The first, or the second, number of every pair.
   static F even(Pairs x) {
-    return each([&](int i) { return to_float(x.number[i][0]); });
+    return each([&](int i) { return dolly4j::to_float(x.number[i][0]); });
   }
   static F odd(Pairs x) {
-    return each([&](int i) { return to_float(x.number[i][1]); });
+    return each([&](int i) { return dolly4j::to_float(x.number[i][1]); });
   }
+
+  // Of numbers that bfloat16 holds exactly.
+  static Pairs pairs(F even, F odd) {
+    Pairs result;
+    for (int i = 0; i < kLanes; ++i) {
+      result.number[i][0] = to_bfloat16(even.lane[i]);
+      result.number[i][1] = to_bfloat16(odd.lane[i]);
+    }
+    return result;
+  }
+  static void store_pairs(void* to, Pairs x) { std::memcpy(to, &x, sizeof x); }
+
+  static Quads load_quads(const void* from) {
+    Quads quads;
+    std::memcpy(&quads, from, sizeof quads);
+    return quads;
+  }
+  static void store_quads(void* to, Quads x) { std::memcpy(to, &x, sizeof x); }
+  // The lower, or the upper, four bits of every byte.
+  static Quads low(Quads x) {
+    for (auto& lane : x.number) {
+      for (std::uint8_t& number : lane) {
+        number = number & 15U;
+      }
+    }
+    return x;
+  }
+  static Quads high(Quads x) {
+    for (auto& lane : x.number) {
+      for (std::uint8_t& number : lane) {
+        number = static_cast<std::uint8_t>(number >> 4U);
+      }
+    }
+    return x;
+  }
+  static Quad broadcast_quad(const std::int8_t* from) { return {{from[0], from[1], from[2], from[3]}}; }
+  static Dots no_dots() { return {}; }
+  // a + the dot products of w and x. Not inlined: kernels unroll what is around it, of which a compiler would make more
+  // than it can digest.
+  [[gnu::noinline]] static Dots dot(Quads w, Quad x, Dots a) {
+    for (int i = 0; i < kLanes; ++i) {
+      for (int j = 0; j < 4; ++j) {
+        a.lane[i] += w.number[i][j] * x.number[j];
+      }
+    }
+    return a;
+  }
+  static F to_float(Dots a) { return load_int32(a.lane); }
 
   static F add(F a, F b) {
     return each([&](int i) { return a.lane[i] + b.lane[i]; });

@@ -1,9 +1,11 @@
 #include "model/kernel_decoder.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
 #include "api/error.h"
@@ -20,7 +22,37 @@
 namespace dolly4j {
 namespace {
 
-DType element_type(d4j_dtype compute_type) { return compute_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16; }
+DType element_type(d4j_dtype weight_type) { return weight_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16; }
+
+/// packed_linear.h for every type of weights that a decoder can have.
+class Linears {
+ public:
+  Linears(Isa isa, SumOrder order) {
+    for (const WeightType type : kTypes) {
+      linears_[static_cast<std::size_t>(type)] = packed_linear(isa, type, order);
+    }
+  }
+
+  const PackedLinear& of(WeightType type) const { return linears_[static_cast<std::size_t>(type)]; }
+
+  void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) const {
+    of(args.weight.type).run(args, first_block, last_block, scratch);
+  }
+
+  std::int64_t scratch_bytes(int rows, int inputs) const {
+    std::int64_t bytes = 0;
+    for (const PackedLinear& linear : linears_) {
+      bytes = std::max(bytes, linear.scratch_bytes(rows, inputs));
+    }
+    return bytes;
+  }
+
+ private:
+  static constexpr WeightType kTypes[] = {WeightType::float32, WeightType::bfloat16, WeightType::int8,
+                                          WeightType::int4};
+
+  std::array<PackedLinear, std::size(kTypes)> linears_{};
+};
 
 struct Norm {
   const float* gamma;
@@ -57,10 +89,10 @@ struct RotaryTable {
 /// What all sessions of a decoder share.
 struct Model {
   d4j_decoder_spec spec;
-  DType dtype;  // of weights, inputs of matmuls, and KV cache
+  DType dtype;  // of inputs of matmuls, and KV cache
   int threads;
   SumOrder order;
-  PackedLinear linear;
+  Linears linears;
   CachedAttention attention;
   RotaryAppendFn append;
   TiledLayerNormFn layer_norm;
@@ -104,15 +136,14 @@ std::vector<Layer> layers_of(const d4j_decoder_spec& spec, const Weights& weight
 Model make_model(const d4j_decoder_spec& spec, const d4j_model_options& options,
                  const std::shared_ptr<const Weights>& weights) {
   const Isa isa = chosen_isa();
-  const DType dtype = element_type(static_cast<d4j_dtype>(options.compute_type));
-  const WeightType type = dtype == DType::float32 ? WeightType::float32 : WeightType::bfloat16;
+  const DType dtype = element_type(static_cast<d4j_dtype>(options.weight_type));
   const SumOrder order = isa == Isa::amx || options.portable_bits != 0 ? SumOrder::tiles : SumOrder::pairs;
   const WeightMatrix& embedding = *weights->find(D4J_EMBEDDING);
   return {spec,
           dtype,
           options.threads,
           order,
-          packed_linear(isa, type, order),
+          Linears(isa, order),
           cached_attention(isa),
           rotary_append(isa),
           tiled_layer_norm(isa),
@@ -214,7 +245,7 @@ class KernelRunner final : public StepRunner {
 
 std::int64_t most_scratch(const Model& model, const d4j_session_options& options) {
   const int inputs = std::max(model.spec.hidden_size, model.spec.ffn_size);
-  const std::int64_t bytes = std::max(model.linear.scratch_bytes(options.max_rows, inputs),
+  const std::int64_t bytes = std::max(model.linears.scratch_bytes(options.max_rows, inputs),
                                       model.attention.scratch_bytes(model.spec.head_size));
   constexpr std::int64_t kPage = 4096;
   return (bytes + kPage - 1) / kPage * kPage;
@@ -353,7 +384,7 @@ PackedLinearArgs KernelRunner::add_args(const PackedWeight& weight, const Activa
 
 void KernelRunner::run_linear(const PackedLinearArgs& args) {
   for_shares(args.weight.blocks(),
-             [&](int first, int last, void* scratch) { model_.linear.run(args, first, last, scratch); });
+             [&](int first, int last, void* scratch) { model_.linears.run(args, first, last, scratch); });
 }
 
 /// Two matmuls that do not need each other's results, in one phase: all their blocks in one row, cut by bytes.
@@ -370,8 +401,8 @@ void KernelRunner::run_side_by_side(const PackedLinearArgs& a, const PackedLinea
     const std::int64_t begin = bytes * thread / threads;
     const std::int64_t end = bytes * (thread + 1) / threads;
     void* scratch = static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread;
-    model_.linear.run(a, first_block(a.weight, begin), first_block(a.weight, end), scratch);
-    model_.linear.run(b, first_block(b.weight, begin - a_bytes), first_block(b.weight, end - a_bytes), scratch);
+    model_.linears.run(a, first_block(a.weight, begin), first_block(a.weight, end), scratch);
+    model_.linears.run(b, first_block(b.weight, begin - a_bytes), first_block(b.weight, end - a_bytes), scratch);
   });
 }
 
@@ -407,8 +438,8 @@ void KernelRunner::parallel_block(int index) {
   const PackedLinearArgs fc2 = add_args(layer.fc2, activated_.get(), attention_output_.get());
   // Both have the same outputs, so a thread adds what it has computed itself.
   for_shares(layer.dense.blocks(), [&](int first, int last, void* scratch) {
-    model_.linear.run(dense, first, last, scratch);
-    model_.linear.run(fc2, first, last, scratch);
+    model_.linears.run(dense, first, last, scratch);
+    model_.linears.run(fc2, first, last, scratch);
   });
 }
 
@@ -517,8 +548,8 @@ std::unique_ptr<Decoder> new_kernel_decoder(const d4j_decoder_spec& spec, const 
   return std::make_unique<KernelDecoder>(make_model(spec, options, weights));
 }
 
-std::int64_t kernel_block_bytes(const d4j_decoder_spec& spec, d4j_dtype compute_type) {
-  const DType dtype = element_type(compute_type);
+std::int64_t kernel_block_bytes(const d4j_decoder_spec& spec, d4j_dtype weight_type) {
+  const DType dtype = element_type(weight_type);
   const PackedKvCache shape = shape_of_cache(spec, dtype);
   return spec.layers * (shape.keys_at(1, 0) + shape.values_at(1, 0)) * size_of(dtype);
 }

@@ -52,7 +52,7 @@ class WeightTensors {
       return {};
     }
     const Sizes sizes = matrix->columns == 1 ? Sizes{matrix->rows} : Sizes{matrix->rows, matrix->columns};
-    const TensorType type = matrix->is_float32 ? TensorType::kFloat32 : TensorType::kBFloat16;
+    const TensorType type = matrix->type == WeightType::float32 ? TensorType::kFloat32 : TensorType::kBFloat16;
     void* data = matrix->data.data();
     return device_.is_cuda() ? Tensor::copy_of(data, sizes, type, device_) : Tensor::over(data, sizes, type);
   }
@@ -81,7 +81,7 @@ Graph make_graph(const d4j_decoder_spec& spec, const d4j_model_options& options,
   Graph graph;
   graph.spec = spec;
   graph.device = {options.cuda_device};
-  graph.compute_type = options.compute_type == D4J_FLOAT32 ? TensorType::kFloat32 : TensorType::kBFloat16;
+  graph.compute_type = options.weight_type == D4J_FLOAT32 ? TensorType::kFloat32 : TensorType::kBFloat16;
   if (!graph.device.is_cuda()) {
     graph.host_weights = weights;
   }

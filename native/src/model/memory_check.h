@@ -12,7 +12,7 @@ namespace dolly4j {
 struct MemoryNeed {
   std::int64_t weight_bytes;
   std::int64_t cache_bytes;
-  d4j_dtype compute_type;
+  d4j_dtype weight_type;
 };
 
 /// Throws D4J_OUT_OF_MEMORY with what is needed, what is available, and what to do, if `available` bytes are too few.

@@ -50,42 +50,48 @@ std::vector<Slot> slots_of(const d4j_decoder_spec& spec, WeightLayout layout) {
 }
 
 /// The matrix of a slot, without memory.
-WeightMatrix matrix_of(const Slot& slot, d4j_dtype compute_type, WeightLayout layout) {
+WeightMatrix matrix_of(const Slot& slot, d4j_dtype weight_type, WeightLayout layout) {
   const bool packs = layout == WeightLayout::packed;
+  const bool is_bfloat16 = compute_type_of(weight_type) == D4J_BFLOAT16;
   WeightMatrix matrix;
   matrix.rows = slot.shape.rows;
   matrix.columns = slot.shape.columns;
   matrix.is_packed = packs && slot.shape.kind == SlotKind::matrix && slot.slot != D4J_EMBEDDING;
-  matrix.is_widened = packs && slot.shape.kind == SlotKind::bias && compute_type == D4J_BFLOAT16;
-  matrix.is_float32 = slot.shape.kind == SlotKind::norm || compute_type == D4J_FLOAT32 || matrix.is_widened;
+  matrix.is_widened = packs && slot.shape.kind == SlotKind::bias && is_bfloat16;
+  if (matrix.is_packed && weight_type == D4J_INT4 && slot.slot != D4J_HEAD_WEIGHT) {
+    matrix.type = WeightType::int4;
+  } else if (matrix.is_packed && (weight_type == D4J_INT8 || weight_type == D4J_INT4)) {
+    matrix.type = WeightType::int8;
+  } else if (slot.shape.kind != SlotKind::norm && is_bfloat16 && !matrix.is_widened) {
+    matrix.type = WeightType::bfloat16;
+  }
   return matrix;
 }
 
 }  // namespace
 
 PackedWeight WeightMatrix::packed() const {
-  return {is_float32 ? WeightType::float32 : WeightType::bfloat16, static_cast<int>(rows), static_cast<int>(columns),
-          data.data(), nullptr};
+  return {type, static_cast<int>(rows), static_cast<int>(columns), data.data(), nullptr};
 }
 
 std::int64_t WeightMatrix::bytes() const {
   return is_packed ? packed().blocks() * packed().block_bytes() : rows * row_bytes();
 }
 
-std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype compute_type, WeightLayout layout) {
+std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout) {
   std::int64_t bytes = 0;
   for (const Slot& slot : slots_of(spec, layout)) {
-    bytes += slot.count * matrix_of(slot, compute_type, layout).bytes();
+    bytes += slot.count * matrix_of(slot, weight_type, layout).bytes();
   }
   return bytes;
 }
 
-Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype compute_type, WeightLayout layout)
+Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout)
     : packs_tied_head_(packs_tied_head(spec, layout)) {
   for (const Slot& slot : slots_of(spec, layout)) {
     for (int i = 0; i < slot.count; ++i) {
       Entry& entry = slots_[static_cast<std::size_t>(slot.slot)].emplace_back();
-      entry.matrix = matrix_of(slot, compute_type, layout);
+      entry.matrix = matrix_of(slot, weight_type, layout);
       entry.matrix.data = AlignedMemory(static_cast<std::size_t>(entry.matrix.bytes()), "weights");
       entry.missing = entry.matrix.rows;
     }
@@ -152,19 +158,23 @@ void Weights::release(Entry& entry, const d4j_rows& rows, std::int64_t count) {
 void Weights::store(WeightMatrix& matrix, const InputFile& file, const d4j_rows& rows) {
   // As many rows at a time as are read at once.
   constexpr std::int64_t kPieceBytes = 1 << 20;
-  const std::int64_t piece = std::max<std::int64_t>(kBlockOutputs, kPieceBytes / matrix.row_bytes());
+  // Rows that become biases are rounded on the way, rows to be quantised are not.
+  const bool as_float32 = matrix.type != WeightType::bfloat16 && !matrix.is_widened;
+  const std::int64_t row_bytes = matrix.columns * (as_float32 ? 4 : 2);
+  const std::int64_t piece =
+      std::max<std::int64_t>(kBlockOutputs, kPieceBytes / row_bytes / kBlockOutputs * kBlockOutputs);
   std::vector<std::uint8_t> buffer;
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     const Run run = run_of(rows, i);
     if (!matrix.is_packed && !matrix.is_widened) {
       auto* data = static_cast<std::uint8_t*>(matrix.data.data());
-      read_rows(file, rows, run.source, run.count, data + run.target * matrix.row_bytes(), matrix.is_float32);
+      read_rows(file, rows, run.source, run.count, data + run.target * row_bytes, as_float32);
       continue;
     }
     for (std::int64_t done = 0; done < run.count; done += piece) {
       const std::int64_t count = std::min(piece, run.count - done);
-      buffer.resize(static_cast<std::size_t>(count * matrix.row_bytes()));
-      read_rows(file, rows, run.source + done, count, buffer.data(), matrix.is_float32 && !matrix.is_widened);
+      buffer.resize(static_cast<std::size_t>(count * row_bytes));
+      read_rows(file, rows, run.source + done, count, buffer.data(), as_float32);
       const std::int64_t target = run.target + done;
       if (matrix.is_widened) {
         const auto* narrow = reinterpret_cast<const bfloat16*>(buffer.data());

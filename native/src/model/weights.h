@@ -16,20 +16,25 @@ namespace dolly4j {
 
 /// How the weights lie in memory.
 enum class WeightLayout {
-  row_major,  // everything; norms float32, all else in the compute type
+  row_major,  // everything; norms float32, all else float32 or bfloat16
   packed,     // matrices of matmuls as in ops/packed_linear.h; the embedding row-major; biases float32
 };
 
-/// One matrix or vector. `data` is float32 or bfloat16, [rows, columns] or packed.
+/// What a decoder with weights of that type computes in: float32 or bfloat16.
+constexpr d4j_dtype compute_type_of(d4j_dtype weight_type) {
+  return weight_type == D4J_FLOAT32 ? D4J_FLOAT32 : D4J_BFLOAT16;
+}
+
+/// One matrix or vector, [rows, columns] or packed; int8 and int4 are packed only.
 struct WeightMatrix {
   AlignedMemory data;
   std::int64_t rows = 0;
   std::int64_t columns = 0;
-  bool is_float32 = true;
+  WeightType type = WeightType::float32;
   bool is_packed = false;
-  bool is_widened = false;  // float32 numbers that were rounded to bfloat16, as their matrix is
+  bool is_widened = false;  // float32 numbers that were rounded to bfloat16, as the inputs of matmuls are
 
-  std::int64_t row_bytes() const { return columns * (is_float32 ? 4 : 2); }  // unless packed
+  std::int64_t row_bytes() const { return columns * (type == WeightType::float32 ? 4 : 2); }  // unless packed
 
   std::int64_t bytes() const;
 
@@ -38,12 +43,12 @@ struct WeightMatrix {
 };
 
 /// Bytes of all slots of a spec that has passed check_spec.
-std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype compute_type, WeightLayout layout);
+std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout);
 
 class Weights {
  public:
   /// Reserves memory for all slots of the spec, which has passed check_spec. Throws D4J_OUT_OF_MEMORY.
-  Weights(const d4j_decoder_spec& spec, d4j_dtype compute_type, WeightLayout layout);
+  Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout);
 
   /// See d4j_model_load_rows; thread-safe. Rows of a call that fails count as not loaded.
   void load(const d4j_rows& rows);

@@ -1,12 +1,16 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/aligned_memory.h"
+#include "cpu/flush_denormals.h"
+#include "cpu/isa.h"
 #include "ops/packed_linear.h"
+#include "ops/quantization.h"
 
 namespace dolly4j {
 namespace {
 
-// A packed block is a transposed matrix of 32-bit words, one word of a row being one float32 or a pair of bfloat16: word
+// A packed block of float32 or bfloat16 is a transposed matrix of 32-bit words, one word of a row being one float32 or a pair of bfloat16: word
 // c of the 16 rows is 64 bytes of the block. 16 words of a row are one cache line, too: 16 lines are read one after the
 // other, since rows of 4096 bytes would push each other out of the cache if they were read word by word side by side.
 constexpr int kWords = 16;
@@ -52,20 +56,36 @@ void pack_rows(const std::uint8_t* rows, std::int64_t row_bytes, int lane, int c
   }
 }
 
-}  // namespace
-
-void pack_outputs(const PackedWeight& weight, void* data, int first_output, int count, const void* rows) {
-  const std::int64_t row_bytes = std::int64_t{weight.inputs} * (weight.type == WeightType::float32 ? 4 : 2);
-  const auto* row = static_cast<const std::uint8_t*>(rows);
-  auto* blocks = static_cast<std::uint8_t*>(data);
+// Calls put(block, first lane, lanes, first of these rows) for every block that the outputs reach into.
+template <typename Put>
+void for_blocks(const PackedWeight& weight, void* data, int first_output, int count, const Put& put) {
   for (int done = 0; done < count;) {
     const int output = first_output + done;
     const int lane = output % kBlockOutputs;
     const int lanes = std::min(kBlockOutputs - lane, count - done);
-    pack_rows(row + done * row_bytes, row_bytes, lane, lanes, blocks + output / kBlockOutputs * weight.block_bytes(),
-              weight.block_bytes());
+    put(static_cast<std::uint8_t*>(data) + output / kBlockOutputs * weight.block_bytes(), lane, lanes, done);
     done += lanes;
   }
+}
+
+}  // namespace
+
+void pack_outputs(const PackedWeight& weight, void* data, int first_output, int count, const void* rows) {
+  if (weight.type == WeightType::int8 || weight.type == WeightType::int4) {
+    const QuantizeFn quantize = quantize_outputs(chosen_isa());
+    const AlignedMemory scratch(static_cast<std::size_t>(quantize_scratch_bytes(weight)), "quantisation");
+    const FlushDenormals flush;
+    for_blocks(weight, data, first_output, count, [&](void* block, int lane, int lanes, int row) {
+      quantize({weight, static_cast<const float*>(rows) + std::int64_t{row} * weight.inputs, lane, lanes, block,
+                scratch.data()});
+    });
+    return;
+  }
+  const std::int64_t row_bytes = std::int64_t{weight.inputs} * (weight.type == WeightType::float32 ? 4 : 2);
+  for_blocks(weight, data, first_output, count, [&](void* block, int lane, int lanes, int row) {
+    pack_rows(static_cast<const std::uint8_t*>(rows) + row * row_bytes, row_bytes, lane, lanes, block,
+              weight.block_bytes());
+  });
 }
 
 }  // namespace dolly4j

@@ -62,12 +62,12 @@ bool has_order(const PackedLinear& kernel, SumOrder order) {
 }
 
 bool vdpbf16ps_has_pairs_order() {
-  static const bool result = has_order(packed_linear_avx512_bf16(), SumOrder::pairs);
+  static const bool result = has_order(packed_linear_avx512_bf16(WeightType::bfloat16), SumOrder::pairs);
   return result;
 }
 
 bool tdpbf16ps_has_tiles_order() {
-  static const bool result = has_order(packed_linear_amx(), SumOrder::tiles);
+  static const bool result = has_order(packed_linear_amx(WeightType::bfloat16), SumOrder::tiles);
   return result;
 }
 
@@ -78,12 +78,13 @@ bool tdpbf16ps_has_tiles_order() {
 PackedLinear packed_linear(Isa isa, WeightType type, SumOrder order) {
 #if defined(__x86_64__)
   // Pairs on a CPU with AMX: by AVX-512, since VDPBF16PS is slower there than two multiply-adds.
-  if (isa == Isa::avx512_bf16 && type == WeightType::bfloat16 && order == SumOrder::pairs &&
-      vdpbf16ps_has_pairs_order()) {
-    return packed_linear_avx512_bf16();
+  const bool in_bfloat16 = type == WeightType::bfloat16 || type == WeightType::int8;
+  if (isa == Isa::avx512_bf16 && in_bfloat16 && order == SumOrder::pairs && vdpbf16ps_has_pairs_order()) {
+    return packed_linear_avx512_bf16(type);
   }
-  if (isa == Isa::amx && type == WeightType::bfloat16 && order == SumOrder::tiles && tdpbf16ps_has_tiles_order()) {
-    return packed_linear_amx();
+  if (isa == Isa::amx &&
+      (type == WeightType::int4 || (in_bfloat16 && order == SumOrder::tiles && tdpbf16ps_has_tiles_order()))) {
+    return packed_linear_amx(type);
   }
   if (isa >= Isa::avx512) {
     return packed_linear_avx512(type, order);

@@ -17,8 +17,14 @@
 //   bfloat16, tiles    e = 0, o = 0;  e = fma(x[j], w[j], e), o = fma(x[j + 1], w[j + 1], o)  for j = k, k + 2, .. k + 30
 //                      a = a + (e + o)                                                  for k = 0, 32, 64, ...
 //                      what AMX's TDPBF16PS does
+//   int8               a of bfloat16, in pairs or tiles, with w = the whole numbers, which bfloat16 holds exactly
+//   int4               x[k .. k + 63] is quantised: p[j] = x[j] * (127 / m), of -127 .. 127 and rounded to nearest even,
+//                      with m = the largest |x[j]|, and s = m / 127; all 0 where m < 2^-100
+//                      a = fma(sum of p[j] * w[j], scale[n, k / 64] * s, a)             for k = 0, 64, 128, ...
+//                      with w = the whole numbers, so that their sum is exact
 //
-// The bias is added to the sum at last. What pads inputs to a multiple of 32 are zeros, which change no sum.
+// The bias is added to the sum at last; int8: v = fma(a, scale[n], bias[n]), without bias a * scale[n]. What pads the
+// inputs are zeros, which change no sum.
 #pragma once
 
 #include <cstdint>
@@ -29,19 +35,29 @@
 
 namespace dolly4j {
 
-enum class WeightType { float32, bfloat16 };
+enum class WeightType { float32, bfloat16, int8, int4 };
 
 enum class SumOrder { pairs, tiles };
 
 constexpr int kBlockOutputs = 16;
 
-// A matrix in blocks of 16 outputs, which lie behind each other, each [inputs padded to 32] long:
+// int4: inputs that share a scale, and inputs that lie together.
+constexpr int kGroupInputs = 64;
+constexpr int kGroupPairInputs = 2 * kGroupInputs;
+
+// A matrix in blocks of 16 outputs, which lie behind each other:
 //
 //   float32   [inputs, 16 outputs]                  64 bytes an input
 //   bfloat16  [inputs / 2, 16 outputs, 2 inputs]    64 bytes a pair of inputs, "VNNI" order
+//   int8      [16 outputs] float32, the scales, then [inputs, 16 outputs], of -127 .. 127
+//   int4      [inputs / 128] of
+//               [2 groups, 16 outputs] float16, the scales
+//               [2 groups, 64 inputs / 8, 16 outputs, 4 inputs], two numbers a byte, of -8 .. 7 and 8 more: input j of
+//               8 in the lower half, j + 4 in the upper one
 //
-// so that 64 bytes are what one vector instruction of AVX-512 takes, and 1 KiB of bfloat16 is an AMX tile. Padding of
-// inputs and outputs is 0. 64-byte aligned.
+// so that 64 bytes are what one vector instruction of AVX-512 takes, 1 KiB of bfloat16 is an AMX tile, and one mask and
+// one shift make of 64 bytes of int4 two operands of a dot product of bytes. Inputs are padded to a multiple of 32, of
+// int4 to one of 128; padding is 0, of outputs too. 64-byte aligned.
 struct PackedWeight {
   WeightType type;
   int outputs;
@@ -50,20 +66,42 @@ struct PackedWeight {
   const float* bias;  // or null
 
   [[gnu::always_inline]] int blocks() const { return (outputs + kBlockOutputs - 1) / kBlockOutputs; }
-  [[gnu::always_inline]] int padded_inputs() const { return (inputs + kTileInputs - 1) / kTileInputs * kTileInputs; }
-  [[gnu::always_inline]] std::int64_t block_bytes() const {
-    return std::int64_t{padded_inputs()} * kBlockOutputs * (type == WeightType::float32 ? 4 : 2);
+  [[gnu::always_inline]] int padded_inputs() const {
+    const int multiple = type == WeightType::int4 ? kGroupPairInputs : kTileInputs;
+    return (inputs + multiple - 1) / multiple * multiple;
   }
+  [[gnu::always_inline]] std::int64_t block_bytes() const {
+    const std::int64_t numbers = std::int64_t{padded_inputs()} * kBlockOutputs;
+    switch (type) {
+      case WeightType::float32:
+        return numbers * 4;
+      case WeightType::bfloat16:
+        return numbers * 2;
+      case WeightType::int8:
+        return numbers + scale_bytes();
+      case WeightType::int4:
+        break;
+    }
+    return numbers / 2 + numbers / kGroupInputs * 2;
+  }
+  // int8: of the scales before a block's numbers; else 0.
+  [[gnu::always_inline]] int scale_bytes() const { return type == WeightType::int8 ? kBlockOutputs * 4 : 0; }
   [[gnu::always_inline]] const void* block(int i) const {
     return static_cast<const std::uint8_t*>(data) + i * block_bytes();
   }
+  // Where the numbers begin.
+  [[gnu::always_inline]] const std::uint8_t* numbers(int i) const {
+    return static_cast<const std::uint8_t*>(block(i)) + scale_bytes();
+  }
+  // int8: [16].
+  [[gnu::always_inline]] const float* scales(int i) const { return static_cast<const float*>(block(i)); }
 };
 
 enum class LinearResult { store, gelu, add };
 
 struct PackedLinearArgs {
   PackedWeight weight;
-  SumOrder order;  // of bfloat16
+  SumOrder order;  // of bfloat16 and int8
   Activations x;
   int rows;
   LinearResult result;
@@ -83,14 +121,14 @@ struct PackedLinear {
   std::int64_t (*scratch_bytes)(int rows, int inputs);  // for up to so many rows and inputs
 };
 
-// The implementation for an instruction set that this CPU has; `order` for bfloat16 weights.
+// The implementation for an instruction set that this CPU has; `order` for bfloat16 and int8 weights.
 PackedLinear packed_linear(Isa isa, WeightType type, SumOrder order);
 
 // Plain loops in the orders above; slow. Outputs of all blocks.
 void packed_linear_oracle(const PackedLinearArgs& args);
 
-// Puts `count` rows of the matrix, row-major [count, inputs] in the weight's own type, into the blocks, from output
-// first_output on.
+// Puts `count` rows of the matrix, row-major [count, inputs], into the blocks from output first_output on. They are of
+// the weight's own type; of float32 for int8 and int4, to be quantised as in ops/quantization.h.
 void pack_outputs(const PackedWeight& weight, void* data, int first_output, int count, const void* rows);
 
 }  // namespace dolly4j

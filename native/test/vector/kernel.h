@@ -34,6 +34,16 @@ struct ArrayFunctions {
     moved("load bfloat16", V::load(operands.pairs[0]));
     moved("even", V::even(pairs));
     moved("odd", V::odd(pairs));
+    moved("load int8", V::load_int8(operands.numbers));
+    moved("load int32", V::load_int32(operands.integers));
+    computed("load float16", V::load(reinterpret_cast<const float16*>(operands.pairs)));
+    auto dots = V::no_dots();
+    const auto quads = V::load_quads(operands.quads);
+    for (int i = 0; i < V::kDotsAtOnce; i += 2) {
+      dots = V::dot(V::low(quads), V::broadcast_quad(operands.numbers + i), dots);
+      dots = V::dot(V::high(quads), V::broadcast_quad(operands.numbers + i + 4), dots);
+    }
+    moved("dot", V::to_float(dots));
     moved("abs", V::abs(a));
     moved("copysign", V::copysign(a, b));
     moved("where_less", V::where_less(a, b, b, c));
@@ -51,6 +61,9 @@ struct ArrayFunctions {
     computed("round", V::round(V::load(operands.small)));
     computed("sum", V::set(V::sum(a)));
     V::store(results.stored, a);
+    V::store_int8(results.stored_bytes, V::load(operands.byte));
+    V::store_pairs(results.stored_pairs, V::pairs(V::load_int8(operands.numbers), V::load(operands.byte)));
+    V::store_quads(results.stored_quads, V::high(quads));
     V::prefetch(operands.a);
   }
 

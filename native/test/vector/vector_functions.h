@@ -20,8 +20,12 @@ struct VectorOperands {
   float c[kVectorLanes];
   float small[kVectorLanes];  // |small| < 2^22
   float power[kVectorLanes];  // whole numbers, -126 .. 127
+  float byte[kVectorLanes];   // whole numbers, -128 .. 127
   bfloat16 pairs[kVectorLanes][2];
-  int count;  // 0 .. 16
+  std::uint8_t quads[kVectorLanes][4];
+  std::int8_t numbers[16];              // -127 .. 127
+  std::int32_t integers[kVectorLanes];  // below 2^24
+  int count;                            // 0 .. 16
 };
 
 // What results of two instruction sets have in common.
@@ -38,10 +42,13 @@ struct VectorResult {
 };
 
 struct VectorResults {
-  static constexpr int kCapacity = 32;
+  static constexpr int kCapacity = 48;
   VectorResult result[kCapacity];
   int count = 0;
   bfloat16 stored[kVectorLanes];
+  std::int8_t stored_bytes[kVectorLanes];
+  std::uint8_t stored_pairs[4 * kVectorLanes];
+  std::uint8_t stored_quads[4 * kVectorLanes];
 };
 
 struct VectorFunctions {

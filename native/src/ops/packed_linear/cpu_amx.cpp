@@ -1,18 +1,17 @@
 #include "cpu/tiles_amx.h"
 #include "cpu/vector_avx512.h"
 #include "ops/packed_linear/fma_kernels.h"
+#include "ops/packed_linear/group_tiles.h"
 #include "ops/packed_linear/kernels.h"
 #include "ops/packed_linear/tile_skeleton.h"
 
 namespace dolly4j {
 namespace {
 
-using FewRows = VectorLinear<TileSums<Avx512>, 12, 24>;
-using ManyRows = TileLinear<AmxTiles, Avx512>;
-
-// Tile loads read memory slower than vector loads: on a Sapphire Rapids CPU they are ahead from 3 rows on.
+// Tile loads read memory slower than vector loads: on a Sapphire Rapids CPU they are ahead from 3 rows of bfloat16 on.
 constexpr int kFewRows = 2;
 
+template <class FewRows, class ManyRows>
 struct AmxLinear {
   static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
     const auto run_rows = args.rows <= kFewRows ? FewRows::run : ManyRows::run;
@@ -25,8 +24,22 @@ struct AmxLinear {
   }
 };
 
+template <template <class> class Pair, template <class> class Weights>
+using AmxPairs = AmxLinear<VectorLinear<TileSums<Avx512, Pair<Avx512>>, 12, 24>, TileLinear<AmxTiles, Avx512, Weights>>;
+
+using AmxGroups = AmxLinear<VectorLinear<GroupSums<Avx512>, 12, 24>, GroupTileLinear<AmxTiles, Avx512>>;
+
 }  // namespace
 
-PackedLinear packed_linear_amx() { return kernels<AmxLinear>(); }
+PackedLinear packed_linear_amx(WeightType type) {
+  switch (type) {
+    case WeightType::int8:
+      return kernels<AmxPairs<Int8Pair, Int8Tiles>>();
+    case WeightType::int4:
+      return kernels<AmxGroups>();
+    default:
+      return kernels<AmxPairs<Bfloat16Pair, Bfloat16Tiles>>();
+  }
+}
 
 }  // namespace dolly4j

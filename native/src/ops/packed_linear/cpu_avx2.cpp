@@ -6,7 +6,7 @@ namespace dolly4j {
 
 PackedLinear packed_linear_avx2(WeightType type, SumOrder order) {
   // Of 16 registers, 10 are accumulators: of 12, g++ 12 keeps some in memory.
-  return fma_kernels<Avx2, 5, 5>(type, order);
+  return fma_kernels<Avx2, 5, 5, 4, 16>(type, order);
 }
 
 }  // namespace dolly4j

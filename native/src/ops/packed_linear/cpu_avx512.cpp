@@ -6,7 +6,7 @@ namespace dolly4j {
 
 PackedLinear packed_linear_avx512(WeightType type, SumOrder order) {
   // Of 32 registers, 24 are accumulators.
-  return fma_kernels<Avx512, 12, 24>(type, order);
+  return fma_kernels<Avx512, 12, 24, 12, 24>(type, order);
 }
 
 }  // namespace dolly4j

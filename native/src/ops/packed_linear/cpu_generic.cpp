@@ -4,6 +4,8 @@
 
 namespace dolly4j {
 
-PackedLinear packed_linear_generic(WeightType type, SumOrder order) { return fma_kernels<Generic, 4, 4>(type, order); }
+PackedLinear packed_linear_generic(WeightType type, SumOrder order) {
+  return fma_kernels<Generic, 4, 4, 4, 4>(type, order);
+}
 
 }  // namespace dolly4j

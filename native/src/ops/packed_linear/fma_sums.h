@@ -12,12 +12,12 @@
 namespace dolly4j {
 namespace {
 
-// What a call of add_tiles works on. X is the number type of x as the kernel reads it.
+// What a call of add_tiles works on. X is what x is made of as the kernel reads it.
 template <class X>
 struct SumPanel {
   const std::uint8_t* weight;  // first tile of the first block
   std::int64_t block_bytes;    // from there to the next block
-  const X* x;                  // [tiles, R, 32]
+  const X* x;                  // [tiles, R, numbers of a tile]
   float* sums;                 // [R, 16] of the first block
   std::int64_t block_sums;     // numbers from there to the next block
   int tiles;
@@ -138,21 +138,45 @@ class Ahead {
   return place;
 }
 
-// 32 numbers of a row as float32.
-template <class V, class Number>
-void widen(const Number* from, float* to) {
-  V::store(to, V::load(from));
-  V::store(to + V::kLanes, V::load(from + V::kLanes));
-}
-
-template <class Vector>
-struct Float32Sums {
+// Tiles of 32 inputs, of which x is read as float32 from numbers of type Source.
+template <class Vector, class Source>
+struct Float32Inputs {
   using V = Vector;
-  using Source = float;  // of the activations
+  using X = float;
+  static constexpr int kInputs = kTileInputs;   // of a tile
+  static constexpr int kNumbers = kTileInputs;  // X of a row in a tile
+
+  static void read_x(const Activations& x, int row, int tile, X* to) {
+    const auto* from = static_cast<const Source*>(x.data) + x.place(row, tile * kTileInputs);
+    V::store(to, V::load(from));
+    V::store(to + V::kLanes, V::load(from + V::kLanes));
+  }
+};
+
+// The weights of a pair of inputs, kBytes of a block, as float32.
+template <class V>
+struct Bfloat16Pair {
+  static constexpr int kBytes = kBlockOutputs * 4;
+
+  static typename V::F even(const std::uint8_t* place) { return V::even(V::load_pairs(place)); }
+  static typename V::F odd(const std::uint8_t* place) { return V::odd(V::load_pairs(place)); }
+};
+template <class V>
+struct Int8Pair {
+  static constexpr int kBytes = kBlockOutputs * 2;
+
+  static typename V::F even(const std::uint8_t* place) { return V::load_int8(place); }
+  static typename V::F odd(const std::uint8_t* place) { return V::load_int8(place + kBlockOutputs); }
+};
+
+// Inputs of which the weights fill 64 bytes.
+template <class Pair>
+constexpr int kLineInputs = 2 * kBlockOutputs * 4 / Pair::kBytes;
+
+template <class V>
+struct Float32Sums : Float32Inputs<V, float> {
   using X = float;
   static constexpr int kTileBytes = kTileInputs * kBlockOutputs * 4;
-
-  static void read_x(const Source* from, X* to) { widen<V>(from, to); }
 
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
@@ -173,14 +197,10 @@ struct Float32Sums {
   }
 };
 
-template <class Vector>
-struct PairSums {
-  using V = Vector;
-  using Source = bfloat16;
+template <class V, class Pair>
+struct PairSums : Float32Inputs<V, bfloat16> {
   using X = float;
-  static constexpr int kTileBytes = kTileInputs * kBlockOutputs * 2;
-
-  static void read_x(const Source* from, X* to) { widen<V>(from, to); }
+  static constexpr int kTileBytes = kTileInputs / 2 * Pair::kBytes;
 
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
@@ -189,12 +209,15 @@ struct PairSums {
     const X* x = panel.x;
     Ahead<V, B> ahead(panel);
     for (int tile = 0; tile < panel.tiles; ++tile) {
-      for (int k = 0; k < kTileInputs; k += 2) {
+      for (int k = 0; k < kTileInputs; k += kLineInputs<Pair>) {
         ahead.fetch();
-        sum.add_products(x + k + 1, [&](int b) { return V::odd(V::load_pairs(weight + b * panel.block_bytes)); });
-        weight = again(weight);
-        sum.add_products(x + k, [&](int b) { return V::even(V::load_pairs(weight + b * panel.block_bytes)); });
-        weight += kBlockOutputs * 4;
+#pragma GCC unroll 2
+        for (int pair = 0; pair < kLineInputs<Pair>; pair += 2) {
+          sum.add_products(x + k + pair + 1, [&](int b) { return Pair::odd(weight + b * panel.block_bytes); });
+          weight = again(weight);
+          sum.add_products(x + k + pair, [&](int b) { return Pair::even(weight + b * panel.block_bytes); });
+          weight += Pair::kBytes;
+        }
       }
       x += R * kTileInputs;
     }
@@ -204,14 +227,10 @@ struct PairSums {
 
 // The evens of a tile first, then its odds, so that one set of accumulators is enough; the tile's second reading comes
 // from the first-level cache.
-template <class Vector>
-struct TileSums {
-  using V = Vector;
-  using Source = bfloat16;
+template <class V, class Pair>
+struct TileSums : Float32Inputs<V, bfloat16> {
   using X = float;
-  static constexpr int kTileBytes = kTileInputs * kBlockOutputs * 2;
-
-  static void read_x(const Source* from, X* to) { widen<V>(from, to); }
+  static constexpr int kTileBytes = kTileInputs / 2 * Pair::kBytes;
 
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
@@ -222,16 +241,18 @@ struct TileSums {
       auto even = Accumulators<V, R, B>::zero();
 #pragma GCC unroll 2
       for (int k = 0; k < kTileInputs; k += 2) {
-        ahead.fetch();
-        even.add_products(x + k, [&](int b) { return V::even(V::load_pairs(weight + b * panel.block_bytes)); });
-        weight += kBlockOutputs * 4;
+        if (k % kLineInputs<Pair> == 0) {
+          ahead.fetch();
+        }
+        even.add_products(x + k, [&](int b) { return Pair::even(weight + b * panel.block_bytes); });
+        weight += Pair::kBytes;
       }
       weight = again(weight - kTileBytes);
       auto odd = Accumulators<V, R, B>::zero();
 #pragma GCC unroll 2
       for (int k = 0; k < kTileInputs; k += 2) {
-        odd.add_products(x + k + 1, [&](int b) { return V::odd(V::load_pairs(weight + b * panel.block_bytes)); });
-        weight += kBlockOutputs * 4;
+        odd.add_products(x + k + 1, [&](int b) { return Pair::odd(weight + b * panel.block_bytes); });
+        weight += Pair::kBytes;
       }
       auto sum = Accumulators<V, R, B>::load(panel);
       even.add(odd);

@@ -1,4 +1,4 @@
-// What packed_linear.h does with the sums of a block: bias, then store, gelu or add.
+// What packed_linear.h does with the sums of a block: scale and bias, then store, gelu or add.
 #pragma once
 
 #include "ops/gelu/vector_gelu.h"
@@ -17,8 +17,13 @@ struct LinearResults {
     const int left = args.weight.outputs - output;
     const int count = left < kBlockOutputs ? left : kBlockOutputs;
     const F bias = args.weight.bias == nullptr ? V::zero() : load(args.weight.bias + output, count);
+    const bool has_scale = args.weight.type == WeightType::int8;
+    const F scale = has_scale ? V::load(args.weight.scales(block)) : V::zero();
     const auto value = [&](int t) {
       const F sum = V::load(sums + t * kBlockOutputs);
+      if (has_scale) {
+        return args.weight.bias == nullptr ? V::mul(sum, scale) : V::fma(sum, scale, bias);
+      }
       return args.weight.bias == nullptr ? sum : V::add(sum, bias);
     };
     const std::int64_t first = first_row * args.y_stride + output;

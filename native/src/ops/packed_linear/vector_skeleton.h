@@ -9,7 +9,10 @@
 // blocks of a group do; the sums wait in scratch in between, which changes no bit.
 //
 // Both are the same loops: group of blocks > chunk of inputs > B blocks > tile of rows. x is read once, into
-// [tile of rows][tile of 32 inputs][rows][32], for so many rows at a time that scratch stays at a few MB.
+// [tile of rows][tile of inputs][rows][numbers of a tile], for so many rows at a time that scratch stays at a few MB.
+//
+// Sums has, besides V and X, of a tile of inputs: kInputs, how many they are; kTileBytes of the weights of a block;
+// kNumbers, how many X a row has; read_x, which makes these; and add_tiles.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +30,7 @@ template <class Sums, int kMaxRows, int kAccumulators>
 class VectorLinear {
  public:
   static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
-    const Parts chunks(args.rows, most_rows(args.weight.padded_inputs()));
+    const Parts chunks(args.rows, most_rows(tiles_of(args.x.inputs)));
     for (int chunk = 0; chunk < chunks.count; ++chunk) {
       const VectorLinear rows(args, chunks.first(chunk), chunks.size(chunk), scratch);
       rows.read_x();
@@ -38,9 +41,9 @@ class VectorLinear {
   }
 
   static std::int64_t scratch_bytes(int rows, int inputs) {
-    const std::int64_t padded = std::int64_t{inputs} + kTileInputs - 1;
-    const std::int64_t all = rows * padded;
-    const std::int64_t most = kMaxRows * padded < kChunkNumbers ? kChunkNumbers : kMaxRows * padded;
+    const std::int64_t row_numbers = std::int64_t{tiles_of(inputs)} * Sums::kNumbers;
+    const std::int64_t all = rows * row_numbers;
+    const std::int64_t most = kMaxRows * row_numbers < kChunkNumbers ? kChunkNumbers : kMaxRows * row_numbers;
     return sums_bytes(rows) + (all < most ? all : most) * std::int64_t{sizeof(X)};
   }
 
@@ -50,17 +53,18 @@ class VectorLinear {
   static constexpr int kLineBytes = 64;
   // Blocks that take turns: enough streams of memory, and enough use of the rows that the second-level cache holds.
   static constexpr int kGroup = 8;
-  // Tiles of inputs in a chunk, while every row is in the one tile of rows, and else. 8: 8 KiB of a bfloat16 block, and
-  // 256 KiB of float32 x for 256 rows. 4: the turns of four blocks, and what is fetched for the next, fit the first-
-  // level cache; on Zen 3 faster than 2 or 8 for 2 to 5 rows.
-  static constexpr int kFewRowsChunk = 4;
-  static constexpr int kManyRowsChunk = 8;
+  // Tiles of inputs in a chunk, while every row is in the one tile of rows, and else. 256 inputs: 8 KiB of a bfloat16
+  // block, and 256 KiB of float32 x for 256 rows. 128: the turns of four blocks, and what is fetched for the next, fit
+  // the first-level cache; on Zen 3 faster than 64 or 256 for 2 to 5 rows.
+  static constexpr int kFewRowsChunk = 128 / Sums::kInputs;
+  static constexpr int kManyRowsChunk = 256 / Sums::kInputs;
   // Most numbers of x in scratch, 4 MiB of float32, and most rows.
-  static constexpr std::int64_t kChunkNumbers = std::int64_t{1} << 20;
+  static constexpr std::int64_t kChunkNumbers = (std::int64_t{1} << 22) / std::int64_t{sizeof(X)};
   static constexpr int kChunkRows = 384;
 
-  static int most_rows(int padded_inputs) {
-    const std::int64_t rows = kChunkNumbers / padded_inputs;
+  static int tiles_of(int inputs) { return (inputs + Sums::kInputs - 1) / Sums::kInputs; }
+  static int most_rows(int input_tiles) {
+    const std::int64_t rows = kChunkNumbers / (std::int64_t{input_tiles} * Sums::kNumbers);
     return rows > kChunkRows ? kChunkRows : rows < kMaxRows ? kMaxRows : static_cast<int>(rows);
   }
   static std::int64_t sums_bytes(int rows) {
@@ -72,19 +76,18 @@ class VectorLinear {
         first_row_(first_row),
         rows_(rows),
         row_tiles_(rows, kMaxRows),
-        input_tiles_(args.x.tiles_across()),
+        input_tiles_(tiles_of(args.x.inputs)),
         sums_(static_cast<float*>(scratch)),
         x_(reinterpret_cast<X*>(static_cast<std::uint8_t*>(scratch) + sums_bytes(args.rows))) {}
 
   void read_x() const {
-    const auto* from = static_cast<const typename Sums::Source*>(args_.x.data);
     X* to = x_;
     for (int tile = 0; tile < row_tiles_.count; ++tile) {
       const int first = first_row_ + row_tiles_.first(tile);
       for (int k = 0; k < input_tiles_; ++k) {
         for (int r = 0; r < row_tiles_.size(tile); ++r) {
-          Sums::read_x(from + args_.x.place(first + r, k * kTileInputs), to);
-          to += kTileInputs;
+          Sums::read_x(args_.x, first + r, k, to);
+          to += Sums::kNumbers;
         }
       }
     }
@@ -115,7 +118,7 @@ class VectorLinear {
   }
 
   const std::uint8_t* weight(int block, int input_tile) const {
-    return static_cast<const std::uint8_t*>(args_.weight.block(block)) + std::int64_t{input_tile} * Sums::kTileBytes;
+    return args_.weight.numbers(block) + std::int64_t{input_tile} * Sums::kTileBytes;
   }
 
   // A tile of rows, blocks from `block` of the group on, `tiles` tiles of inputs from k on; the tiles of rows share the
@@ -127,7 +130,7 @@ class VectorLinear {
     const std::int64_t lines = std::int64_t{tiles} * Sums::kTileBytes / kLineBytes;
     return {weight(group + block, k),
             args_.weight.block_bytes(),
-            x_ + (first_row * input_tiles_ + std::int64_t{k} * row_tiles_.size(tile)) * kTileInputs,
+            x_ + (first_row * input_tiles_ + std::int64_t{k} * row_tiles_.size(tile)) * Sums::kNumbers,
             sums_ + block * block_sums + first_row * kBlockOutputs,
             block_sums,
             tiles,

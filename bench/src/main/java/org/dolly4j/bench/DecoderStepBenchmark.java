@@ -15,7 +15,7 @@ import org.dolly4j.model.WeightPlan;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -47,7 +47,7 @@ public class DecoderStepBenchmark {
     String shape;
 
     @Param("BFLOAT16")
-    ComputeType computeType;
+    WeightType dtype;
 
     /** CPU threads; 0 for the number of physical cores. */
     @Param("0")
@@ -91,7 +91,7 @@ public class DecoderStepBenchmark {
         folder = Files.createTempDirectory("decoder-step");
         RandomCheckpoint.write(folder, sizes, Format.SAFETENSORS, DType.BFLOAT16, ModelShape.DEVIATION, 0, cpus);
         WeightPlan plan = Family.planFor(Checkpoint.open(folder));
-        ModelOptions options = new ModelOptions(computeType, Backend.KERNELS, "cpu", threads, false);
+        ModelOptions options = new ModelOptions(dtype, Backend.KERNELS, "cpu", threads, false);
         model = DecoderModel.load(plan.spec(), plan.rows(), options);
         tokens = SequenceBatch.prompt(0, rows.count);
         if (rows.decode) {

@@ -22,7 +22,7 @@ import org.dolly4j.model.WeightPlan;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 
 /**
  * Times prefill and decode below the facade: our worker of {@code bench/run.sh cpu}. {@code cpu/worker.py} says what
@@ -49,7 +49,7 @@ public final class DecoderThroughput {
         PrintStream answers = System.out;
         System.setOut(System.err); // what libraries print must not get between the answers
         Backend backend = Backend.valueOf(args[1].toUpperCase(Locale.ROOT));
-        ComputeType type = ComputeType.valueOf(args[2].toUpperCase(Locale.ROOT));
+        WeightType type = WeightType.valueOf(args[2].toUpperCase(Locale.ROOT));
         ModelOptions options = new ModelOptions(type, backend, "cpu", Integer.parseInt(args[3]), false);
         serve(Path.of(args[0]), options, new InputStreamReader(System.in, StandardCharsets.UTF_8), answers);
     }

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
 import org.dolly4j.bench.DecoderStepBenchmark.Rows;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -14,7 +14,7 @@ class DecoderStepBenchmarkTest {
     void everyStep_passesItsCheck_andRepeatsFromTheSameState(Rows rows) throws IOException {
         DecoderStepBenchmark benchmark = new DecoderStepBenchmark();
         benchmark.shape = "tiny";
-        benchmark.computeType = ComputeType.BFLOAT16;
+        benchmark.dtype = WeightType.BFLOAT16;
         benchmark.threads = 1;
         benchmark.rows = rows;
         benchmark.prepare();

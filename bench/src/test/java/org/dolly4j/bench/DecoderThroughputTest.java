@@ -20,7 +20,7 @@ import org.dolly4j.bench.RandomCheckpoint.Format;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -35,7 +35,7 @@ class DecoderThroughputTest {
         ByteArrayOutputStream answers = new ByteArrayOutputStream();
         DecoderThroughput.serve(
                 checkpoint,
-                new ModelOptions(ComputeType.FLOAT32, Backend.KERNELS, "cpu", 1, false),
+                new ModelOptions(WeightType.FLOAT32, Backend.KERNELS, "cpu", 1, false),
                 new StringReader(String.join("\n", requests)),
                 new PrintStream(answers, true, StandardCharsets.UTF_8));
         return answers.toString(StandardCharsets.UTF_8)

@@ -11,7 +11,7 @@ import org.dolly4j.model.WeightPlan;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.runtime.ModelOptions;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -53,7 +53,7 @@ record LoadedModel(
         Tokenizer tokenizer = Tokenizer.load(options.tokenizer().orElse(folder));
         ModelOptions modelOptions = options.modelOptions(automaticType(checkpoint));
         warnOfRounding(checkpoint, options, modelOptions);
-        int blocks = kvBlocks(options, plan.spec(), modelOptions.computeType());
+        int blocks = kvBlocks(options, plan.spec(), modelOptions.dtype());
         DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions, blocks);
         try {
             ModelInfo info = info(name, checkpoint, weights, blocks);
@@ -90,32 +90,32 @@ record LoadedModel(
         }
     }
 
-    private static ComputeType automaticType(Checkpoint checkpoint) {
+    private static WeightType automaticType(Checkpoint checkpoint) {
         return switch (checkpoint.weightDType()) {
-            case FLOAT32, FLOAT64 -> ComputeType.FLOAT32;
-            default -> ComputeType.BFLOAT16;
+            case FLOAT32, FLOAT64 -> WeightType.FLOAT32;
+            default -> WeightType.BFLOAT16;
         };
     }
 
     /** bfloat16 keeps three bits less of a weight than float16 does. */
     private static void warnOfRounding(Checkpoint checkpoint, DollyOptions options, ModelOptions chosen) {
-        if (options.computeType().isEmpty()
+        if (options.dtype().isEmpty()
                 && checkpoint.weightDType() == DType.FLOAT16
-                && chosen.computeType() == ComputeType.BFLOAT16) {
+                && chosen.dtype() == WeightType.BFLOAT16) {
             LOG.warn(
-                    "{} holds float16 weights; they are computed in bfloat16. For the exact weights choose float32 (computeType,"
-                            + " on the command line --dtype); choose bfloat16 to say that this is meant.",
+                    "{} holds float16 weights; they are computed in bfloat16. For the exact weights choose float32 (dtype)"
+                            + "; choose bfloat16 to say that this is meant.",
                     checkpoint.folder());
         }
     }
 
-    private static int kvBlocks(DollyOptions options, DecoderSpec spec, ComputeType type) {
+    private static int kvBlocks(DollyOptions options, DecoderSpec spec, WeightType type) {
         if (options.kvCacheTokens().isPresent()) {
             return blocksFor(options.kvCacheTokens().getAsInt());
         }
         // One more than the tokens need: the last block of a prompt may stay beside the copy that a sequence writes to.
         int context = blocksFor(spec.contextLength()) + 1;
-        long blockBytes = DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(type == ComputeType.FLOAT32 ? 4 : 2);
+        long blockBytes = DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(type.cacheBytes());
         long affordable = Math.min(DEFAULT_KV_BYTES / blockBytes, (long) DEFAULT_KV_CONTEXTS * context);
         return Math.toIntExact(Math.max(context, affordable));
     }
@@ -135,7 +135,7 @@ record LoadedModel(
                 spec.layers(),
                 spec.hiddenSize(),
                 spec.vocabSize(),
-                options.computeType(),
+                options.dtype(),
                 options.backend(),
                 options.device(),
                 weights.threads(),

@@ -1,7 +1,7 @@
 package org.dolly4j;
 
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 
 /**
  * What a loaded model is and how it is held.
@@ -13,7 +13,7 @@ import org.dolly4j.runtime.ModelOptions.ComputeType;
  * @param layers number of blocks
  * @param hiddenSize width of the residual stream
  * @param vocabSize number of logits, padding included
- * @param computeType element type of weights and KV cache
+ * @param dtype element type of weights
  * @param backend what runs the steps
  * @param device where they run
  * @param threads CPU threads they run on
@@ -29,7 +29,7 @@ public record ModelInfo(
         int layers,
         int hiddenSize,
         int vocabSize,
-        ComputeType computeType,
+        WeightType dtype,
         Backend backend,
         String device,
         int threads,

@@ -9,7 +9,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.assertj.core.api.SoftAssertions;
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.Parameter;
@@ -33,7 +33,7 @@ class DemoModelTest {
                 .toList();
         assertThat(cases).hasSize(70);
         DollyOptions options = DollyOptions.builder()
-                .computeType(ComputeType.FLOAT32)
+                .dtype(WeightType.FLOAT32)
                 .backend(backend)
                 .build();
         SoftAssertions softly = new SoftAssertions();

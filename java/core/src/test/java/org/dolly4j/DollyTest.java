@@ -24,7 +24,7 @@ import java.util.stream.Stream;
 import org.dolly4j.prompt.Conversation;
 import org.dolly4j.prompt.Conversation.Role;
 import org.dolly4j.prompt.Conversation.Turn;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -77,7 +77,7 @@ class DollyTest {
         assertThat(info.name()).isEqualTo("dolly-tiny-ends");
         assertThat(info.architecture()).isEqualTo("gpt_neox");
         assertThat(info.contextLength()).isEqualTo(CONTEXT);
-        assertThat(info.computeType()).isEqualTo(ComputeType.BFLOAT16);
+        assertThat(info.dtype()).isEqualTo(WeightType.BFLOAT16);
         assertThat(info.kvCacheTokens()).isGreaterThan(4 * CONTEXT);
         // The hidden size of 16 is padded to 32 where a matmul reads it, and the tied head lies apart from the
         // embedding.

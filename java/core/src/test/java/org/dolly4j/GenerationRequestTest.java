@@ -80,7 +80,7 @@ class GenerationRequestTest {
                 Map.entry("stopTokenIds", () -> request.stopTokenIds(null)),
                 Map.entry("truncate", () -> request.truncate(null)),
                 Map.entry("tokenizer", () -> options.tokenizer(null)),
-                Map.entry("computeType", () -> options.computeType(null)),
+                Map.entry("dtype", () -> options.dtype(null)),
                 Map.entry("backend", () -> options.backend(null)),
                 Map.entry("device", () -> options.device(null)),
                 Map.entry("model", () -> Dolly.load((String) null)),

@@ -63,7 +63,7 @@ final class InfoCommand implements Callable<Integer> {
         lines.put("hidden size", number(info.hiddenSize()));
         lines.put("vocabulary", number(info.vocabSize()));
         lines.put("context", number(info.contextLength()) + " tokens");
-        lines.put("dtype", NameConverter.name(info.computeType()));
+        lines.put("dtype", NameConverter.name(info.dtype()));
         lines.put("backend", NameConverter.name(info.backend()) + " on " + info.device());
         lines.put("CPU threads", info.threads() + ", instruction set " + build.cpuIsa());
         lines.put("weights", size(info.weightBytes()));
@@ -88,7 +88,7 @@ final class InfoCommand implements Callable<Integer> {
         object.addProperty("hidden_size", info.hiddenSize());
         object.addProperty("vocab_size", info.vocabSize());
         object.addProperty("context_length", info.contextLength());
-        object.addProperty("dtype", NameConverter.name(info.computeType()));
+        object.addProperty("dtype", NameConverter.name(info.dtype()));
         object.addProperty("backend", NameConverter.name(info.backend()));
         object.addProperty("device", info.device());
         object.addProperty("threads", info.threads());

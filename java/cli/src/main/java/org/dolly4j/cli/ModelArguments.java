@@ -6,7 +6,7 @@ import java.util.Locale;
 import java.util.Optional;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
 
@@ -31,11 +31,11 @@ final class ModelArguments {
     @Option(
             names = "--dtype",
             paramLabel = "TYPE",
-            converter = NameConverter.ComputeTypes.class,
-            completionCandidates = NameConverter.ComputeTypes.class,
-            description = "Element type to compute in: ${COMPLETION-CANDIDATES}. float32 is exact; the default is"
-                    + " float32 if the weights are stored so, else bfloat16.")
-    Optional<ComputeType> dtype = Optional.empty();
+            converter = NameConverter.WeightTypes.class,
+            completionCandidates = NameConverter.WeightTypes.class,
+            description = "Element type of weights: ${COMPLETION-CANDIDATES}. float32 is exact; the default is float32"
+                    + " if the weights are stored so, else bfloat16. int8 and int4 need less memory and are faster.")
+    Optional<WeightType> dtype = Optional.empty();
 
     @Option(
             names = {"-t", "--threads"},
@@ -73,7 +73,7 @@ final class ModelArguments {
     private DollyOptions options() {
         DollyOptions.Builder builder = backend.options().threads(threads);
         tokenizer.ifPresent(builder::tokenizer);
-        dtype.ifPresent(builder::computeType);
+        dtype.ifPresent(builder::dtype);
         kvCacheTokens.ifPresent(builder::kvCacheTokens);
         return builder.build();
     }

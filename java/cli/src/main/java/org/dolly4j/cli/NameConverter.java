@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import org.dolly4j.Truncate;
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
@@ -49,9 +49,9 @@ abstract class NameConverter<E extends Enum<E>> implements ITypeConverter<E>, It
     }
 
     /** Names of element types. */
-    static final class ComputeTypes extends NameConverter<ComputeType> {
-        ComputeTypes() {
-            super(ComputeType.class);
+    static final class WeightTypes extends NameConverter<WeightType> {
+        WeightTypes() {
+            super(WeightType.class);
         }
     }
 

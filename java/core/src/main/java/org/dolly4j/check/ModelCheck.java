@@ -11,7 +11,7 @@ import org.dolly4j.model.Family;
 import org.dolly4j.model.WeightPlan;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.ModelOptions;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 
 /**
  * Logits, hidden states and greedy tokens of checkpoints against Hugging Face's: the folder {@code models} of the
@@ -85,15 +85,15 @@ public final class ModelCheck {
         WeightPlan plan =
                 Family.planFor(Checkpoint.open(folder.resolve("checkpoints").resolve(name)));
         boolean outliers = name.contains("outliers");
-        try (DecoderModel model = load(plan, ComputeType.FLOAT32)) {
+        try (DecoderModel model = load(plan, WeightType.FLOAT32)) {
             runFloat32(new GoldenDecoder(model), expected, report, outliers ? 1e-3 : 1e-4);
         }
-        try (DecoderModel model = load(plan, ComputeType.BFLOAT16)) {
+        try (DecoderModel model = load(plan, WeightType.BFLOAT16)) {
             runBfloat16(new GoldenDecoder(model), expected, report, outliers ? 3 : 0.5, outliers ? 0.1 : 0.05);
         }
     }
 
-    private DecoderModel load(WeightPlan plan, ComputeType type) {
+    private DecoderModel load(WeightPlan plan, WeightType type) {
         ModelOptions modelOptions =
                 new ModelOptions(type, options.backend(), options.device(), options.threads(), options.portableBits());
         return DecoderModel.load(plan.spec(), plan.rows(), modelOptions);

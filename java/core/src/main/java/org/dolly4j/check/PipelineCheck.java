@@ -16,7 +16,7 @@ import org.dolly4j.Generation;
 import org.dolly4j.GenerationRequest;
 import org.dolly4j.GenerationResult;
 import org.dolly4j.prompt.PythonWhitespace;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.tokenizer.Tokenizer;
 
@@ -37,7 +37,7 @@ public final class PipelineCheck {
     private PipelineCheck(Path goldens, Path tokenizers, DollyOptions options) {
         this.goldens = goldens;
         this.tokenizers = tokenizers;
-        this.options = options.toBuilder().computeType(ComputeType.FLOAT32).build();
+        this.options = options.toBuilder().dtype(WeightType.FLOAT32).build();
     }
 
     /**

@@ -99,10 +99,12 @@ public final class DecoderModel implements AutoCloseable {
                                 case KERNELS -> NativeApi.D4J_BACKEND_KERNELS;
                                 case LIBTORCH -> NativeApi.D4J_BACKEND_LIBTORCH;
                             })
-                    .compute_type(
-                            switch (options.computeType()) {
+                    .weight_type(
+                            switch (options.dtype()) {
                                 case FLOAT32 -> NativeApi.D4J_FLOAT32;
                                 case BFLOAT16 -> NativeApi.D4J_BFLOAT16;
+                                case INT8 -> NativeApi.D4J_INT8;
+                                case INT4 -> NativeApi.D4J_INT4;
                             })
                     .cuda_device(options.cudaDevice())
                     .threads(threads)

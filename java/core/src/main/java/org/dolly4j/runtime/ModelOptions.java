@@ -1,21 +1,23 @@
 package org.dolly4j.runtime;
 
+import java.util.Locale;
+
 /**
  * How a model is held and run.
  *
- * @param computeType element type of weights, of matmul inputs and of the KV cache
+ * @param dtype element type of weights
  * @param backend what runs the step
  * @param device {@code "cpu"}, {@code "cuda"} or {@code "cuda:N"}
  * @param threads CPU threads, or 0 for the number of physical cores
  * @param portableBits whether the kernels add up in the order that gives the same bits on every CPU, even where another
  *     is faster; libtorch has no such order
  */
-public record ModelOptions(ComputeType computeType, Backend backend, String device, int threads, boolean portableBits) {
+public record ModelOptions(WeightType dtype, Backend backend, String device, int threads, boolean portableBits) {
     private static final String CPU = "cpu";
 
     /**
      * @throws IllegalArgumentException if the device is not known or not one of the backend, the number of threads is
-     *     negative, or libtorch should have portable bits
+     *     negative, or libtorch should have portable bits or quantised weights
      */
     public ModelOptions {
         if (!device.matches("cpu|cuda(:[0-9]{1,3})?")) {
@@ -27,6 +29,10 @@ public record ModelOptions(ComputeType computeType, Backend backend, String devi
         if (backend == Backend.KERNELS && !device.equals(CPU)) {
             throw new IllegalArgumentException("device must be cpu for the backend kernels, not '" + device
                     + "': on a CUDA device use the backend libtorch.");
+        }
+        if (backend == Backend.LIBTORCH && dtype.isQuantised()) {
+            throw new IllegalArgumentException("dtype must be float32 or bfloat16 for the backend libtorch, not "
+                    + dtype.name().toLowerCase(Locale.ROOT) + ": quantised weights need the backend kernels.");
         }
         if (backend == Backend.LIBTORCH && portableBits) {
             throw new IllegalArgumentException(
@@ -48,12 +54,29 @@ public record ModelOptions(ComputeType computeType, Backend backend, String devi
         return colon < 0 ? 0 : Integer.parseInt(device.substring(colon + 1));
     }
 
-    /** Element type of weights, matmul inputs and KV cache. */
-    public enum ComputeType {
-        /** Exact mode. */
+    /** Element type of weights. */
+    public enum WeightType {
+        /** Exact mode: also matmul inputs and KV cache are float32. */
         FLOAT32,
-        /** Half the memory; residual stream, norms and softmax stay float32. */
-        BFLOAT16
+        /** Half the memory: also matmul inputs and KV cache are bfloat16; residual stream, norms and softmax float32. */
+        BFLOAT16,
+        /** A quarter of the memory: matrices in whole numbers with a scale for each row, all else as BFLOAT16. */
+        INT8,
+        /**
+         * An eighth of the memory: matrices in whole numbers with a scale for each 64 weights of a row, multiplied by
+         * inputs that are quantised likewise; the output head as INT8, all else as BFLOAT16.
+         */
+        INT4;
+
+        /** Whether weights are whole numbers with scales. */
+        public boolean isQuantised() {
+            return this == INT8 || this == INT4;
+        }
+
+        /** Bytes of a number of the KV cache. */
+        public int cacheBytes() {
+            return this == FLOAT32 ? 4 : 2;
+        }
     }
 
     /** What runs the step. */

@@ -24,7 +24,8 @@ final class NativeLibrary {
     private NativeLibrary() {}
 
     /**
-     * Loads dolly4j's own native library.
+     * Loads dolly4j's own native library. With the system property {@code dolly4j.affinity} set to true, the threads of the
+     * kernels are bound to a CPU each.
      *
      * @throws BackendException if there is none for this platform or it cannot be loaded
      */
@@ -50,6 +51,9 @@ final class NativeLibrary {
                     e);
         }
         loaded = true;
+        if (Boolean.getBoolean("dolly4j.affinity")) {
+            check(NativeApi.d4j_bind_threads());
+        }
     }
 
     /**

@@ -26,7 +26,7 @@ import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.Parameter;
@@ -107,7 +107,7 @@ class DecoderModelTest {
     @Test
     void load_cudaDeviceThatIsNotThere_saysHowManyThereAre() {
         TinyModel tiny = new TinyModel(folder, backend);
-        ModelOptions options = new ModelOptions(ComputeType.FLOAT32, Backend.LIBTORCH, "cuda:700", 1, false);
+        ModelOptions options = new ModelOptions(WeightType.FLOAT32, Backend.LIBTORCH, "cuda:700", 1, false);
         assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, tiny.rows(), options))
                 .isInstanceOf(BackendException.class)
                 .hasMessageContainingAll("cuda:700", "sees", "cuda.so");
@@ -133,7 +133,7 @@ class DecoderModelTest {
                 true,
                 false,
                 false);
-        ModelOptions options = new ModelOptions(ComputeType.FLOAT32, backend, "cpu", 1, false);
+        ModelOptions options = new ModelOptions(WeightType.FLOAT32, backend, "cpu", 1, false);
         TinyModel tiny = new TinyModel(folder, backend);
         assertThatThrownBy(() -> DecoderModel.load(huge, List.of(), options))
                 .isInstanceOf(BackendException.class)
@@ -146,20 +146,20 @@ class DecoderModelTest {
 
     @Test
     void modelOptions_unknownDeviceOrNegativeThreads_areRefused() {
-        assertThatThrownBy(() -> new ModelOptions(ComputeType.FLOAT32, Backend.LIBTORCH, "tpu", 0, false))
+        assertThatThrownBy(() -> new ModelOptions(WeightType.FLOAT32, Backend.LIBTORCH, "tpu", 0, false))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("tpu");
-        assertThatThrownBy(() -> new ModelOptions(ComputeType.FLOAT32, backend, "cpu", -1, false))
+        assertThatThrownBy(() -> new ModelOptions(WeightType.FLOAT32, backend, "cpu", -1, false))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("-1");
     }
 
     @Test
     void modelOptions_thatTheBackendLacks_areRefused() {
-        assertThatThrownBy(() -> new ModelOptions(ComputeType.FLOAT32, Backend.KERNELS, "cuda", 0, false))
+        assertThatThrownBy(() -> new ModelOptions(WeightType.FLOAT32, Backend.KERNELS, "cuda", 0, false))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("libtorch");
-        assertThatThrownBy(() -> new ModelOptions(ComputeType.FLOAT32, Backend.LIBTORCH, "cpu", 0, true))
+        assertThatThrownBy(() -> new ModelOptions(WeightType.FLOAT32, Backend.LIBTORCH, "cpu", 0, true))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("portableBits");
     }

@@ -16,7 +16,7 @@ import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 
 /** A decoder of a few thousand random float32 weights, in one file that tests may spoil. */
 final class TinyModel {
@@ -120,7 +120,7 @@ final class TinyModel {
     }
 
     private DecoderModel load(List<SlotRows> parts, int threads) {
-        return DecoderModel.load(SPEC, parts, new ModelOptions(ComputeType.FLOAT32, backend, "cpu", threads, false));
+        return DecoderModel.load(SPEC, parts, new ModelOptions(WeightType.FLOAT32, backend, "cpu", threads, false));
     }
 
     private static boolean perLayer(WeightSlot slot) {

@@ -1,0 +1,48 @@
+// x of packed_linear.h as int4 weights take it: whole numbers of 8 bits and a scale for every group of 64 inputs.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/packed_linear.h"
+
+namespace dolly4j {
+namespace {
+
+// The smallest of the largest numbers of a group that is not taken for 0; 127 divided by less could be infinite.
+constexpr float kSmallestOfLargest = 0x1p-100F;
+constexpr float kMostOfByte = 127;
+
+// Quantises a group of a row: 64 numbers, their scale, and 8 times their sum. The latter has to be taken from dot products
+// with weights that are 8 too large.
+template <class V>
+[[gnu::always_inline]] inline void read_group(const Activations& x, int row, int group, std::int8_t* numbers,
+                                              float* scale, float* excess) {
+  using F = typename V::F;
+  constexpr int kParts = kGroupInputs / V::kLanes;
+  constexpr int kPartsOfTile = kTileInputs / V::kLanes;
+  F part[kParts];
+  F largest = V::zero();
+  for (int i = 0; i < kParts; ++i) {
+    const int tile = group * (kGroupInputs / kTileInputs) + i / kPartsOfTile;
+    const int within = i % kPartsOfTile * V::kLanes;
+    part[i] = tile < x.tiles_across()
+                  ? V::load(static_cast<const bfloat16*>(x.data) + x.place(row, tile * kTileInputs + within))
+                  : V::zero();
+    largest = V::max(largest, V::abs(part[i]));
+  }
+  const float most = V::largest(largest);
+  const bool is_zero = most < kSmallestOfLargest;
+  const F factor = V::set(is_zero ? 0 : kMostOfByte / most);
+  F sum = V::zero();
+  for (int i = 0; i < kParts; ++i) {
+    const F within = V::min(V::max(V::mul(part[i], factor), V::set(-kMostOfByte)), V::set(kMostOfByte));
+    const F number = V::round(within);
+    V::store_int8(numbers + i * V::kLanes, number);
+    sum = V::add(sum, number);
+  }
+  *scale = is_zero ? 0 : most / kMostOfByte;
+  *excess = 8 * V::sum(sum);
+}
+
+}  // namespace
+}  // namespace dolly4j

@@ -1,0 +1,190 @@
+// packed_linear.h, int4, on matrix tiles of bytes: 16 rows x 64 inputs, a group, times 64 inputs x 16 outputs gives the dot
+// products of 16 rows x 16 outputs, which are stored, and added to the sums as float32 by vectors.
+//
+// That addition takes most of the time, so a tile of rows keeps its sums in registers for a chunk of groups, in which the
+// weights of a block, made bytes once for all rows, stay in the first-level cache, and the rows in the second. Between
+// chunks the sums wait in scratch, which changes no bit.
+//
+// Tiles are those of tile_skeleton.h, with
+//
+//   dot_bytes<c, a, b>()             c = c + a * b, in whole numbers: a signed, b unsigned, [16][64] and [64 / 4][16][4]
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "ops/packed_linear.h"
+#include "ops/packed_linear/group_inputs.h"
+#include "ops/packed_linear/parts.h"
+#include "ops/packed_linear/results.h"
+
+namespace dolly4j {
+namespace {
+
+template <class Tiles, class V>
+class GroupTileLinear {
+ public:
+  static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
+    Tiles tiles;
+    const Parts chunks(tiles_of(args.rows), kChunkRowTiles);
+    for (int chunk = 0; chunk < chunks.count; ++chunk) {
+      const GroupTileLinear rows(args, chunks.first(chunk), chunks.size(chunk), tiles, scratch);
+      rows.read_x();
+      for (int block = first_block; block < last_block; block += kBlocks) {
+        rows.run_blocks(block, last_block - block < kBlocks ? last_block - block : kBlocks);
+      }
+    }
+  }
+
+  static std::int64_t scratch_bytes(int rows, int inputs) {
+    const int row_tiles = tiles_of(rows) < kChunkRowTiles ? tiles_of(rows) : kChunkRowTiles;
+    return kFixedBytes + row_tiles * (kBlocks * kTileBytes + groups_of(inputs) * kGroupBytes);
+  }
+
+ private:
+  using F = typename V::F;
+
+  static constexpr int kBlocks = 8;          // that share the rows in the second-level cache
+  static constexpr int kChunk = 16;          // groups: 16 KiB of weights
+  static constexpr int kChunkRowTiles = 16;  // 256 KiB of x a chunk, 128 KiB of sums
+  static constexpr int kLineBytes = 64;
+  static constexpr int kPrefetchBytes = 4096;  // as in tile_skeleton.h
+  static constexpr int kPairBytes = 2 * (kBlockOutputs * 2 + kGroupInputs * kBlockOutputs / 2);
+  static constexpr std::int64_t kTileBytes = 1024;
+  // Of a tile of rows and a group: numbers, then for every row the scale and the excess.
+  static constexpr std::int64_t kGroupBytes = kTileBytes + 2 * kTileRows * std::int64_t{sizeof(float)};
+  static constexpr std::int64_t kScalesBytes = kChunk * kBlockOutputs * std::int64_t{sizeof(float)};
+  static constexpr std::int64_t kFixedBytes = 2 * kTileBytes + kChunk * kTileBytes + kScalesBytes;
+
+  static int tiles_of(int rows) { return (rows + kTileRows - 1) / kTileRows; }
+  static int groups_of(int inputs) { return (inputs + kGroupPairInputs - 1) / kGroupPairInputs * 2; }
+
+  GroupTileLinear(const PackedLinearArgs& args, int first_row_tile, int row_tiles, Tiles& tiles, void* scratch)
+      : args_(args),
+        first_row_tile_(first_row_tile),
+        row_tiles_(row_tiles),
+        groups_(groups_of(args.x.inputs)),
+        tiles_(tiles),
+        dots_(static_cast<std::int32_t*>(scratch)),
+        weights_(static_cast<std::uint8_t*>(scratch) + 2 * kTileBytes),
+        scales_(reinterpret_cast<float*>(weights_ + kChunk * kTileBytes)),
+        sums_(scales_ + kChunk * kBlockOutputs),
+        x_(reinterpret_cast<std::uint8_t*>(sums_) + row_tiles * kBlocks * kTileBytes) {}
+
+  std::uint8_t* x(int row_tile, int group) const {
+    return x_ + (std::int64_t{row_tile} * groups_ + group) * kGroupBytes;
+  }
+
+  void read_x() const {
+    for (int tile = 0; tile < row_tiles_; ++tile) {
+      for (int group = 0; group < groups_; ++group) {
+        std::uint8_t* to = x(tile, group);
+        std::memset(to, 0, kGroupBytes);
+        auto* scale = reinterpret_cast<float*>(to + kTileBytes);
+        for (int r = 0; r < kTileRows; ++r) {
+          const int row = (first_row_tile_ + tile) * kTileRows + r;
+          if (row < args_.rows) {
+            read_group<V>(args_.x, row, group, reinterpret_cast<std::int8_t*>(to) + r * kGroupInputs, scale + r,
+                          scale + kTileRows + r);
+          }
+        }
+      }
+    }
+  }
+
+  void run_blocks(int first_block, int blocks) const {
+    for (int group = 0; group < groups_; group += kChunk) {
+      const int groups = groups_ - group < kChunk ? groups_ - group : kChunk;
+      for (int block = 0; block < blocks; ++block) {
+        read_weights(first_block + block, group, groups);
+        for (int tile = 0; tile < row_tiles_; ++tile) {
+          float* sums = sums_ + (std::int64_t{block} * row_tiles_ + tile) * kTileRows * kBlockOutputs;
+          if (group == 0) {
+            std::memset(sums, 0, kTileBytes);
+          }
+          add_groups(tile, group, groups, sums);
+          if (group + groups == groups_) {
+            const int first_row = (first_row_tile_ + tile) * kTileRows;
+            const int rows = args_.rows - first_row < kTileRows ? args_.rows - first_row : kTileRows;
+            LinearResults<V>::finish(args_, first_block + block, first_row, rows, sums);
+          }
+        }
+      }
+    }
+  }
+
+  // An even number of groups of a block as tiles of bytes, and their scales as float32.
+  void read_weights(int block, int first_group, int groups) const {
+    const std::uint8_t* from = args_.weight.numbers(block) + std::int64_t{first_group / 2} * kPairBytes;
+    std::uint8_t* to = weights_;
+    for (int group = 0; group < groups; ++group) {
+      if (group % 2 == 0) {
+        V::prefetch(from + kPrefetchBytes);
+        for (int i = 0; i < 2; ++i) {
+          V::store(scales_ + (group + i) * kBlockOutputs, V::load(reinterpret_cast<const float16*>(from)));
+          from += kBlockOutputs * 2;
+        }
+      }
+      for (int line = 0; line < kGroupInputs * kBlockOutputs / 2 / kLineBytes; ++line) {
+        V::prefetch(from + kPrefetchBytes);
+        const auto quads = V::load_quads(from);
+        V::store_quads(to, V::low(quads));
+        V::store_quads(to + kLineBytes, V::high(quads));
+        from += kLineBytes;
+        to += 2 * kLineBytes;
+      }
+    }
+  }
+
+  // Groups in pairs: while the products of one are added, those of the other are made.
+  void add_groups(int row_tile, int first_group, int groups, float* sums) const {
+    F sum[kTileRows];
+    for (int r = 0; r < kTileRows; ++r) {
+      sum[r] = V::load(sums + r * kBlockOutputs);
+    }
+    for (int group = 0; group < groups; group += 2) {
+      const std::uint8_t* inputs = x(row_tile, first_group + group);
+      multiply<0>(inputs, group);
+      multiply<1>(inputs + kGroupBytes, group + 1);
+      add(inputs, group, sum);
+      add(inputs + kGroupBytes, group + 1, sum);
+    }
+    for (int r = 0; r < kTileRows; ++r) {
+      V::store(sums + r * kBlockOutputs, sum[r]);
+    }
+  }
+
+  template <int kHalf>
+  void multiply(const std::uint8_t* inputs, int group) const {
+    tiles_.template zero<kHalf>();
+    tiles_.template load<2 + kHalf>(inputs);
+    tiles_.template load<4 + kHalf>(weights_ + group * kTileBytes);
+    tiles_.template dot_bytes<kHalf, 2 + kHalf, 4 + kHalf>();
+    tiles_.template store<kHalf>(dots_ + kHalf * kTileRows * kBlockOutputs);
+  }
+
+  [[gnu::always_inline]] void add(const std::uint8_t* inputs, int group, F (&sum)[kTileRows]) const {
+    const auto* scales = reinterpret_cast<const float*>(inputs + kTileBytes);
+    const F scale = V::load(scales_ + group * kBlockOutputs);
+    const std::int32_t* dots = dots_ + group % 2 * kTileRows * kBlockOutputs;
+#pragma GCC unroll 16
+    for (int r = 0; r < kTileRows; ++r) {
+      const F dot = V::sub(V::load_int32(dots + r * kBlockOutputs), V::set(scales[kTileRows + r]));
+      sum[r] = V::fma(dot, V::mul(scale, V::set(scales[r])), sum[r]);
+    }
+  }
+
+  const PackedLinearArgs& args_;
+  const int first_row_tile_;
+  const int row_tiles_;
+  const int groups_;
+  Tiles& tiles_;
+  std::int32_t* const dots_;     // [2][16][16]
+  std::uint8_t* const weights_;  // [groups of the chunk], a tile each
+  float* const scales_;          // [groups of the chunk][16]
+  float* const sums_;            // [blocks][tiles of rows][16][16]
+  std::uint8_t* const x_;        // [tiles of rows][groups], kGroupBytes each
+};
+
+}  // namespace
+}  // namespace dolly4j
