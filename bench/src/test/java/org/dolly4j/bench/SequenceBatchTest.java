@@ -14,7 +14,7 @@ import org.dolly4j.model.WeightPlan;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
-import org.dolly4j.runtime.ModelOptions.ComputeType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -28,7 +28,7 @@ class SequenceBatchTest {
     void filledSequences_eachHaveThePromptOfTheFirst() throws IOException {
         RandomCheckpoint.write(folder, ModelShape.TINY, Format.SAFETENSORS, DType.BFLOAT16, 0.2, 0, 2);
         WeightPlan plan = Family.planFor(Checkpoint.open(folder));
-        ModelOptions options = new ModelOptions(ComputeType.FLOAT32, Backend.KERNELS, "cpu", 1, false);
+        ModelOptions options = new ModelOptions(WeightType.FLOAT32, Backend.KERNELS, "cpu", 1, false);
         int[] prompt = Arrays.copyOf(SequenceBatch.prompt(0, CONTEXT), CONTEXT + 1);
         prompt[CONTEXT] = 7;
         try (DecoderModel model = DecoderModel.load(plan.spec(), plan.rows(), options);
