@@ -16,7 +16,7 @@
 #include "cpu/aligned_memory.h"
 #include "cpu/isa.h"
 #include "machine_limits.h"
-#include "ops/cached_attention.h"
+#include "ops/attention_items.h"
 
 namespace dolly4j::bench {
 namespace {
@@ -24,7 +24,8 @@ namespace {
 constexpr int kHeads = 32;
 constexpr int kHeadSize = 80;
 constexpr int kWidth = kHeads * kHeadSize;
-constexpr std::int64_t kPoolBytes = std::int64_t{256} << 20;  // of keys, and of values
+constexpr std::int64_t kPoolBytes = std::int64_t{256} << 20;       // of keys, and of values
+constexpr std::int64_t kMostRowPositions = std::int64_t{1} << 21;  // rows times context that a repetition goes through
 
 struct Options {
   int threads = static_cast<int>(std::thread::hardware_concurrency());
@@ -63,14 +64,19 @@ class Pool {
   int blocks_ = 0;
 };
 
-// A batch of equal sequences, in as many layers as the pool has blocks for.
+// A batch of equal sequences, in as many layers as the pool has blocks for, or as are enough work.
 class Batch {
  public:
-  Batch(const Pool& pool, int sequences, int context, int rows_each)
-      : pool_(pool), sequences_(sequences), context_(context), rows_each_(rows_each) {
+  Batch(const Pool& pool, int threads, int sequences, int context, int rows_each)
+      : pool_(pool),
+        sequences_(sequences),
+        context_(context),
+        rows_each_(rows_each),
+        items_(kHeads, threads, sequences * rows_each) {
     std::uint64_t state = 2;
     stride_ = (context + kKvBlockSize - 1) / kKvBlockSize;
-    layers_ = pool.blocks() / (sequences * stride_);
+    const std::int64_t most_layers = kMostRowPositions / (std::int64_t{sequences} * rows_each * context);
+    layers_ = static_cast<int>(std::clamp<std::int64_t>(pool.blocks() / (sequences * stride_), 1, most_layers));
     for (int i = 0; i < layers_ * sequences * stride_; i++) {
       tables_.push_back(i);
     }
@@ -83,17 +89,13 @@ class Batch {
       for (int row = 0; row < rows_each; row++) {
         positions_.push_back(context - rows_each + row);
       }
-      for (int head = 0; head < kHeads; head++) {
-        for (int row = 0; row < rows_each; row += kAttentionRows) {
-          items_.push_back({s, head, s * rows_each + row, std::min(kAttentionRows, rows_each - row)});
-        }
-      }
     }
     starts_.push_back(rows());
     for (int i = 0; i < rows() * kWidth; i++) {
       q_.push_back(to_float(to_bfloat16(2 * random_number(state))));
     }
     y_.resize(activation_elements(rows(), kWidth));
+    items_.plan(args(0).batch);
   }
 
   int rows() const { return sequences_ * rows_each_; }
@@ -127,12 +129,13 @@ class Batch {
   double run(const CachedAttention& attention, int first_layer, int last_layer,
              const std::vector<AlignedMemory>& scratch) {
     const auto threads = static_cast<int>(scratch.size());
-    const auto count = static_cast<std::int64_t>(items_.size());
+    const std::vector<AttentionItem>& items = items_.items();
+    const auto count = static_cast<std::int64_t>(items.size());
     return Stopwatch{threads, Clock::thread}.time([&](int thread) {
       for (int layer = first_layer; layer < last_layer; layer++) {
         const CachedAttentionArgs arguments = args(layer);
         for (std::int64_t i = count * thread / threads; i < count * (thread + 1) / threads; i++) {
-          attention.run(arguments, items_[i], scratch[thread].data());
+          attention.run(arguments, items[i], scratch[thread].data());
         }
       }
     });
@@ -186,7 +189,7 @@ class Batch {
   std::vector<std::int32_t> positions_;
   std::vector<float> q_;
   std::vector<bfloat16> y_;
-  std::vector<AttentionItem> items_;
+  AttentionItems items_;
 };
 
 struct Figures {
@@ -257,7 +260,7 @@ int main_of(int argc, char** argv) {
   std::printf("\ndecode\nsequences  context  us/layer    GB/s  of read speed\n");
   for (const int sequences : {1, 8, 32}) {
     for (const int context : {64, 512, 1536}) {
-      Batch batch(pool, sequences, context, 1);
+      Batch batch(pool, options.threads, sequences, context, 1);
       check(batch);
       const Figures figures =
           measure(batch, attention, options.repetitions, scratch, batch.bytes(), [&] { return limits.read(); });
@@ -266,12 +269,16 @@ int main_of(int argc, char** argv) {
     }
   }
   std::printf("\nprefill\n     rows  context  us/layer GFLOP/s  of multiply-adds from registers\n");
-  for (const int context : {256, 1536}) {
-    Batch batch(pool, 1, context, 256);
+  struct Prompt {
+    int rows;
+    int context;
+  };
+  for (const auto& [rows, context] : {Prompt{256, 256}, Prompt{1024, 1024}, Prompt{256, 1536}}) {
+    Batch batch(pool, options.threads, 1, context, rows);
     check(batch);
     const Figures figures = measure(batch, attention, options.repetitions, scratch, batch.flops(),
                                     [&] { return limits.operations(multiply_adds); });
-    std::printf("%9d %8d %9.0f %7.1f %14.2f\n", 256, context, figures.microseconds, figures.rate / 1e9,
+    std::printf("%9d %8d %9.0f %7.1f %14.2f\n", rows, context, figures.microseconds, figures.rate / 1e9,
                 figures.of_limit);
   }
   return 0;

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "conformance.h"
 #include "cpu/flush_denormals.h"
 #include "each_isa.h"
+#include "ops/attention_items.h"
 #include "packed_cache.h"
 #include "random.h"
 
@@ -24,8 +26,33 @@ int blocks_of(const RaggedBatch& batch) {
   return last + 1;
 }
 
-// The kernel as an implementation of paged_attention.h, in items of up to so many rows, last ones first.
-Implementation<PagedAttentionArgs> kernel(Isa isa, int item_rows = kAttentionRows) {
+using Items = std::vector<AttentionItem>;
+using Cut = std::function<Items(const RaggedBatch&, int heads)>;
+
+Items as_planned(const RaggedBatch& batch, int heads) {
+  AttentionItems items(heads, 1, batch.rows);
+  items.plan(batch);
+  return items.items();
+}
+
+// Items of up to so many rows and heads.
+Cut into(int item_rows, int item_heads) {
+  return [=](const RaggedBatch& batch, int heads) {
+    Items items;
+    for (int s = 0; s < batch.sequences; s++) {
+      for (int row = batch.sequence_starts[s]; row < batch.sequence_starts[s + 1]; row += item_rows) {
+        for (int head = 0; head < heads; head += item_heads) {
+          items.push_back({s, head, std::min(item_heads, heads - head), row,
+                           std::min(item_rows, batch.sequence_starts[s + 1] - row)});
+        }
+      }
+    }
+    return items;
+  };
+}
+
+// The kernel as an implementation of paged_attention.h.
+Implementation<PagedAttentionArgs> kernel(Isa isa, const Cut& cut = as_planned) {
   return [=](const PagedAttentionArgs& args) {
     const RaggedBatch& batch = args.batch;
     const int width = args.heads * args.head_size;
@@ -39,15 +66,9 @@ Implementation<PagedAttentionArgs> kernel(Isa isa, int item_rows = kAttentionRow
     const CachedAttention attention = cached_attention(isa);
     const FlushDenormals flush;
     const Activations y{tiles.output().data, args.y.dtype, width};
-    for (int s = 0; s < batch.sequences; s++) {
-      for (int end = batch.sequence_starts[s + 1]; end > batch.sequence_starts[s];) {
-        const int start = std::max(end - item_rows, batch.sequence_starts[s]);
-        for (int head = 0; head < args.heads; head++) {
-          Buffer scratch(attention.scratch_bytes(args.head_size) / 4, DType::float32);
-          attention.run({q.data(), cache.view(), y, batch}, {s, head, start, end - start}, scratch.output().data);
-        }
-        end = start;
-      }
+    for (const AttentionItem& item : cut(batch, args.heads)) {
+      Buffer scratch(attention.scratch_bytes(args.head_size) / 4, DType::float32);
+      attention.run({q.data(), cache.view(), y, batch}, item, scratch.output().data);
     }
     for (int row = 0; row < batch.rows; row++) {
       for (int i = 0; i < width; i++) {
@@ -197,14 +218,17 @@ void expect_stated_bits(Isa isa, PagedAttentionShape shape) {
 TEST_P(CachedAttentionOn, givesTheStatedBitsForEveryContextLength) {
   for (int context : {1, 15, 16, 17, 255, 256, 257, 600, 1500}) {
     for (int head_size : {1, 15, 16, 20, 24, 32, 64, 80, 96, 128, 256}) {
-      const int rows = std::min(context, 9);
-      expect_stated_bits(GetParam(), {{{context - rows, rows}}, 2, head_size, 1, {}, {}, {}});
+      for (int rows : {1, 9}) {
+        if (rows <= context) {
+          expect_stated_bits(GetParam(), {{{context - rows, rows}}, 2, head_size, 1, {}, {}, {}});
+        }
+      }
     }
   }
 }
 
 TEST_P(CachedAttentionOn, givesTheStatedBitsForRaggedBatches) {
-  const std::vector<SequenceShape> batch = {{31, 1}, {0, 5}, {250, 17}, {7, 2}, {511, 3}, {0, 1}};
+  const std::vector<SequenceShape> batch = {{31, 1}, {0, 5}, {250, 37}, {7, 2}, {511, 3}, {0, 1}, {1000, 1}};
   for (int head_size : {15, 20, 64, 80}) {
     for (float deviation : {1.0F, 30.0F, 1e-36F}) {
       expect_stated_bits(GetParam(), {batch, 3, head_size, deviation, {}, {}, {}});
@@ -212,17 +236,20 @@ TEST_P(CachedAttentionOn, givesTheStatedBitsForRaggedBatches) {
   }
 }
 
-TEST_P(CachedAttentionOn, doesNotDependOnTheRowsOfAnItem) {
+TEST_P(CachedAttentionOn, doesNotDependOnTheRowsAndHeadsOfAnItem) {
   for (DType dtype : {DType::float32, DType::bfloat16}) {
-    const PagedAttentionShape shape{{{240, 40}, {0, 21}}, 2, 80, 1, dtype, dtype, dtype};
+    const int heads = 5;
+    const PagedAttentionShape shape{{{240, 40}, {0, 21}, {530, 1}, {79, 1}}, heads, 24, 1, dtype, dtype, dtype};
     const PagedAttentionCase test(shape, 1);
-    Buffer whole(std::int64_t{61} * 2 * 80, dtype);
-    kernel(GetParam())(test.args(whole));
-    for (int rows = 1; rows < kAttentionRows; rows++) {
-      SCOPED_TRACE(rows);
-      Buffer parts(whole.count(), dtype);
-      kernel(GetParam(), rows)(test.args(parts));
-      expect_same_bits(parts, whole);
+    Buffer single(std::int64_t{63} * heads * 24, dtype);
+    kernel(GetParam(), into(1, 1))(test.args(single));
+    for (int rows = 1; rows <= kAttentionRows; rows++) {
+      for (int item_heads = 1; item_heads <= std::min(heads, kAttentionRows / rows); item_heads++) {
+        SCOPED_TRACE(testing::Message() << rows << " rows of " << item_heads << " heads");
+        Buffer joined(single.count(), dtype);
+        kernel(GetParam(), into(rows, item_heads))(test.args(joined));
+        expect_same_bits(joined, single);
+      }
     }
   }
 }

@@ -13,6 +13,7 @@
 #include "cpu/flush_denormals.h"
 #include "cpu/isa.h"
 #include "cpu/thread_pool.h"
+#include "ops/attention_items.h"
 #include "ops/cached_attention.h"
 #include "ops/packed_linear.h"
 #include "ops/rotary.h"
@@ -240,7 +241,7 @@ class KernelRunner final : public StepRunner {
   // Of the running step.
   RaggedBatch batch_{};
   std::vector<std::int32_t> row_sequences_;
-  std::vector<AttentionItem> items_;
+  AttentionItems attention_items_;
 };
 
 std::int64_t most_scratch(const Model& model, const d4j_session_options& options) {
@@ -270,9 +271,9 @@ KernelRunner::KernelRunner(const Model& model, const d4j_session_options& option
       attention_output_(options.max_rows, model.spec.hidden_size),
       head_input_(options.max_logits_rows, model.spec.hidden_size, model.dtype),
       scratch_bytes_(most_scratch(model, options)),
-      scratch_(static_cast<std::size_t>(scratch_bytes_ * model.threads), "scratch") {
+      scratch_(static_cast<std::size_t>(scratch_bytes_ * model.threads), "scratch"),
+      attention_items_(model.spec.heads, model.threads, options.max_rows) {
   row_sequences_.reserve(static_cast<std::size_t>(options.max_rows));
-  items_.reserve(static_cast<std::size_t>(options.max_rows) * static_cast<std::size_t>(model.spec.heads));
 }
 
 std::int64_t KernelRunner::key_bytes() const {
@@ -306,17 +307,12 @@ void KernelRunner::for_shares(int count, const Task& task) {
 void KernelRunner::prepare(const d4j_step& step) {
   batch_ = batch_of(step);
   row_sequences_.clear();
-  items_.clear();
   for (std::int32_t s = 0; s < batch_.sequences; ++s) {
     const std::int32_t first = batch_.sequence_starts[s];
     const std::int32_t last = batch_.sequence_starts[s + 1];
     row_sequences_.insert(row_sequences_.end(), static_cast<std::size_t>(last - first), s);
-    for (std::int32_t head = 0; head < model_.spec.heads; ++head) {
-      for (std::int32_t row = first; row < last; row += kAttentionRows) {
-        items_.push_back({s, head, row, std::min<std::int32_t>(kAttentionRows, last - row)});
-      }
-    }
   }
+  attention_items_.plan(batch_);
 }
 
 void KernelRunner::embed(const d4j_step& step) {
@@ -413,13 +409,13 @@ void KernelRunner::attend(int layer) {
       batch_,     row_sequences_.data(),        model_.spec.rotary_dims};
   for_shares(model_.spec.heads, [&](int first, int last, void*) { model_.append(append, first, last); });
   const CachedAttentionArgs args{queries_.get(), append.cache, attended_.get(), batch_};
-  // Items differ in length: a thread that is done takes the next.
+  const std::vector<AttentionItem>& items = attention_items_.items();
   std::atomic<std::size_t> next{0};
-  const int threads = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(model_.threads), items_.size()));
+  const int threads = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(model_.threads), items.size()));
   ThreadPool::shared().run(threads, [&](int thread) {
     void* scratch = static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread;
-    for (std::size_t i = next.fetch_add(1); i < items_.size(); i = next.fetch_add(1)) {
-      model_.attention.run(args, items_[i], scratch);
+    for (std::size_t i = next.fetch_add(1); i < items.size(); i = next.fetch_add(1)) {
+      model_.attention.run(args, items[i], scratch);
     }
   });
 }

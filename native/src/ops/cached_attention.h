@@ -41,16 +41,17 @@ struct CachedAttentionArgs {
   RaggedBatch batch;
 };
 
-// Part of the work: rows of one sequence, one head.
+// Part of the work: rows of one sequence, heads beside each other.
 struct AttentionItem {
   std::int32_t sequence;
-  std::int32_t head;
+  std::int32_t first_head;
+  std::int32_t heads;
   std::int32_t first_row;  // of the batch
-  std::int32_t rows;       // 1 .. kAttentionRows
+  std::int32_t rows;
 };
 
-// Most rows of an item: they share every key and value that is read.
-constexpr int kAttentionRows = 8;
+// Most rows of an item, those of every head counted.
+constexpr int kAttentionRows = 16;
 
 using CachedAttentionFn = void (*)(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch);
 

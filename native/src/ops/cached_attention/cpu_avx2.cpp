@@ -4,10 +4,10 @@
 
 namespace dolly4j {
 
-// Two rows: their eight sums of even and odd products, two registers of each, keep both multiply-add units busy over
-// four cycles of latency; three rows would not fit the 16 registers.
+// Four rows: their sums, two registers of each, keep both multiply-add units busy over four cycles of latency, and
+// leave room for factors and numbers in the 16 registers.
 void cached_attention_avx2(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch) {
-  run_cached_attention<Avx2, 2>(args, item, scratch);
+  run_cached_attention<Avx2, 4>(args, item, scratch);
 }
 
 }  // namespace dolly4j

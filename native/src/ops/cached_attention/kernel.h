@@ -2,10 +2,15 @@
 // context, and through each three times: scores of all blocks, probabilities, sums of the values.
 //
 // Bound: at decode, one read of the keys and values: a row of one head does two multiply-adds for every number that is
-// read. Since a sequence's blocks are anywhere, the CPU's own prefetching stops at the end of each: the kernel asks for
-// what it reads kAhead blocks later, keys and values alike. In a prompt, the multiply-adds: kRowsAtOnce rows share
-// every load and widening, and their sums stay in registers. The sums of one row are the same ones whichever rows it is
-// joined with: every row has its own lanes, and each ends where its own context ends.
+// read. A thread reaches the memory's speed with long pieces, several beside each other, and every line asked for well
+// before its use. So an item of one row has many heads, which are neighbours in a block; it goes through four blocks
+// together, two at a time line by line, and with each line asks for the same one of the next head.
+//
+// In a prompt, the multiply-adds: kRowsAtOnce rows share every load and widening. They take the even numbers of all
+// pairs first, then the odd ones, so that the sums of that many rows stay in registers.
+//
+// The sums of one row are the same ones whichever rows and heads it is joined with: every row has its own lanes, and
+// each ends where its own context ends.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +27,10 @@ class AttentionItemKernel {
 
   static constexpr int kLanes = V::kLanes;
   static constexpr int kBlocks = kSplit / kKvBlockSize;
-  static constexpr int kAhead = 2;
-  // Positions whose products are summed together: a chain of the tiles order, for float32 a block.
-  static constexpr int kChain = sizeof(T) == sizeof(float) ? kKvBlockSize : kTileInputs;
-  static constexpr int kChainBlocks = kChain / kKvBlockSize;
+  // Blocks that are worked on together: the positions of two chains of the tiles order.
+  static constexpr int kBeside = 4;
+  static constexpr int kChain = kTileInputs / kKvBlockSize;
+  static_assert(kBeside == 2 * kChain && kBlocks % kBeside == 0, "no chain leaves its blocks, no blocks their split");
   static_assert(kLanes == kKvBlockSize, "a vector is one number of each position of a block");
 
  public:
@@ -34,9 +39,11 @@ class AttentionItemKernel {
         item_(item),
         head_size_(args.cache.head_size),
         padded_(AttentionScratch::padded(args.cache.head_size)),
+        key_elements_(args.cache.key_elements()),
+        value_elements_(args.cache.value_elements()),
         scratch_(AttentionScratch::at(memory, args.cache.head_size)),
         q_stride_(std::int64_t{args.cache.heads} * args.cache.head_size),
-        q_(args.q + item.first_row * q_stride_ + std::int64_t{item.head} * args.cache.head_size),
+        q_(args.q + item.first_row * q_stride_ + std::int64_t{item.first_head} * args.cache.head_size),
         blocks_(args.batch.block_tables + std::int64_t{item.sequence} * args.batch.block_table_stride) {}
 
   void run() {
@@ -44,162 +51,241 @@ class AttentionItemKernel {
     const int last_context = first_context + item_.rows - 1;
     for (int start = 0; start < last_context; start += kSplit) {
       // Every row's part of the split. Rows whose context ended before it, the first ones, take none.
-      int first = 0;
+      first_row_ = 0;
       for (int row = 0; row < item_.rows; ++row) {
         counts_[row] = smaller(first_context + row - start, kSplit);
-        first += counts_[row] <= 0 ? 1 : 0;
+        first_row_ += counts_[row] <= 0 ? 1 : 0;
       }
       find_blocks(start, last_context);
-      score(first);
-      for (int row = first; row < item_.rows; ++row) {
-        find_probabilities(row, start == 0);
-      }
-      sum_values(first);
-      for (int row = first; row < item_.rows; ++row) {
-        merge(row, start == 0);
-      }
+      score();
+      for_rows([&](int row, int place) { find_probabilities(row, place, start == 0); });
+      sum_values();
+      for_rows([&](int, int place) { merge(place, start == 0); });
     }
-    for (int row = 0; row < item_.rows; ++row) {
-      store(row);
+    for (int head = 0; head < item_.heads; ++head) {
+      for (int row = 0; row < item_.rows; ++row) {
+        store(head, row);
+      }
     }
   }
 
  private:
   [[gnu::always_inline]] static int smaller(int a, int b) { return a < b ? a : b; }
 
+  // Where the scratch keeps the numbers of a head's row.
+  [[gnu::always_inline]] int place_of(int head, int row) const { return head * item_.rows + row; }
+
+  // Calls task(row, place) for every head's rows that take part in the split.
+  template <class Task>
+  [[gnu::always_inline]] void for_rows(const Task& task) {
+    for (int head = 0; head < item_.heads; ++head) {
+      for (int row = first_row_; row < item_.rows; ++row) {
+        task(row, place_of(head, row));
+      }
+    }
+  }
+
   // ---- Memory ----
 
-  // Addresses of the split's keys and values, block by block, and of the keys that are read after them.
+  // Addresses of the first head's keys and values of the split, block by block, and of the ones after them: those of the
+  // next split, or the last ones again.
   void find_blocks(int start, int context) {
     const int first_block = start / kKvBlockSize;
     const int end_block = (context + kKvBlockSize - 1) / kKvBlockSize;
     block_count_ = smaller(end_block - first_block, kBlocks);
-    const int next_split = smaller(end_block - first_block - block_count_, kAhead);
     const auto* keys = static_cast<const T*>(args_.cache.keys);
     const auto* values = static_cast<const T*>(args_.cache.values);
-    for (int i = 0; i < block_count_; ++i) {
-      parts_[i] = keys + args_.cache.keys_at(blocks_[first_block + i], item_.head);
-      parts_[block_count_ + i] = values + args_.cache.values_at(blocks_[first_block + i], item_.head);
+    for (int i = 0; i < block_count_ + kBeside; ++i) {
+      const int block = blocks_[smaller(first_block + i, end_block - 1)];
+      keys_[i] = keys + args_.cache.keys_at(block, item_.first_head);
+      values_[i] = values + args_.cache.values_at(block, item_.first_head);
     }
-    for (int i = 0; i < next_split; ++i) {
-      parts_[2 * block_count_ + i] = keys + args_.cache.keys_at(blocks_[first_block + block_count_ + i], item_.head);
-    }
-    part_count_ = 2 * block_count_ + next_split;
   }
 
-  // Asks for what is read kAhead parts after part i.
-  void prefetch_after(int i) const {
-    const int part = i + kAhead;
-    if (part >= part_count_) {
-      return;
+  // Of the blocks that are worked on together, a head's keys or values; and what is read after them.
+  struct Beside {
+    const T* now[kBeside];
+    const T* next[kBeside];
+  };
+
+  // The next head's, else the first head's of the next blocks, else `after`.
+  [[gnu::always_inline]] Beside beside(const T* const* blocks, int elements, const T* const* after, int block,
+                                       int head) const {
+    const bool last_head = head + 1 == item_.heads;
+    const bool last_block = block + kBeside >= block_count_;
+    const T* const* next = !last_head ? blocks + block : !last_block ? blocks + block + kBeside : after;
+    const std::int64_t at = std::int64_t{head} * elements;
+    const std::int64_t next_at = last_head ? 0 : at + elements;
+    Beside result;
+    for (int i = 0; i < kBeside; ++i) {
+      result.now[i] = blocks[block + i] + at;
+      result.next[i] = next[i] + next_at;
     }
-    const bool of_values = part >= block_count_ && part < 2 * block_count_;
-    const int elements = of_values ? args_.cache.value_elements() : args_.cache.key_elements();
-    for (int e = 0; e < elements; e += 64 / static_cast<int>(sizeof(T))) {
-      V::prefetch(parts_[part] + e);
+    return result;
+  }
+
+  static void prefetch_next(const Beside& blocks, int elements) {
+    for (const T* next : blocks.next) {
+      for (int e = 0; e < elements; e += 64 / static_cast<int>(sizeof(T))) {
+        V::prefetch(next + e);
+      }
+    }
+  }
+
+  // ---- Products ----
+
+  template <int kRows>
+  [[gnu::always_inline]] static void clear(F (&sums)[kRows]) {
+    for (int r = 0; r < kRows; ++r) {
+      sums[r] = V::zero();
+    }
+  }
+
+  // To every row's sum the products with its factor.
+  template <int kRows>
+  [[gnu::always_inline]] static void add(F numbers, const float* factors, std::int64_t stride, F (&sums)[kRows]) {
+    for (int r = 0; r < kRows; ++r) {
+      sums[r] = V::fma(V::broadcast(factors + r * stride), numbers, sums[r]);
+    }
+  }
+
+  // Of pairs of vectors, the products of the even ones or of the odd ones, with `count` factors of both together.
+  template <int kRows>
+  [[gnu::always_inline]] static void add_even(const bfloat16* pairs, int count, const float* factors,
+                                              std::int64_t stride, F (&sums)[kRows]) {
+    for (int j = 0; j < count; j += 2) {
+      add(V::even(V::load_pairs(pairs + j * kLanes)), factors + j, stride, sums);
+    }
+  }
+  template <int kRows>
+  [[gnu::always_inline]] static void add_odd(const bfloat16* pairs, int count, const float* factors,
+                                             std::int64_t stride, F (&sums)[kRows]) {
+    for (int j = 0; j + 1 < count; j += 2) {
+      add(V::odd(V::load_pairs(pairs + j * kLanes)), factors + j + 1, stride, sums);
     }
   }
 
   // ---- Scores ----
 
-  void score(int first_row) {
-    for (int block = 0; block < block_count_; ++block) {
-      prefetch_after(block);
-      score_rows<kRowsAtOnce>(first_row, block);
+  void score() {
+    for (int block = 0; block < block_count_; block += kBeside) {
+      const int count = smaller(block_count_ - block, kBeside);
+      for (int head = 0; head < item_.heads; ++head) {
+        const Beside keys = beside(keys_, key_elements_, values_, block, head);
+        const float* q = q_ + head * head_size_;
+        float* scores = scratch_.scores + place_of(head, 0) * kSplit + block * kKvBlockSize;
+        if (first_row_ + 1 == item_.rows) {
+          for (int i = 0; i < count; i += 2) {
+            score_two(keys.now + i, keys.next + i, q + first_row_ * q_stride_,
+                      scores + first_row_ * kSplit + i * kKvBlockSize);
+          }
+          continue;
+        }
+        prefetch_next(keys, key_elements_);
+        for (int i = 0; i < count; ++i) {
+          score_rows<kRowsAtOnce>(first_row_, keys.now[i], q, scores + i * kKvBlockSize);
+        }
+      }
     }
   }
 
   template <int kRows>
-  void score_rows(int row, int block) {
+  [[gnu::always_inline]] void score_rows(int row, const T* keys, const float* q, float* scores) const {
     for (; row + kRows <= item_.rows; row += kRows) {
-      score_block<kRows>(row, parts_[block], scratch_.scores + row * kSplit + block * kKvBlockSize);
+      score_block<kRows>(keys, q + row * q_stride_, scores + row * kSplit);
     }
     if constexpr (kRows > 1) {
-      score_rows<kRows / 2>(row, block);
+      score_rows<kRows / 2>(row, keys, q, scores);
     }
   }
 
   template <int kRows>
-  void score_block(int row, const float* keys, float* scores) const {
-    const float* q = q_ + row * q_stride_;
+  [[gnu::noinline]] void score_block(const float* keys, const float* q, float* scores) const {
     F sum[kRows];
-    for (int r = 0; r < kRows; ++r) {
-      sum[r] = V::zero();
-    }
+    clear(sum);
     for (int i = 0; i < head_size_; ++i) {
-      const F key = V::load(keys + i * kKvBlockSize);
-      for (int r = 0; r < kRows; ++r) {
-        sum[r] = V::fma(V::broadcast(q + r * q_stride_ + i), key, sum[r]);
-      }
+      add(V::load(keys + i * kKvBlockSize), q + i, q_stride_, sum);
     }
-    store_scores<kRows>(sum, scores);
+    store_scores(sum, scores, kSplit);
   }
 
   template <int kRows>
-  void score_block(int row, const bfloat16* keys, float* scores) const {
-    const float* q = q_ + row * q_stride_;
+  [[gnu::noinline]] void score_block(const bfloat16* keys, const float* q, float* scores) const {
     F sum[kRows];
-    for (int r = 0; r < kRows; ++r) {
-      sum[r] = V::zero();
-    }
-    for (int start = 0; start < head_size_; start += kTileInputs) {
-      const int end = smaller(start + kTileInputs, head_size_);
+    clear(sum);
+    for (int i = 0; i < head_size_; i += kTileInputs) {
+      const int count = smaller(head_size_ - i, kTileInputs);
       F even[kRows];
       F odd[kRows];
-      for (int r = 0; r < kRows; ++r) {
-        even[r] = V::zero();
-        odd[r] = V::zero();
-      }
-      for (int i = start; i + 1 < end; i += 2) {
-        add_pair<kRows>(V::load_pairs(keys + i * kKvBlockSize), q + i, q_stride_, even, odd);
-      }
-      if (end % 2 != 0) {
-        add_even<kRows>(V::load_pairs(keys + (end - 1) * kKvBlockSize), q + end - 1, q_stride_, even);
-      }
+      clear(even);
+      clear(odd);
+      add_even(keys + i * kKvBlockSize, count, q + i, q_stride_, even);
+      add_odd(keys + i * kKvBlockSize, count, q + i, q_stride_, odd);
       for (int r = 0; r < kRows; ++r) {
         sum[r] = V::add(sum[r], V::add(even[r], odd[r]));
       }
     }
-    store_scores<kRows>(sum, scores);
+    store_scores(sum, scores, kSplit);
   }
 
-  template <int kRows>
-  [[gnu::always_inline]] static void add_pair(typename V::Pairs pairs, const float* factors, std::int64_t stride,
-                                              F* even, F* odd) {
-    const F evens = V::even(pairs);
-    for (int r = 0; r < kRows; ++r) {
-      even[r] = V::fma(V::broadcast(factors + r * stride), evens, even[r]);
+  // One row's scores of two blocks.
+  [[gnu::noinline]] void score_two(const float* const* keys, const float* const* next, const float* q,
+                                   float* scores) const {
+    F sum[2];
+    clear(sum);
+    for (int i = 0; i < head_size_; ++i) {
+      for (int b = 0; b < 2; ++b) {
+        const int at = i * kKvBlockSize;
+        V::prefetch(next[b] + at);
+        sum[b] = V::fma(V::broadcast(q + i), V::load(keys[b] + at), sum[b]);
+      }
     }
-    const F odds = V::odd(pairs);
-    for (int r = 0; r < kRows; ++r) {
-      odd[r] = V::fma(V::broadcast(factors + r * stride + 1), odds, odd[r]);
-    }
+    store_scores(sum, scores, kKvBlockSize);
   }
 
-  template <int kRows>
-  [[gnu::always_inline]] static void add_even(typename V::Pairs pairs, const float* factors, std::int64_t stride,
-                                              F* even) {
-    const F evens = V::even(pairs);
-    for (int r = 0; r < kRows; ++r) {
-      even[r] = V::fma(V::broadcast(factors + r * stride), evens, even[r]);
+  [[gnu::noinline]] void score_two(const bfloat16* const* keys, const bfloat16* const* next, const float* q,
+                                   float* scores) const {
+    F sum[2];
+    clear(sum);
+    for (int start = 0; start < head_size_; start += kTileInputs) {
+      const int end = smaller(start + kTileInputs, head_size_);
+      F even[2];
+      F odd[2];
+      clear(even);
+      clear(odd);
+      for (int i = start; i < end; i += 2) {
+        for (int b = 0; b < 2; ++b) {
+          const int at = i * kKvBlockSize;
+          const typename V::Pairs pairs = V::load_pairs(keys[b] + at);
+          V::prefetch(next[b] + at);
+          even[b] = V::fma(V::broadcast(q + i), V::even(pairs), even[b]);
+          if (i + 1 < end) {
+            odd[b] = V::fma(V::broadcast(q + i + 1), V::odd(pairs), odd[b]);
+          }
+        }
+      }
+      for (int b = 0; b < 2; ++b) {
+        sum[b] = V::add(sum[b], V::add(even[b], odd[b]));
+      }
     }
+    store_scores(sum, scores, kKvBlockSize);
   }
 
-  template <int kRows>
-  [[gnu::always_inline]] void store_scores(const F* sum, float* scores) const {
+  template <int kCount>
+  [[gnu::always_inline]] void store_scores(const F (&sums)[kCount], float* scores, int stride) const {
     const F scale = V::div(V::set(1.0F), V::sqrt(V::set(static_cast<float>(head_size_))));
-    for (int r = 0; r < kRows; ++r) {
-      V::store(scores + r * kSplit, V::mul(sum[r], scale));
+    for (int i = 0; i < kCount; ++i) {
+      V::store(scores + i * stride, V::mul(sums[i], scale));
     }
   }
 
   // ---- Probabilities ----
 
   // Of the scores of one row; m' and l'. Scores beyond the row's context are of what others left there, NaN perhaps.
-  void find_probabilities(int row, bool first_split) {
+  void find_probabilities(int row, int place, bool first_split) {
     const int count = counts_[row];
     const int whole = count / kLanes * kLanes;
-    float* scores = scratch_.scores + row * kSplit;
+    float* scores = scratch_.scores + place * kSplit;
     F largest = V::set(-__builtin_inff());
     if (whole < count) {
       largest = V::first(count - whole, V::load(scores + whole), largest);
@@ -218,123 +304,199 @@ class AttentionItemKernel {
       V::store(scores + j, p);
       total = V::add(total, j < whole ? p : V::first(count - whole, p, V::zero()));
     }
-    (first_split ? highest_ : split_highest_)[row] = highest;
-    (first_split ? totals_ : split_totals_)[row] = V::sum(total);
+    (first_split ? highest_ : split_highest_)[place] = highest;
+    (first_split ? totals_ : split_totals_)[place] = V::sum(total);
   }
 
   // ---- Sums of values ----
 
-  void sum_values(int first_row) {
-    for (int row = first_row; row < item_.rows; ++row) {
+  void sum_values() {
+    for_rows([&](int, int place) {
       for (int i = 0; i < padded_; i += kLanes) {
-        V::store(scratch_.split_sums + row * padded_ + i, V::zero());
+        V::store(scratch_.split_sums + place * padded_ + i, V::zero());
       }
-    }
-    int row = first_row;  // the first whose context goes on
-    for (int block = 0; block < block_count_; block += kChainBlocks) {
-      const int start = block * kKvBlockSize;
-      for (int i = 0; i < kChainBlocks; ++i) {
-        prefetch_after(block_count_ + block + i);
-      }
-      for (; row < item_.rows && counts_[row] < start + kChain; ++row) {
-        if (counts_[row] > start) {
-          add_values<1>(row, block, counts_[row] - start, parts_[block_count_]);
+    });
+    for (int block = 0; block < block_count_; block += kBeside) {
+      const int seen = counts_[item_.rows - 1] - block * kKvBlockSize;  // by the last row
+      for (int head = 0; head < item_.heads; ++head) {
+        const Beside values = beside(values_, value_elements_, keys_ + block_count_, block, head);
+        if (first_row_ + 1 == item_.rows && seen >= kBeside * kKvBlockSize) {
+          add_all_values(values.now, values.next, block, place_of(head, first_row_));
+          continue;
+        }
+        prefetch_next(values, value_elements_);
+        int row = first_row_;
+        for (int i = 0; i < kBeside && i * kKvBlockSize < seen; i += kChain) {
+          const int start = (block + i) * kKvBlockSize;
+          while (counts_[row] <= start) {
+            ++row;
+          }
+          add_values_of_rows<kRowsAtOnce>(row, values.now + i, start, place_of(head, 0));
         }
       }
-      add_values_of_rows<kRowsAtOnce>(row, block);
     }
   }
 
+  // The positions of a chain, which begins at `start`.
   template <int kRows>
-  void add_values_of_rows(int row, int block) {
+  [[gnu::always_inline]] void add_values_of_rows(int row, const T* const* values, int start, int first_place) {
     for (; row + kRows <= item_.rows; row += kRows) {
-      add_values<kRows>(row, block, kChain, parts_[block_count_]);
+      const float* p = scratch_.scores + (first_place + row) * kSplit + start;
+      float* sums = scratch_.split_sums + (first_place + row) * padded_;
+      for (int i = 0; i < padded_; i += kLanes) {
+        add_values<kRows>(values, i, counts_[row] - start, p, sums + i);
+      }
     }
     if constexpr (kRows > 1) {
-      add_values_of_rows<kRows / 2>(row, block);
+      add_values_of_rows<kRows / 2>(row, values, start, first_place);
     }
   }
 
-  // Adds the products of `count` positions from the block's first on.
+  // Adds the products of as many positions as each row sees: the first row `count`, every further one one more.
   template <int kRows>
-  [[gnu::always_inline]] void add_values(int row, int block, int count, const float*) {
-    const float* values = parts_[block_count_ + block];
-    const float* p = scratch_.scores + row * kSplit + block * kKvBlockSize;
-    for (int i = 0; i < padded_; i += kLanes) {
-      F sum[kRows];
-      for (int r = 0; r < kRows; ++r) {
-        sum[r] = V::load(scratch_.split_sums + (row + r) * padded_ + i);
+  [[gnu::noinline]] void add_values(const float* const* values, int i, int count, const float* p, float* sums) const {
+    F sum[kRows];
+    for (int r = 0; r < kRows; ++r) {
+      sum[r] = V::load(sums + r * padded_);
+    }
+    const int shared = smaller(count, kTileInputs);
+    for (int half = 0; half < shared; half += kKvBlockSize) {
+      const float* numbers = values[half / kKvBlockSize] + i * kKvBlockSize;
+      for (int j = 0; j < smaller(shared - half, kKvBlockSize); ++j) {
+        add(V::load(numbers + j * kLanes), p + half + j, kSplit, sum);
       }
-      for (int j = 0; j < count; ++j) {
-        const F value = V::load(values + i * kKvBlockSize + j * kLanes);
-        for (int r = 0; r < kRows; ++r) {
-          sum[r] = V::fma(V::broadcast(p + r * kSplit + j), value, sum[r]);
-        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      F all = sum[r];
+      for (int j = shared; j < smaller(count + r, kTileInputs); ++j) {
+        const float* numbers = values[j / kKvBlockSize] + i * kKvBlockSize;
+        all = V::fma(V::broadcast(p + r * kSplit + j), V::load(numbers + j % kKvBlockSize * kLanes), all);
       }
-      for (int r = 0; r < kRows; ++r) {
-        V::store(scratch_.split_sums + (row + r) * padded_ + i, sum[r]);
-      }
+      V::store(sums + r * padded_, all);
     }
   }
 
   template <int kRows>
-  [[gnu::always_inline]] void add_values(int row, int block, int count, const bfloat16*) {
-    const float* p = scratch_.scores + row * kSplit + block * kKvBlockSize;
+  [[gnu::noinline]] void add_values(const bfloat16* const* values, int i, int count, const float* p,
+                                    float* sums) const {
+    F even[kRows];
+    F odd[kRows];
+    clear(even);
+    clear(odd);
+    const int shared = smaller(count, kTileInputs);
+    for (int half = 0; half < shared; half += kKvBlockSize) {
+      const bfloat16* pairs = values[half / kKvBlockSize] + i * kKvBlockSize;
+      add_even(pairs, smaller(shared - half, kKvBlockSize), p + half, kSplit, even);
+    }
+    for (int half = 0; half < shared; half += kKvBlockSize) {
+      const bfloat16* pairs = values[half / kKvBlockSize] + i * kKvBlockSize;
+      add_odd(pairs, smaller(shared - half, kKvBlockSize), p + half, kSplit, odd);
+    }
+    // Unrolled, or the sums would not stay in registers above.
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      F evens = even[r];
+      F odds = odd[r];
+      if (r > 0 && shared < kTileInputs) {
+        add_further(values, i, shared, smaller(count + r, kTileInputs), p + r * kSplit, evens, odds);
+      }
+      float* sum = sums + r * padded_;
+      V::store(sum, V::add(V::load(sum), V::add(evens, odds)));
+    }
+  }
+
+  // Of the positions first .. last - 1.
+  [[gnu::noinline]] static void add_further(const bfloat16* const* values, int i, int first, int last, const float* p,
+                                            F& even, F& odd) {
+    for (int j = first; j < last; ++j) {
+      const bfloat16* pairs = values[j / kKvBlockSize] + (i + j % kKvBlockSize / 2 * 2) * kKvBlockSize;
+      if (j % 2 == 0) {
+        even = V::fma(V::broadcast(p + j), V::even(V::load_pairs(pairs)), even);
+      } else {
+        odd = V::fma(V::broadcast(p + j), V::odd(V::load_pairs(pairs)), odd);
+      }
+    }
+  }
+
+  // For one row, all positions of the blocks.
+  [[gnu::noinline]] void add_all_values(const float* const* values, const float* const* next, int block,
+                                        int place) const {
+    const float* p = scratch_.scores + place * kSplit + block * kKvBlockSize;
+    float* sums = scratch_.split_sums + place * padded_;
     for (int i = 0; i < padded_; i += kLanes) {
-      F even[kRows];
-      F odd[kRows];
-      for (int r = 0; r < kRows; ++r) {
-        even[r] = V::zero();
-        odd[r] = V::zero();
-      }
-      for (int half = 0; half < count; half += kKvBlockSize) {
-        const bfloat16* values = parts_[block_count_ + block + half / kKvBlockSize] + i * kKvBlockSize;
-        const int end = smaller(count - half, kKvBlockSize);
-        for (int j = 0; j + 1 < end; j += 2) {
-          add_pair<kRows>(V::load_pairs(values + j * kLanes), p + half + j, kSplit, even, odd);
-        }
-        if (end % 2 != 0) {
-          add_even<kRows>(V::load_pairs(values + (end - 1) * kLanes), p + half + end - 1, kSplit, even);
+      F sum = V::load(sums + i);
+      for (int b = 0; b < kBeside; ++b) {
+        for (int j = 0; j < kKvBlockSize; ++j) {
+          const int at = i * kKvBlockSize + j * kLanes;
+          V::prefetch(next[b] + at);
+          sum = V::fma(V::broadcast(p + b * kKvBlockSize + j), V::load(values[b] + at), sum);
         }
       }
-      for (int r = 0; r < kRows; ++r) {
-        float* sum = scratch_.split_sums + (row + r) * padded_ + i;
-        V::store(sum, V::add(V::load(sum), V::add(even[r], odd[r])));
+      V::store(sums + i, sum);
+    }
+  }
+
+  // Both chains line by line beside each other.
+  [[gnu::noinline]] void add_all_values(const bfloat16* const* values, const bfloat16* const* next, int block,
+                                        int place) const {
+    const float* p = scratch_.scores + place * kSplit + block * kKvBlockSize;
+    float* sums = scratch_.split_sums + place * padded_;
+    for (int i = 0; i < padded_; i += kLanes) {
+      F even[2];
+      F odd[2];
+      clear(even);
+      clear(odd);
+      for (int half = 0; half < kChain; ++half) {
+        for (int j = 0; j < kKvBlockSize; j += 2) {
+          for (int chain = 0; chain < 2; ++chain) {
+            const int b = chain * kChain + half;
+            const int at = i * kKvBlockSize + j * kLanes;
+            const float* factors = p + b * kKvBlockSize + j;
+            const typename V::Pairs pairs = V::load_pairs(values[b] + at);
+            V::prefetch(next[b] + at);
+            even[chain] = V::fma(V::broadcast(factors), V::even(pairs), even[chain]);
+            odd[chain] = V::fma(V::broadcast(factors + 1), V::odd(pairs), odd[chain]);
+          }
+        }
       }
+      const F sum = V::add(V::load(sums + i), V::add(even[0], odd[0]));
+      V::store(sums + i, V::add(sum, V::add(even[1], odd[1])));
     }
   }
 
   // ---- Results ----
 
-  void merge(int row, bool first_split) {
-    float* sums = scratch_.sums + row * padded_;
-    const float* split_sums = scratch_.split_sums + row * padded_;
+  void merge(int place, bool first_split) {
+    float* sums = scratch_.sums + place * padded_;
+    const float* split_sums = scratch_.split_sums + place * padded_;
     if (first_split) {
       for (int i = 0; i < padded_; i += kLanes) {
         V::store(sums + i, V::load(split_sums + i));
       }
       return;
     }
-    const float highest = highest_[row] > split_highest_[row] ? highest_[row] : split_highest_[row];
-    const F a = VectorMath<V>::exp(V::set(highest_[row] - highest));
-    const F b = VectorMath<V>::exp(V::set(split_highest_[row] - highest));
-    highest_[row] = highest;
-    totals_[row] = V::largest(V::fma(V::set(totals_[row]), a, V::mul(V::set(split_totals_[row]), b)));
+    const float highest = highest_[place] > split_highest_[place] ? highest_[place] : split_highest_[place];
+    const F a = VectorMath<V>::exp(V::set(highest_[place] - highest));
+    const F b = VectorMath<V>::exp(V::set(split_highest_[place] - highest));
+    highest_[place] = highest;
+    totals_[place] = V::largest(V::fma(V::set(totals_[place]), a, V::mul(V::set(split_totals_[place]), b)));
     for (int i = 0; i < padded_; i += kLanes) {
       V::store(sums + i, V::fma(V::load(sums + i), a, V::mul(V::load(split_sums + i), b)));
     }
   }
 
   // In runs that neither leave the head nor a tile of y.
-  void store(int row) const {
-    const int first_column = item_.head * head_size_;
-    const F total = V::set(totals_[row]);
+  void store(int head, int row) const {
+    const int first_column = (item_.first_head + head) * head_size_;
+    const int place = place_of(head, row);
+    const F total = V::set(totals_[place]);
     auto* y = static_cast<T*>(args_.y.data);
     int count = 0;
     for (int i = 0; i < head_size_; i += count) {
       const int column = first_column + i;
       count = smaller(smaller(head_size_ - i, kLanes), kTileInputs - column % kTileInputs);
-      const F sum = V::load_first(scratch_.sums + row * padded_ + i, count);
+      const F sum = V::load_first(scratch_.sums + place * padded_ + i, count);
       V::store_first(y + args_.y.place(item_.first_row + row, column), V::div(sum, total), count);
     }
   }
@@ -343,18 +505,21 @@ class AttentionItemKernel {
   const AttentionItem& item_;
   const int head_size_;
   const int padded_;
+  const int key_elements_;  // of a block and head
+  const int value_elements_;
   const AttentionScratch scratch_;
   const std::int64_t q_stride_;
   const float* const q_;
   const std::int32_t* const blocks_;
 
-  // The split: positions of it that each row sees; where its blocks are, keys then values.
+  // The split: positions of it that each row sees, the first row that sees any; where its blocks are.
   int counts_[kAttentionRows];
-  int block_count_;
-  int part_count_;
-  const T* parts_[2 * kBlocks + kAhead];
+  int first_row_ = 0;
+  int block_count_ = 0;
+  const T* keys_[kBlocks + kBeside];
+  const T* values_[kBlocks + kBeside];
 
-  // m and l of every row, m' and l' of the split.
+  // m and l of every head's row, m' and l' of the split.
   float highest_[kAttentionRows];
   float totals_[kAttentionRows];
   float split_highest_[kAttentionRows];
