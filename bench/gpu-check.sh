@@ -5,8 +5,8 @@
 #   bench/gpu-check.sh GOLDENS [TOKENIZERS]     folders as `./dolly check` takes them
 #
 # Needs a libtorch with CUDA, 2.10 or later: LIBTORCH names its folder, by default torch/lib of python3's torch package.
-# Java and the built jars are those of ./dolly unless JAVA and DOLLY4J_CLASSPATH name others. A part that lacks something
-# says so and counts as failed: nothing is skipped in silence.
+# Java and the built jars are those of ./dolly unless JAVA and DOLLY4J_CLASSPATH name others. A part that lacks
+# something says so and counts as failed: nothing is skipped in silence.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 resources=java/core/src/test/resources

@@ -3,12 +3,12 @@
 #
 #   bench/run.sh cpu [--quick] [--shape 3b|1.4b|70m] [--threads 2] [--work DIR] [--sides A,B] [--repetitions N]
 #   bench/run.sh cpu --help                                                                      all options
-#   bench/run.sh merge [--work DIR] RESULTS.json...                                   one table of several runs' results
+#   bench/run.sh merge [--work DIR] RESULTS.json...                                     one table of several runs
 #
 # Builds dolly4j, and installs once into the work folder (build/bench): Hugging Face transformers, CTranslate2, and
-# llama.cpp by packages for Node and for the JVM; writes there a checkpoint with random weights and its conversions (3b:
-# 19 GB, 1.4b: 10 GB, 70m: 0.6 GB; installs 7 GB). A peer that cannot be installed is left out, and the run says why. Then
-# every side shows that it computes the right logits, and is timed: README.md says how.
+# llama.cpp by packages for Node and for the JVM; writes there a checkpoint with random weights and its conversions
+# (3b: 18 GB, 1.4b: 9 GB, 70m: 0.5 GB; installs 7 GB). A peer that cannot be installed is left out, and the run says
+# why. Then every side shows that it computes the right logits, and is timed: README.md says how.
 # Needs python3 with venv, node and npm, a JDK, Maven, CMake and g++.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -96,7 +96,8 @@ class LlamaJvmWorker {
     private Map<String, Object> decode(JsonObject request) {
         if (request.get("batch").getAsInt() > 1) {
             return Map.of(
-                    "unsupported", "slots are fixed when the model is loaded, and divide its context: not one for all rows");
+                    "unsupported",
+                    "slots are fixed when the model is loaded, and divide its context: not one for all rows");
         }
         int steps = request.get("steps").getAsInt();
         InferenceParameters parameters =

@@ -55,14 +55,14 @@ class CTranslate2:
     def names(self, ids):
         return [self.tokens[i] for i in ids]
 
-    def generate(self, prompts, new_tokens, static=None):
-        """Times at which each step had chosen its tokens; the first is that of the prompt's pass."""
+    def generate(self, prompts, new_tokens, static=None, seconds=float("inf")):
+        """Times at which each step had chosen its tokens, the first that of the prompt's pass; ends with the time."""
         times = []
 
-        def chosen(result):
+        def chosen(result):  # called for each sequence; true ends it
             if result.step == len(times):
                 times.append(time.perf_counter())
-            return False
+            return times[-1] - times[0] >= seconds and len(times) > 1
 
         self.generator.generate_batch(
             prompts,
@@ -90,9 +90,9 @@ class CTranslate2:
         shared = self.names(worker.prompt(0, context - 1))
         last = [self.names([100 + sequence]) for sequence in range(batch)]
 
-        def run(_):
-            times = self.generate(last, steps + 1, shared)
-            return batch * steps, times[-1] - times[0]
+        def run(seconds):
+            times = self.generate(last, steps + 1, shared, seconds)
+            return batch * (len(times) - 1), times[-1] - times[0]
 
         return run
 

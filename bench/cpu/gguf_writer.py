@@ -1,7 +1,7 @@
 """Writes a GPT-NeoX checkpoint as the GGUF file that llama.cpp loads: gguf_writer.py CHECKPOINT bf16|q8_0|q4_0 FILE
 
-Tensors get the types that llama.cpp's own quantiser gives them: matrices that of the file, vectors float32, and the head
-of a q4_0 file q6_K. The container and the blocks of q8_0 and q4_0 are those of the gguf package.
+Tensors get the types that llama.cpp's own quantiser gives them: matrices that of the file, vectors float32, and the
+head of a q4_0 file q6_K. The container and the blocks of q8_0 and q4_0 are those of the gguf package.
 """
 
 import json

@@ -2,6 +2,8 @@
 // Run with NODE_PATH naming the folder node_modules that has the package.
 import { createRequire } from "node:module";
 import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import readline from "node:readline";
 import { pathToFileURL } from "node:url";
 
@@ -85,12 +87,22 @@ async function prefill({ tokens, seconds }) {
   });
 }
 
+// Computes the first sequence, and copies its keys and values to the others.
+async function fill([first, ...others], tokens) {
+  await first.evaluateWithoutGeneratingNewTokens(prompt(0, tokens));
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "llama-state-"));
+  const file = path.join(folder, "state");
+  await first.saveStateToFile(file);
+  for (const sequence of others) {
+    await sequence.loadStateFromFile(file, { acceptRisk: true });
+  }
+  fs.rmSync(folder, { recursive: true });
+}
+
 async function decode({ batch, context, steps, seconds }) {
   const sequences = await contextFor(batch, context + steps + 16);
-  for (const [s, sequence] of sequences.entries()) {
-    if (sequence.nextTokenIndex === 0) {
-      await sequence.evaluateWithoutGeneratingNewTokens(prompt(s, context));
-    }
+  if (sequences[0].nextTokenIndex === 0) {
+    await fill(sequences, context);
   }
   return repeat(seconds, async (left) => {
     let tokens = sequences.map((_, s) => 100 + s);

@@ -4,6 +4,7 @@ import json
 import re
 import statistics
 import sys
+import textwrap
 from pathlib import Path
 
 
@@ -104,6 +105,10 @@ def cells(*values):
     return "| " + " | ".join(values) + " |\n"
 
 
+def paragraph(text):
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False) + "\n\n"
+
+
 def numbers_of(runs):
     return ", ".join(str(run + 1) for run in runs)
 
@@ -141,11 +146,11 @@ def limits_line(measured):
 def run_paragraph(results, number, run):
     machine = run["machine"]
     limits = [m["limits"] for m in results["measurements"] if m["run"] == number]
-    return (
+    return paragraph(
         f"Run {number + 1}: {machine['cpu']} ({machine['family']}: {', '.join(machine['features'])}), "
         f"{machine['cores']} cores, {machine['memory'] / 2**30:.0f} GiB; {run['date']}; commit {run['commit']}; "
         f"`{run['command']}`; {run['repetitions']} alternations, load average before {run['load']:.1f}. "
-        f"Limits, min / median / max over the run: {limits_line(limits)}.\n\n"
+        f"Limits, min / median / max over the run: {limits_line(limits)}."
     )
 
 
@@ -155,9 +160,9 @@ def summary(results):
     ours = [key for key, side in sides.items() if side["ours"]]
     text = f"{results['shape']} shape, {results['threads']} threads.\n\n"
     text += "".join(run_paragraph(results, number, run) for number, run in enumerate(results["runs"]))
-    text += (
+    text += paragraph(
         "Median tok/s, in brackets the share of the limit: of the speed at which a step takes only the time of reading "
-        "its weights, keys and values once, or of its multiply-adds, as probed before and after each turn.\n\n"
+        "its weights, keys and values once, or of its multiply-adds, as probed before and after each turn."
     )
     heads = [f"{sides[key]['name']} / best peer" for key in ours]
     text += cells("", "run", *(side["name"] for side in sides.values()), *heads)
@@ -192,6 +197,7 @@ def chart(results, path):
     matplotlib.use("svg")
     from matplotlib import pyplot
 
+    sides = sides_of(results)
     prefill = [row for row in rows_of(results) if row.startswith("prefill")]
     decode = [row for row in rows_of(results) if row.startswith("decode")]
     batches = [row for row in decode if row.endswith("@64")]
@@ -201,10 +207,12 @@ def chart(results, path):
         ("decode, context 64", "sequences", batches, lambda row: int(row.split("-")[1].split("@")[0])),
         ("decode, one sequence", "context", contexts, lambda row: int(row.split("@")[1])),
     ]
-    figure, axes = pyplot.subplots(1, 3, figsize=(15, 5), layout="constrained")
+    panels = [panel for panel in panels if panel[2]]
+    figure, axes = pyplot.subplots(1, len(panels), squeeze=False, figsize=(5 * len(panels), 6), layout="constrained")
+    lines = {}
     styles = {16: "-", 8: "--", 4: ":"}
-    for axis, (title, unit, rows, position) in zip(axes, panels):
-        for key, side in sides_of(results).items():
+    for axis, (title, unit, rows, position) in zip(axes[0], panels):
+        for key, side in sides.items():
             measured = [(position(row), [m["rate"] for m in of(results, row, key)]) for row in rows]
             points = [(x, *spread(rates)) for x, rates in measured if rates]
             if not points:
@@ -212,13 +220,14 @@ def chart(results, path):
             x, low, middle, high = map(list, zip(*points))
             errors = [[m - l for m, l in zip(middle, low)], [h - m for h, m in zip(high, middle)]]
             style = {"linestyle": styles[side["bits"]], "linewidth": 2.5 if side["ours"] else 1.2, "marker": "o"}
-            axis.errorbar(x, middle, errors, label=side["name"], capsize=3, **style)
+            color = f"C{list(sides).index(key)}"
+            lines[side["name"]] = axis.errorbar(x, middle, errors, capsize=3, color=color, **style)
         ticks = [position(row) for row in rows]
         axis.set(title=title, xlabel=unit, ylabel="tokens per second", xscale="log", yscale="log")
         axis.set_xticks(ticks, labels=map(str, ticks))
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize="small")
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4, fontsize="small")
     cpus = " and ".join(sorted({run["machine"]["cpu"] for run in results["runs"]}))
     dates = " and ".join(sorted({run["date"] for run in results["runs"]}))
     figure.suptitle(f"{results['shape']} shape, {cpus}, {results['threads']} threads, {dates}")

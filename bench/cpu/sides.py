@@ -18,7 +18,8 @@ class Weights:
         return weights * self.each + outputs * self.output
 
 
-BFLOAT16, Q8_0, Q4_0, Q6_K = Weights(2), Weights(34 / 32), Weights(18 / 32), Weights(210 / 256)
+FLOAT32, BFLOAT16 = Weights(4), Weights(2)
+Q8_0, Q4_0, Q6_K = Weights(34 / 32), Weights(18 / 32), Weights(210 / 256)
 INT8 = Weights(1, output=4)  # a float32 scale for each output
 
 # What our kernels run: bits, matrices of the layers, head. int4 has a scale of 2 bytes for 64 weights.
@@ -89,7 +90,7 @@ class Row:
 class Side:
     key: str
     name: str
-    bits: int  # of a weight, roughly: sides of the same number are compared
+    bits: int  # of a weight, roughly
     ours: bool
     command: tuple
     weights: Weights  # of the layers
@@ -97,6 +98,11 @@ class Side:
     cache_bytes: float
     tolerance: float  # of the mean KL divergence from float32
     files: tuple = ()  # without which it cannot run
+
+    @property
+    def compared_bits(self):
+        """Sides of the same number are compared. Nothing is gained or lost by holding a bfloat16 file in float32."""
+        return min(self.bits, 16)
 
     def bytes(self, row, shape):
         """That a run or a step must read: weights once, keys and values once. Of the embedding only a few rows are."""
@@ -106,13 +112,13 @@ class Side:
 
     def memory(self, rows, shape):
         """Bytes that the process needs, with about what the runtimes take themselves."""
-        embedding = shape.head_weights * BFLOAT16.each
+        embedding = shape.head_weights * max(BFLOAT16.each, self.weights.each)
         return embedding + max(self.bytes(row, shape) for row in rows) + (1 << 30)
 
 
 # Mean KL divergence from float32 logits that a right computation with weights of so many bits stays below. Without
 # rotary embedding it is about 0.04, with wrong weights above 1; random weights lose more than trained ones in 4 bits.
-TOLERANCES = {16: 5e-4, 8: 1e-2, 4: 0.2}
+TOLERANCES = {32: 1e-6, 16: 5e-4, 8: 1e-2, 4: 0.2}
 
 # Of a side that tells only the tokens it chooses: how far below the best one's float32 logit theirs may be. The best of
 # the vocabulary is about 6 above a token picked at random.
@@ -130,6 +136,10 @@ def all_sides(paths, threads):
         command = (*ours, backend, dtype, threads)
         return Side(key, name, bits, backend == "kernels", command, weights, head, CACHE_16, TOLERANCES[bits])
 
+    def transformers(key, dtype, bits, weights, cache):
+        command = (*python, HERE / "transformers_worker.py", checkpoint, dtype, threads)
+        return Side(key, f"transformers {dtype}", bits, False, command, weights, weights, cache, TOLERANCES[bits])
+
     def llama(dtype, bits, weights, head):
         command = ("node", HERE / "llama_worker.mjs", paths.gguf(dtype), threads)
         files = (paths.gguf(dtype), paths.node_modules / "node-llama-cpp")
@@ -143,17 +153,8 @@ def all_sides(paths, threads):
     return [
         *(dolly4j(f"ours-{dtype}", f"dolly4j {dtype}", "kernels", dtype) for dtype in OURS),
         dolly4j("libtorch", "dolly4j libtorch bfloat16", "libtorch", "bfloat16"),
-        Side(
-            "transformers",
-            "transformers bfloat16",
-            16,
-            False,
-            (*python, HERE / "transformers_worker.py", checkpoint, threads),
-            BFLOAT16,
-            BFLOAT16,
-            CACHE_16,
-            TOLERANCES[16],
-        ),
+        transformers("transformers", "bfloat16", 16, BFLOAT16, CACHE_16),
+        transformers("transformers-float32", "float32", 32, FLOAT32, CACHE_32),
         Side(
             "ctranslate2",
             "CTranslate2 int8",

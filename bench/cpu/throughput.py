@@ -43,7 +43,7 @@ def rows_of(quick):
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="bench/run.sh cpu", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small shape, fewer rows and repetitions: some minutes")
-    parser.add_argument("--check", action="store_true", help="make the files and check every side's logits; time nothing")
+    parser.add_argument("--check", action="store_true", help="make the files and check the logits; time nothing")
     parser.add_argument("--shape", choices=SHAPES, help="sizes of the model (default 3b; quick: 70m)")
     parser.add_argument("--threads", type=int, default=2, help="of every side (default 2)")
     parser.add_argument("--work", type=Path, required=True, help="folder for installs, models and results")
@@ -69,19 +69,26 @@ def chosen(text, values, label, what):
     return [known[name] for name in text.split(",")]
 
 
+PROBE_MEMORY = 1 << 30
+
+
 def free_memory():
     with open("/proc/meminfo") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
 
 
+def with_ours(side, sides):
+    """The side and what of ours has as many bits."""
+    return {side} | {ours for ours in sides if ours.ours and ours.compared_bits == side.compared_bits}
+
+
 def groups_of(sides, limit, memory_of):
-    """Sides whose models fit into memory together; with each peer is what of ours has as many bits, to alternate with."""
-    ours = {side.bits: side for side in sides if side.ours}
+    """Sides whose models fit into memory together; each peer with ours of as many bits, which it alternates with."""
     groups = []
     for side in sorted(sides, key=lambda side: side.ours):  # ours that have no peer come last
         if any(side in group for group in groups):
             continue
-        together = {side, ours.get(side.bits, side)}
+        together = with_ours(side, sides)
         for group in groups:
             if sum(map(memory_of, group | together)) <= limit:
                 group |= together
@@ -139,7 +146,7 @@ def check_logits(worker, reference, tolerance):
 def peak(limits, bits):
     """Operations per second of the fastest fitting instructions. AMX's tiles cannot stay in registers: fed from L2."""
     peaks = limits["peaks"]
-    kind = "bfloat16" if bits == 16 else "int8"
+    kind = {32: "float32", 16: "bfloat16"}.get(bits, "int8")
     if f"amx {kind}" in peaks:
         return peaks[f"amx {kind}"]["l2"] * 1e9
     names = [name for name in peaks if name.endswith((" float32", f" {kind}"))]
@@ -184,7 +191,7 @@ class Run:
             self.leave_out(side, "all rows", failure)
             return
         print(f"  {side.name}: {described['version']}; loaded in {load:.1f} s; {check}", flush=True)
-        known = {"name": side.name, "bits": side.bits, "ours": side.ours, "load_seconds": load, "check": check}
+        known = {"name": side.name, "bits": side.compared_bits, "ours": side.ours, "load_seconds": load, "check": check}
         self.results["sides"][side.key] = {**known, **described}
         self.workers[side] = worker
 
@@ -337,8 +344,14 @@ def main():
             run.leave_out(side, "all rows", failed.get(missing[0], f"{missing[0]} is missing: was it installed?"))
         else:
             ready.append(side)
-    memory = arguments.memory * 1e9 if arguments.memory else 0.9 * free_memory() - (1 << 30)
-    groups = groups_of(ready, memory, lambda side: side.memory(rows, shape))
+    memory = (arguments.memory * 1e9 if arguments.memory else free_memory()) - PROBE_MEMORY
+    for side in ready[:]:
+        needed = sum(each.memory(rows, shape) for each in with_ours(side, ready))
+        if needed > memory:
+            reason = f"with ours it needs {needed / 1e9:.1f} GB, and {memory / 1e9:.1f} are free"
+            run.leave_out(side, "all rows", reason)
+            ready.remove(side)
+    groups = groups_of(ready, 0.9 * memory, lambda side: side.memory(rows, shape))
     rows = [] if arguments.check else rows
     with np.load(paths.reference) as reference:
         results["without_positions"] = mean_divergence(reference["logits"], reference["without_positions"])

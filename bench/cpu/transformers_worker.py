@@ -1,4 +1,4 @@
-"""Hugging Face transformers in bfloat16 on torch's CPU kernels: transformers_worker.py CHECKPOINT THREADS"""
+"""Hugging Face transformers on torch's CPU kernels: transformers_worker.py CHECKPOINT bfloat16|float32 THREADS"""
 
 import sys
 
@@ -11,10 +11,10 @@ import worker
 
 
 class Transformers:
-    def __init__(self, checkpoint, threads):
+    def __init__(self, checkpoint, dtype, threads):
         torch.set_num_threads(threads)
-        self.model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16).eval()
-        self.state = None  # batch, context, cache of that many tokens, next tokens
+        self.model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=getattr(torch, dtype)).eval()
+        self.state = None  # batch, context, cache of that many tokens
 
     def describe(self):
         return {
@@ -28,6 +28,15 @@ class Transformers:
         with torch.inference_mode():
             output = self.model(torch.tensor(tokens), past_key_values=cache, use_cache=True, logits_to_keep=1)
         return output.logits[:, -1].float()
+
+    def filled_cache(self, batch, context):
+        config = self.model.config
+        cache = DynamicCache(config=config)
+        heads, size = config.num_attention_heads, config.hidden_size // config.num_attention_heads
+        for layer in range(config.num_hidden_layers):
+            keys, values = torch.randn(2, batch, heads, context, size, dtype=self.model.dtype)
+            cache.update(keys, values, layer)
+        return cache
 
     def logits(self, prompt, following):
         cache = DynamicCache(config=self.model.config)
@@ -48,13 +57,11 @@ class Transformers:
     def decode(self, batch, context, steps):
         if self.state is None or self.state[:2] != (batch, context):
             self.state = None
-            cache = DynamicCache(config=self.model.config)
-            first = self.forward([worker.prompt(s, context) for s in range(batch)], cache).argmax(-1, keepdim=True)
-            self.state = batch, context, cache, first.tolist()
-        _, _, cache, first = self.state
+            self.state = batch, context, self.filled_cache(batch, context)
+        cache = self.state[2]
 
         def run(seconds):
-            tokens = first
+            tokens = [[100 + sequence] for sequence in range(batch)]
 
             def step():
                 nonlocal tokens
@@ -68,4 +75,4 @@ class Transformers:
 
 
 if __name__ == "__main__":
-    worker.serve(Transformers(sys.argv[1], int(sys.argv[2])))
+    worker.serve(Transformers(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -10,9 +10,10 @@ A line of JSON on stdin is a request, a line of JSON on stdout its answer. First
 {"op": "prefill", "tokens": n, "seconds": s}
     A prompt of n tokens, to the token chosen after it.
 {"op": "decode", "batch": b, "context": c, "steps": k, "seconds": s}
-    At most k steps of b sequences, each with c tokens in its cache before the first.
-    Both are repeated from the same state for at least s seconds, and a decode may end after any step once these are over:
-    {"tokens": all tokens, "seconds": time of the steps}.
+    At most k steps of b sequences, each with keys and values of c tokens in its cache before the first. What these are
+    does not matter, but that each sequence has its own: computing them all would take longer than the steps.
+    Both are repeated from the same state for at least s seconds, and a decode may end after any step once these are
+    over: {"tokens": all tokens, "seconds": time of the steps}.
 """
 
 import json

@@ -4,9 +4,9 @@
 //                       [--shape=fc1] [--rows=1,8,256] [--clock=wall|thread]
 //
 // Every kernel's results are compared with the oracle's first. Then, in every repetition, everything is measured once,
-// with the read speed and the peak of the instruction set just before and after: figures are min / median / max over the
-// repetitions, ratios are medians of those to the limits measured beside them. Weights are several times as large as
-// the caches.
+// with the read speed and the peak of the instruction set just before and after: figures are min / median / max over
+// the repetitions, ratios are medians of those to the limits measured beside them. Weights are several times as large
+// as the caches.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

@@ -13,8 +13,8 @@ constexpr std::int64_t kPeakInputBytes = 16 << 10;
 constexpr std::int64_t kPeakResultBytes = 4 << 10;
 constexpr std::int64_t kPeakBytes = kPeakWeightBytes + kPeakInputBytes + kPeakResultBytes;
 
-// Of one thread, 64-byte aligned. What the numbers are does not matter, but that they were written: pages of memory that
-// never were are all the same one.
+// Of one thread, 64-byte aligned. What the numbers are does not matter, but that they were written: pages of memory
+// that never were are all the same one.
 struct PeakOperands {
   const std::uint8_t* weights;
   const std::uint8_t* inputs;

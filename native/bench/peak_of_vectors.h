@@ -14,9 +14,9 @@ namespace {
 // Rounds of the loop over registers, so that it takes about as long as the other one.
 constexpr int kPeakRounds = 4096;
 
-// Multiply-adds: a block of kRows inputs x kColumns vectors of weights is summed in registers. The values are hidden from
-// the compiler: it would add all sums that start alike only once, multiply once what is multiplied again and again, and
-// multiply far ahead of the sums, for which it then has no registers.
+// Multiply-adds: a block of kRows inputs x kColumns vectors of weights is summed in registers. The values are hidden
+// from the compiler: it would add all sums that start alike only once, multiply once what is multiplied again and
+// again, and multiply far ahead of the sums, for which it then has no registers.
 template <class V, int kRows, int kColumns>
 class PeakOfVectors {
  public:

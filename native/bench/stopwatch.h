@@ -10,8 +10,8 @@
 
 namespace dolly4j::bench {
 
-// thread: only while a thread has a CPU, for a machine on which others work too. What the threads wait for each other is
-// not in it.
+// thread: only while a thread has a CPU, for a machine on which others work too. What the threads wait for each other
+// is not in it.
 enum class Clock { wall, thread };
 
 struct Stopwatch {

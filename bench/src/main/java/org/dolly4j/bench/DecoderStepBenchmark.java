@@ -30,8 +30,8 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * Time of one step of the decoder as Java calls it, the native call and the read of its logits included: random weights,
- * the CPU kernels. The kernels alone, beside the machine's limits: {@code native/bench}.
+ * Time of one step of the decoder as Java calls it, with random weights and the CPU kernels. {@code native/bench} has
+ * the kernels alone, beside the machine's limits.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)

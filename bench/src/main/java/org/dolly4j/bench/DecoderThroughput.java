@@ -25,8 +25,8 @@ import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 
 /**
- * Times prefill and decode below the facade: our worker of {@code bench/run.sh cpu}. {@code cpu/worker.py} says what it is
- * asked on stdin and answers on stdout, a line of JSON each.
+ * Times prefill and decode below the facade: our worker of {@code bench/run.sh cpu}. {@code cpu/worker.py} says what
+ * it is asked on stdin and answers on stdout, a line of JSON each.
  */
 public final class DecoderThroughput {
     private static final Gson GSON = new Gson();
@@ -113,11 +113,7 @@ public final class DecoderThroughput {
         int context = request.get("context").getAsInt();
         int steps = request.get("steps").getAsInt();
         SequenceBatch all = sequences(batch, context + steps);
-        if (!all.filled()) {
-            for (int sequence = 0; sequence < batch; sequence++) {
-                all.prefill(sequence, SequenceBatch.prompt(sequence, context));
-            }
-        }
+        all.fill(context);
         int[] first = all.choose(all.decode(context, new int[batch])).clone();
         return repeat(request, left -> {
             long start = System.nanoTime();

@@ -15,8 +15,9 @@ import java.util.stream.Stream;
 import org.dolly4j.checkpoint.DType;
 
 /**
- * Writes a checkpoint of a published model's sizes with random weights, to load and time without a download. Weights have
- * the deviation of an untrained model unless told otherwise, so activations stay finite; the same options write the same bytes.
+ * Writes a checkpoint of a published model's sizes with random weights, to load and time without a download. Weights
+ * have the deviation of an untrained model unless told otherwise, so activations stay finite; the same options write
+ * the same bytes.
  */
 public final class RandomCheckpoint {
     private static final int SHARDS = 3;

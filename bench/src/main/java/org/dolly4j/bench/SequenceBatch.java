@@ -10,6 +10,9 @@ final class SequenceBatch implements AutoCloseable {
     /** Rows of a prefill step, as the engine has them. */
     private static final int PREFILL_ROWS = 256;
 
+    /** Whole blocks. */
+    private static final int COMPUTED_TOKENS = 4 * DecoderSession.BLOCK_SIZE;
+
     private final int count;
     private final int length;
     private final int vocabulary;
@@ -18,7 +21,7 @@ final class SequenceBatch implements AutoCloseable {
     private final int[][] blockTables;
     private final float[] logits;
     private final int[] chosen;
-    private int prefilled;
+    private int filled;
 
     /**
      * @param count of sequences
@@ -28,7 +31,7 @@ final class SequenceBatch implements AutoCloseable {
         this.count = count;
         this.length = length;
         vocabulary = model.spec().vocabSize();
-        int blocks = (length - 1) / DecoderSession.BLOCK_SIZE + 1;
+        int blocks = blocks(length);
         session = model.newSession(count * blocks, Math.max(PREFILL_ROWS, count), count);
         batch = new Batch(session.maxRows(), count, blocks);
         blockTables = new int[count][blocks];
@@ -56,9 +59,26 @@ final class SequenceBatch implements AutoCloseable {
         return length;
     }
 
-    /** Whether every sequence has been prefilled. */
-    boolean filled() {
-        return prefilled >= count;
+    /** Gives every sequence keys and values of so many tokens, copies of a few that it computes. */
+    void fill(int tokens) {
+        if (filled == tokens) {
+            return;
+        }
+        int computed = Math.min(tokens, COMPUTED_TOKENS);
+        prefill(0, prompt(0, computed));
+        int sources = blocks(computed);
+        for (int sequence = 0; sequence < count; sequence++) {
+            for (int block = 0; block < blocks(tokens); block++) {
+                if (sequence > 0 || block >= sources) {
+                    session.copyBlock(blockTables[0][block % sources], blockTables[sequence][block]);
+                }
+            }
+        }
+        filled = tokens;
+    }
+
+    private static int blocks(int tokens) {
+        return (tokens - 1) / DecoderSession.BLOCK_SIZE + 1;
     }
 
     /** Runs a whole prompt; returns the logits after its last token. */
@@ -73,7 +93,7 @@ final class SequenceBatch implements AutoCloseable {
             }
             result = session.step(batch);
         }
-        prefilled++;
+        filled = 0;
         return result;
     }
 

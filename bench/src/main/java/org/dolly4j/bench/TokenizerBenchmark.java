@@ -31,13 +31,13 @@ import org.openjdk.jmh.annotations.Warmup;
 import org.openjdk.jmh.infra.Blackhole;
 
 /**
- * Encodes and decodes real Dolly prompts on one thread. One operation is all texts once; {@code megabytes} is the speed in
- * MB (10^6 bytes) of UTF-8 text per second, {@code cpuSeconds} the share of a core that the thread got.
+ * Encodes and decodes real Dolly prompts on one thread. One operation is all texts once; {@code megabytes} is the speed
+ * in MB (10^6 bytes) of UTF-8 text per second, {@code cpuSeconds} the share of a core that the thread got.
  *
- * <p>{@code encode} meets the texts again and again, so words come from the cache; {@code encodeCold} forgets all words
- * before each pass over the texts, as a process just started; {@code encodeUnseen} has each letter replaced by a random
- * one, so that nearly every word is new and meets no merge it was trained for. {@code bench/tokenizer_peer.py} times the
- * same four on the tokenizers package. Run from the repository's root, or give the files:
+ * <p>{@code encode} meets the texts again and again, so words come from the cache; {@code encodeCold} forgets all
+ * words before each pass over the texts, as a process just started; {@code encodeUnseen} has each letter replaced by a
+ * random one, so that nearly every word is new and meets no merge it was trained for. {@code bench/tokenizer_peer.py}
+ * times the same four on the tokenizers package. Run from the repository's root, or give the files:
  *
  * <pre>
  * -Ddolly4j.bench.prompts=FILE     a .jsonl with text and ids, as encode_prompts.jsonl of the goldens
