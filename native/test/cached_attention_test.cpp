@@ -9,7 +9,7 @@
 
 #include "conformance.h"
 #include "cpu/flush_denormals.h"
-#include "each_isa.h"
+#include "every_isa.h"
 #include "ops/attention_items.h"
 #include "packed_cache.h"
 #include "random.h"
@@ -190,8 +190,8 @@ void expect_same_bits(const Buffer& actual, const Buffer& expected) {
   FAIL() << "zeros of another sign, or NaN";
 }
 
-using CachedAttentionOn = EachIsa;
-INSTANTIATE_TEST_SUITE_P(, CachedAttentionOn, kEveryIsa, isa_name);
+using CachedAttentionOn = EveryIsa;
+INSTANTIATE_TEST_SUITE_P(Isas, CachedAttentionOn, every_isa(), isa_name);
 
 TEST_P(CachedAttentionOn, fitsTheOracle) {
   const Conformance result = check_paged_attention(kernel(GetParam()), Device::cpu, [](const PagedAttentionShape& s) {

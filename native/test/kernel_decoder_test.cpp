@@ -7,7 +7,6 @@
 #include <limits>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cpu/isa.h"
@@ -103,15 +102,6 @@ INSTANTIATE_TEST_SUITE_P(On, KernelDecoder, testing::ValuesIn(variants()),
                            return name;
                          });
 
-struct ModelAndSession {
-  LoadedModel model;
-  Session session;
-
-  ModelAndSession(const d4j_decoder_spec& spec, const d4j_model_options& options, const DecoderWeights& weights,
-                  int blocks)
-      : model(spec, options, weights), session(model, blocks) {}
-};
-
 TEST_P(KernelDecoder, stepsAreTheOracles) {
   const Conformance result = check_decoder(
       [&](const d4j_decoder_spec& spec, DecoderTypes, const DecoderWeights& weights, int blocks) {
@@ -147,13 +137,6 @@ d4j_decoder_spec wide_decoder() {
   spec.ffn_size = 500;
   spec.context_length = 700;
   return spec;
-}
-
-std::vector<float> logits_of(const Session& session, const d4j_decoder_spec& spec,
-                             const std::vector<SequenceStep>& sequences) {
-  const OwnedStep step(spec, sequences);
-  session.run(step.step());
-  return step.logits();
 }
 
 std::vector<std::int32_t> blocks_from(int first, int count) {
@@ -312,46 +295,6 @@ TEST_P(KernelDecoder, callersDenormalsAreUntouched) {
   volatile float half = smallest / 2;
   EXPECT_GT(half, 0.0F);
   EXPECT_EQ(half * 2, smallest);
-}
-
-TEST_P(KernelDecoder, copiedBlockContinuesASequenceAsTheOriginalDoes) {
-  const d4j_decoder_spec spec = small_decoder();
-  const LoadedModel model(spec, options(), random_decoder_weights(spec, 1));
-  const Session session(model);
-  logits_of(session, spec, {{{0, 1}, 0, random_tokens(spec, 20, 2)}});
-  ASSERT_EQ(d4j_session_copy_block(session.get(), 1, 6), D4J_OK);
-  const std::vector<float> original = logits_of(session, spec, {{{0, 1}, 20, {3}}});
-  logits_of(session, spec, {{{0, 1}, 20, {4}}});  // overwrites the original's slot, not the copy's
-  EXPECT_EQ(logits_of(session, spec, {{{0, 6}, 20, {3}}}), original);
-}
-
-TEST_P(KernelDecoder, sessionsOfAModelRunBesideEachOther) {
-  const d4j_decoder_spec spec = small_decoder();
-  const LoadedModel model(spec, options(), random_decoder_weights(spec, 1));
-  const std::vector<std::int32_t> tokens = random_tokens(spec, 33, 2);
-  const auto answer = [&] {
-    const Session session(model);
-    std::vector<float> logits;
-    for (int i = 0; i < 20; i++) {
-      logits = logits_of(session, spec, {{{3, 1, 2}, 0, tokens}});
-    }
-    return logits;
-  };
-  std::vector<float> theirs;
-  std::thread other([&] { theirs = answer(); });
-  const std::vector<float> ours = answer();
-  other.join();
-  EXPECT_EQ(ours, theirs);
-}
-
-TEST(KernelDecoderOptions, abortEndsOneStepOnly) {
-  const d4j_decoder_spec spec = small_decoder();
-  const LoadedModel model(spec, kernels(D4J_BFLOAT16), random_decoder_weights(spec, 1));
-  const Session session(model);
-  const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
-  d4j_session_abort(session.get());
-  EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_ABORTED);
-  EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_OK) << d4j_last_error();
 }
 
 TEST(KernelDecoderOptions, wrongOnesAreRefusedByName) {

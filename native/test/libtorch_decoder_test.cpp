@@ -1,40 +1,23 @@
 // The whole step as a graph of libtorch ops: against the oracle, and what the rows of a step share must not show.
-#include <malloc.h>
-
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <limits>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "libtorch_test.h"
 #include "loaded_model.h"
 #include "torch/libtorch.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
-#endif
-
 namespace dolly4j::test {
 namespace {
 
 class LibtorchDecoder : public LibtorchTest {};
 
-struct ModelAndSession {
-  LoadedModel model;
-  Session session;
-
-  ModelAndSession(const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights, int blocks,
-                  int cuda_device)
-      : model(spec, types, weights, cuda_device), session(model, blocks) {}
-};
-
 Conformance compare_with_oracle(DecoderTypes types, int cuda_device) {
   return check_decoder(
       [&](const d4j_decoder_spec& spec, DecoderTypes, const DecoderWeights& weights, int blocks) {
-        const auto decoder = std::make_shared<ModelAndSession>(spec, types, weights, blocks, cuda_device);
+        const auto decoder =
+            std::make_shared<ModelAndSession>(spec, libtorch_options(types, cuda_device), weights, blocks);
         return [decoder](const d4j_step& step) { decoder->session.run(step); };
       },
       cuda_device < 0 ? Device::cpu : Device::cuda, [&](const DecoderShape& shape) { return shape.types == types; });
@@ -78,13 +61,6 @@ std::vector<d4j_decoder_spec> some_specs() {
   specs[2].rotary_dims = 60;
   specs[2].tied_head = 1;
   return specs;
-}
-
-std::vector<float> logits_of(const Session& session, const d4j_decoder_spec& spec,
-                             const std::vector<SequenceStep>& sequences) {
-  const OwnedStep step(spec, sequences);
-  session.run(step.step());
-  return step.logits();
 }
 
 // Rows of `expected` from `first_row` on.
@@ -140,74 +116,6 @@ TEST_F(LibtorchDecoder, rowsOfARaggedBatchEqualTheirSequencesAlone) {
   }
 }
 
-TEST_F(LibtorchDecoder, copiedBlockContinuesASequenceAsTheOriginalDoes) {
-  const d4j_decoder_spec spec = small_decoder();
-  for (const d4j_dtype compute_type : {D4J_FLOAT32, D4J_BFLOAT16}) {
-    const LoadedModel model(spec, compute_type, random_decoder_weights(spec, 1));
-    const Session session(model);
-    logits_of(session, spec, {{{0, 1}, 0, random_tokens(spec, 20, 2)}});
-    ASSERT_EQ(d4j_session_copy_block(session.get(), 1, 6), D4J_OK);
-    const std::vector<float> original = logits_of(session, spec, {{{0, 1}, 20, {3}}});
-    logits_of(session, spec, {{{0, 1}, 20, {4}}});  // overwrites the original's slot, not the copy's
-    logits_of(session, spec, {{{0, 6}, 20, {3}}});
-    const std::vector<float> after_copy = logits_of(session, spec, {{{0, 6}, 21, {8}}});
-    logits_of(session, spec, {{{0, 1}, 20, {3}}});
-    EXPECT_EQ(after_copy, logits_of(session, spec, {{{0, 1}, 21, {8}}}));
-    EXPECT_EQ(original, logits_of(session, spec, {{{0, 6}, 20, {3}}}));
-  }
-}
-
-TEST_F(LibtorchDecoder, abortEndsOneStepOnly) {
-  const d4j_decoder_spec spec = small_decoder();
-  const LoadedModel model(spec, D4J_FLOAT32, random_decoder_weights(spec, 1));
-  const Session session(model);
-  const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
-  d4j_session_abort(session.get());
-  EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_ABORTED);
-  EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_OK) << d4j_last_error();
-}
-
-TEST_F(LibtorchDecoder, abortByAnotherThreadEndsOneOfItsSteps) {
-  const d4j_decoder_spec spec = small_decoder();
-  const LoadedModel model(spec, D4J_FLOAT32, random_decoder_weights(spec, 1));
-  const Session session(model);
-  const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
-  std::atomic<int> completed{0};
-  std::atomic<d4j_status> status{D4J_OK};
-  std::thread worker([&] {
-    while (status == D4J_OK) {
-      status = d4j_session_step(session.get(), &step.step());
-      completed++;
-    }
-  });
-  while (completed < 3 && status == D4J_OK) {
-    std::this_thread::yield();
-  }
-  d4j_session_abort(session.get());
-  worker.join();
-  EXPECT_EQ(status, D4J_ABORTED);
-  EXPECT_EQ(d4j_session_step(session.get(), &step.step()), D4J_OK) << d4j_last_error();
-}
-
-TEST_F(LibtorchDecoder, sessionsOfAModelRunBesideEachOther) {
-  const d4j_decoder_spec spec = small_decoder();
-  const LoadedModel model(spec, D4J_BFLOAT16, random_decoder_weights(spec, 1));
-  const std::vector<std::int32_t> tokens = random_tokens(spec, 33, 2);
-  const auto answer = [&] {
-    const Session session(model);
-    std::vector<float> logits;
-    for (int i = 0; i < 20; i++) {
-      logits = logits_of(session, spec, {{{3, 1, 2}, 0, tokens}});
-    }
-    return logits;
-  };
-  std::vector<float> theirs;
-  std::thread other([&] { theirs = answer(); });
-  const std::vector<float> ours = answer();
-  other.join();
-  EXPECT_EQ(ours, theirs);
-}
-
 TEST_F(LibtorchDecoder, stepLeavesTheThreadsGradientModeAsItWas) {
   const d4j_decoder_spec spec = small_decoder();
   const LoadedModel model(spec, D4J_FLOAT32, random_decoder_weights(spec, 1));
@@ -216,47 +124,6 @@ TEST_F(LibtorchDecoder, stepLeavesTheThreadsGradientModeAsItWas) {
     libtorch().aoti_torch_grad_mode_set_enabled(enabled);
     logits_of(session, spec, {{{0}, 0, {1, 2, 3}}});
     EXPECT_EQ(libtorch().aoti_torch_grad_mode_is_enabled(), enabled);
-  }
-}
-
-// Bytes that malloc has given out and not got back, of this process.
-std::int64_t allocated_bytes() {
-#if defined(__SANITIZE_ADDRESS__)
-  return static_cast<std::int64_t>(__sanitizer_get_current_allocated_bytes());
-#else
-  const struct mallinfo2 info = mallinfo2();
-  return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
-#endif
-}
-
-TEST_F(LibtorchDecoder, stepsAndBlockCopiesLeaveNoMemoryBehind) {
-  d4j_decoder_spec parallel = small_decoder();
-  d4j_decoder_spec sequential = small_decoder();
-  sequential.parallel_residual = 0;
-  sequential.activation = D4J_GELU_TANH;
-  sequential.attention_bias = 0;
-  const DecoderShape shapes[] = {{"", parallel, D4J_FLOAT32}, {"", sequential, D4J_BFLOAT16}};
-  for (const DecoderShape& shape : shapes) {
-    const LoadedModel model(shape.spec, shape.types, random_decoder_weights(shape.spec, 1));
-    const Session session(model);
-    // A prompt, a chunk on scattered blocks with its mask, and a single token.
-    const OwnedStep step(shape.spec, {{{0}, 0, {1, 2, 3}}, {{5, 3}, 14, {4, 5, 6}}, {{8, 7}, 17, {9}}});
-    const auto run = [&](int times) {
-      for (int i = 0; i < times; i++) {
-        session.run(step.step());
-        check(d4j_session_copy_block(session.get(), 5, 9));
-      }
-    };
-    // Caches of libtorch and malloc fill in some rounds; a leak would show in every one, by 32 bytes a step or more.
-    constexpr int kRounds = 40;
-    constexpr int kSteps = 10;
-    std::int64_t grown = std::numeric_limits<std::int64_t>::max();
-    for (int round = 0; round < kRounds && grown >= 16 * kSteps; round++) {
-      const std::int64_t before = allocated_bytes();
-      run(kSteps);
-      grown = allocated_bytes() - before;
-    }
-    EXPECT_LT(grown, 16 * kSteps);
   }
 }
 

@@ -12,11 +12,15 @@
 
 namespace dolly4j::test {
 
+inline d4j_model_options libtorch_options(DecoderTypes types, int cuda_device) {
+  return {D4J_BACKEND_LIBTORCH, types.weights, types.kv, cuda_device, 1, 0};
+}
+
 // Writes the weights to a file in float32 and loads them from there.
 class LoadedModel {
  public:
   LoadedModel(const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights, int cuda_device = -1)
-      : LoadedModel(spec, {D4J_BACKEND_LIBTORCH, types.weights, types.kv, cuda_device, 1, 0}, weights) {}
+      : LoadedModel(spec, libtorch_options(types, cuda_device), weights) {}
 
   LoadedModel(const d4j_decoder_spec& spec, const d4j_model_options& options, const DecoderWeights& weights) {
     check(d4j_model_create(&spec, &options, &model_));
@@ -84,5 +88,22 @@ class Session {
  private:
   d4j_session* session_ = nullptr;
 };
+
+struct ModelAndSession {
+  LoadedModel model;
+  Session session;
+
+  ModelAndSession(const d4j_decoder_spec& spec, const d4j_model_options& options, const DecoderWeights& weights,
+                  int blocks)
+      : model(spec, options, weights), session(model, blocks) {}
+};
+
+// Of a step over these sequences, all rows.
+inline std::vector<float> logits_of(const Session& session, const d4j_decoder_spec& spec,
+                                    const std::vector<SequenceStep>& sequences) {
+  const OwnedStep step(spec, sequences);
+  session.run(step.step());
+  return step.logits();
+}
 
 }  // namespace dolly4j::test

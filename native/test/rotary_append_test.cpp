@@ -8,7 +8,7 @@
 
 #include "conformance.h"
 #include "cpu/flush_denormals.h"
-#include "each_isa.h"
+#include "every_isa.h"
 #include "packed_cache.h"
 #include "random.h"
 
@@ -231,8 +231,8 @@ void expect_same_results(const Case& actual, const Case& expected) {
   expect_same_bits(actual.cache.values(), expected.cache.values());
 }
 
-using RotaryAppendOn = EachIsa;
-INSTANTIATE_TEST_SUITE_P(, RotaryAppendOn, kEveryIsa, isa_name);
+using RotaryAppendOn = EveryIsa;
+INSTANTIATE_TEST_SUITE_P(Isas, RotaryAppendOn, every_isa(), isa_name);
 
 TEST_P(RotaryAppendOn, fitsTheOracleOfTheRotation) {
   const Conformance result = check_rotary(as_rotary(GetParam()), Device::cpu,

@@ -237,7 +237,7 @@ class AskCommandTest {
                 "-n=0 | -n = 0 must be from 1 to 10,000",
                 "--stop= | --stop",
                 "--top-k=many | '--top-k': 'many' is not an int",
-                "--dtype=int4 | expected float32 or bfloat16, found 'int4'",
+                "--dtype=int2 | expected float32 or bfloat16 or int8 or int4, found 'int2'",
                 "--backend=magic | expected kernels or libtorch, found 'magic'",
                 "--truncate=middle | expected never or head or tail, found 'middle'",
                 "--device=tpu | --device must be cpu, cuda or cuda:N, not 'tpu'",
