@@ -35,6 +35,10 @@ enum class SumOrder { pairs, tiles };
 
 constexpr int kBlockOutputs = 16;
 
+// Of what lies in a file of packed weights: to be raised whenever the bytes that a checkpoint's rows become change, be it
+// by the layout, its padding or the rounding.
+constexpr std::uint32_t kPackedVersion = 1;
+
 // A matrix in blocks of 16 outputs, which lie behind each other, each [inputs padded to 32] long:
 //
 //   float32   [inputs, 16 outputs]                  64 bytes an input
