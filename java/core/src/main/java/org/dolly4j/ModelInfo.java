@@ -1,5 +1,7 @@
 package org.dolly4j;
 
+import java.nio.file.Path;
+import java.util.Optional;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.ComputeType;
 
@@ -20,6 +22,7 @@ import org.dolly4j.runtime.ModelOptions.ComputeType;
  * @param weightBytes native memory of the weights
  * @param kvCacheTokens tokens that the KV cache holds
  * @param kvCacheBytes native memory of the KV cache
+ * @param cachedWeights file on disk that the weights are mapped from; none if they are in memory of this process alone
  */
 public record ModelInfo(
         String name,
@@ -35,4 +38,5 @@ public record ModelInfo(
         int threads,
         long weightBytes,
         int kvCacheTokens,
-        long kvCacheBytes) {}
+        long kvCacheBytes,
+        Optional<Path> cachedWeights) {}

@@ -49,6 +49,9 @@ final class ModelArguments {
             description = "Tokens that the KV cache holds, of all answers that run at once.")
     Optional<Integer> kvCacheTokens = Optional.empty();
 
+    @ArgGroup(validate = false, exclusive = false)
+    CacheArguments cache = new CacheArguments();
+
     /**
      * Loads the model, and says so on standard error if it is the demo model.
      *
@@ -75,6 +78,7 @@ final class ModelArguments {
         tokenizer.ifPresent(builder::tokenizer);
         dtype.ifPresent(builder::computeType);
         kvCacheTokens.ifPresent(builder::kvCacheTokens);
+        cache.set(builder);
         return builder.build();
     }
 }

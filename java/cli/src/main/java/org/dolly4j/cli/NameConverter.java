@@ -5,6 +5,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import org.dolly4j.Truncate;
+import org.dolly4j.WeightCaching;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.ComputeType;
 import picocli.CommandLine.ITypeConverter;
@@ -52,6 +53,13 @@ abstract class NameConverter<E extends Enum<E>> implements ITypeConverter<E>, It
     static final class ComputeTypes extends NameConverter<ComputeType> {
         ComputeTypes() {
             super(ComputeType.class);
+        }
+    }
+
+    /** Names of when packed weights are kept. */
+    static final class WeightCachings extends NameConverter<WeightCaching> {
+        WeightCachings() {
+            super(WeightCaching.class);
         }
     }
 
