@@ -27,7 +27,7 @@ extern "C" {
 typedef enum {
   D4J_OK = 0,
   D4J_INVALID_ARGUMENT = 1, /* the caller broke a rule stated here */
-  D4J_BAD_FILE = 2,         /* a weights file cannot be read, is too short, or holds numbers that are not finite */
+  D4J_BAD_FILE = 2, /* a weights file cannot be read or written, is too short, or holds numbers that are not finite */
   D4J_OUT_OF_MEMORY = 3,
   D4J_BACKEND_MISSING = 4, /* libtorch or the device is not available */
   D4J_BACKEND_FAILED = 5,  /* libtorch or the device refused an operation, or the device's memory is short */
@@ -115,10 +115,11 @@ typedef struct {
   const int32_t* runs; /* run_count triples: first source row, first slot row, number of rows */
 } d4j_rows;
 
-/* Bytes of memory on the device the model lives on. */
+/* Bytes of memory; the first two on the device the model lives on. */
 typedef struct {
   int64_t weight_bytes;
-  int64_t block_bytes; /* of one KV block, all layers */
+  int64_t block_bytes;     /* of one KV block, all layers */
+  int64_t available_bytes; /* that this process may still have, page cache counted as free */
 } d4j_memory;
 
 typedef struct {
@@ -156,12 +157,14 @@ typedef struct {
   const char* compiler;        /* that built it */
   const char* libtorch_source; /* file of the attached libtorch_cpu.so, or "" */
   const char* cpu_isa;         /* instruction set of the kernels: generic, avx2, avx512, avx512_bf16 or amx */
+  int32_t packed_version;      /* of the files that d4j_model_save writes */
 } d4j_build_info;
 
 typedef struct d4j_model d4j_model;
 typedef struct d4j_session d4j_session;
 
 #define D4J_BLOCK_SIZE 16
+#define D4J_PACKED_KEY_LENGTH 64
 
 /* Text of the last failure of this thread, UTF-8, "" before the first; valid until the next call of this thread. */
 D4J_API const char* d4j_last_error(void);
@@ -192,6 +195,15 @@ D4J_API d4j_status d4j_libtorch_attach(const char* directory);
 D4J_API d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_options* options, d4j_model** model);
 
 /*
+ * Makes a model whose rows are all loaded: it maps a file that d4j_model_save wrote for the same spec, options and key.
+ * Only of the kernels. Its weights are page cache: processes share them, and the system may drop and read them again, so
+ * they count as no memory that this process must have. Fails with D4J_BAD_FILE if there is no such file, if it is damaged,
+ * cut off, or for another spec, type, version or key, or if others than this user and root can change it.
+ */
+D4J_API d4j_status d4j_model_map(const d4j_decoder_spec* spec, const d4j_model_options* options, const char* path,
+                                 const char* key, d4j_model** model);
+
+/*
  * Fails with D4J_OUT_OF_MEMORY if this process cannot have the memory of weights and so many KV blocks. To be asked
  * before the rows are loaded: what is loaded already counts as taken.
  */
@@ -203,6 +215,15 @@ D4J_API d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks
  * loaded.
  */
 D4J_API d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows);
+
+/*
+ * Writes the weights of a model of the kernels to a file, which must be no file that is mapped, and waits until it is on
+ * the disk; then gives the memory of the weights up and maps the file in its place. All rows are loaded, and the model is
+ * not finished yet. The key, D4J_PACKED_KEY_LENGTH characters, says what they were made of, and the description what is
+ * to be known of the file: of both only the key is checked. After D4J_BAD_FILE, with the system's reason, the file is not
+ * to be used, and the model is as before.
+ */
+D4J_API d4j_status d4j_model_save(d4j_model* model, const char* path, const char* key, const char* description);
 
 /*
  * Ends loading; needed before sessions. Fails and names the slot if one lacks rows; after a failure of any kind the rest

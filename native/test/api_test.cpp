@@ -92,6 +92,7 @@ TEST(Api, buildInfoNamesVersionAndCompiler) {
   const std::string compiler = info.compiler;
   EXPECT_NE(compiler.find_first_of("0123456789"), std::string::npos) << compiler;
   EXPECT_TRUE(compiler.find("g++") != std::string::npos || compiler.find("lang") != std::string::npos) << compiler;
+  EXPECT_GT(info.packed_version, 0);
   EXPECT_EQ(info.libtorch_attached == 0, std::string(info.libtorch_source).empty());
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "api_status.h"
@@ -16,22 +17,28 @@ inline d4j_model_options libtorch_options(DecoderTypes types, int cuda_device) {
   return {D4J_BACKEND_LIBTORCH, types.weights, types.kv, cuda_device, 1, 0};
 }
 
-// Writes the weights to a file in float32 and loads them from there.
+// Writes the weights to a file in float32 and loads them from there, or takes over a model that has them.
 class LoadedModel {
  public:
+  using Step = std::function<void(d4j_model*)>;
+
   LoadedModel(const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights, int cuda_device = -1)
       : LoadedModel(spec, libtorch_options(types, cuda_device), weights) {}
 
-  LoadedModel(const d4j_decoder_spec& spec, const d4j_model_options& options, const DecoderWeights& weights) {
+  LoadedModel(
+      const d4j_decoder_spec& spec, const d4j_model_options& options, const DecoderWeights& weights,
+      const Step& before_finish = [](d4j_model*) {}) {
     check(d4j_model_create(&spec, &options, &model_));
     try {
       load(spec, weights);
+      before_finish(model_);
       check(d4j_model_finish(model_));
     } catch (...) {
       d4j_model_free(model_);
       throw;
     }
   }
+  explicit LoadedModel(d4j_model* loaded) : model_(loaded) { check(d4j_model_finish(model_)); }
   LoadedModel(const LoadedModel&) = delete;
   LoadedModel& operator=(const LoadedModel&) = delete;
   ~LoadedModel() { d4j_model_free(model_); }

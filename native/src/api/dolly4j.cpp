@@ -2,10 +2,12 @@
 #include "dolly4j.h"
 
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "api/error.h"
 #include "cpu/available_memory.h"
@@ -14,6 +16,7 @@
 #include "model/kernel_decoder.h"
 #include "model/libtorch_decoder.h"
 #include "model/memory_check.h"
+#include "model/packed_file.h"
 #include "model/slots.h"
 #include "model/step.h"
 #include "model/weights.h"
@@ -25,6 +28,7 @@ struct d4j_model {
   std::shared_ptr<dolly4j::Weights> weights;  // until finished
   std::unique_ptr<dolly4j::Decoder> decoder;  // once finished
   std::int64_t weight_bytes;
+  bool is_mapped;  // the weights are page cache
 };
 
 struct d4j_session {
@@ -88,6 +92,30 @@ d4j_dtype kv_type(const d4j_model_options& options) { return static_cast<d4j_dty
 
 bool on_kernels(const d4j_model_options& options) { return options.backend == D4J_BACKEND_KERNELS; }
 
+dolly4j::WeightLayout layout_of(const d4j_model_options& options) {
+  return on_kernels(options) ? dolly4j::WeightLayout::packed : dolly4j::WeightLayout::row_major;
+}
+
+void check_options(const d4j_model_options& options) {
+  require_range("backend", options.backend, D4J_BACKEND_LIBTORCH, D4J_BACKEND_KERNELS);
+  require(options.weight_type != D4J_FLOAT16, "weight_type must not be float16");
+  require_range("weight_type", options.weight_type, D4J_FLOAT32, on_kernels(options) ? D4J_INT4 : D4J_BFLOAT16);
+  require_range("kv_type", options.kv_type, D4J_FLOAT32, D4J_BFLOAT16);
+  require_range("cuda_device", options.cuda_device, -1, 1023);
+  if (on_kernels(options)) {
+    require(options.cuda_device < 0, "the kernels run on the CPU; cuda_device must be -1");
+    require_range("threads", options.threads, 1, 4096);
+    require_range("portable_bits", options.portable_bits, 0, 1);
+    dolly4j::chosen_isa();
+  }
+}
+
+void check_packed_file(const d4j_model_options& options, const char* key) {
+  require(on_kernels(options), "only weights of the kernels are packed, and can be mapped from a file");
+  require(std::strlen(key) == dolly4j::kPackedKeyLength,
+          "key must have " + std::to_string(dolly4j::kPackedKeyLength) + " characters, not '" + key + "'");
+}
+
 std::int64_t block_bytes(const d4j_model& model) {
   if (on_kernels(model.options)) {
     return dolly4j::kernel_block_bytes(model.spec, kv_type(model.options));
@@ -113,6 +141,7 @@ d4j_status d4j_get_build_info(d4j_build_info* info) {
     info->compiler = kCompiler;
     info->libtorch_source = "";
     info->cpu_isa = dolly4j::name_of(dolly4j::chosen_isa());
+    info->packed_version = static_cast<std::int32_t>(dolly4j::kPackedVersion);
     if (const dolly4j::Libtorch* torch = dolly4j::attached_libtorch()) {
       std::uint32_t threads = 0;
       torch->torch_get_num_threads(&threads);
@@ -141,23 +170,32 @@ d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_option
     require(spec != nullptr && options != nullptr && model != nullptr, "spec, options and model are needed");
     *model = nullptr;
     dolly4j::check_spec(*spec);
-    require_range("backend", options->backend, D4J_BACKEND_LIBTORCH, D4J_BACKEND_KERNELS);
-    require(options->weight_type != D4J_FLOAT16, "weight_type must not be float16");
-    require_range("weight_type", options->weight_type, D4J_FLOAT32, on_kernels(*options) ? D4J_INT4 : D4J_BFLOAT16);
-    require_range("kv_type", options->kv_type, D4J_FLOAT32, D4J_BFLOAT16);
-    require_range("cuda_device", options->cuda_device, -1, 1023);
-    if (on_kernels(*options)) {
-      require(options->cuda_device < 0, "the kernels run on the CPU; cuda_device must be -1");
-      require_range("threads", options->threads, 1, 4096);
-      require_range("portable_bits", options->portable_bits, 0, 1);
-      dolly4j::chosen_isa();
-    }
+    check_options(*options);
     const d4j_dtype type = weight_type(*options);
-    const auto layout = on_kernels(*options) ? dolly4j::WeightLayout::packed : dolly4j::WeightLayout::row_major;
+    const dolly4j::WeightLayout layout = layout_of(*options);
     const std::int64_t bytes = dolly4j::weight_bytes(*spec, type, layout);
     check_memory({bytes, 0, type, kv_type(*options)}, dolly4j::available_memory());
     auto weights = std::make_shared<dolly4j::Weights>(*spec, type, layout);
-    *model = new d4j_model{*spec, *options, std::move(weights), nullptr, bytes};
+    *model = new d4j_model{*spec, *options, std::move(weights), nullptr, bytes, false};
+  });
+}
+
+d4j_status d4j_model_map(const d4j_decoder_spec* spec, const d4j_model_options* options, const char* path,
+                         const char* key, d4j_model** model) {
+  return guard([&] {
+    require(spec != nullptr && options != nullptr && path != nullptr && key != nullptr && model != nullptr,
+            "spec, options, path, key and model are needed");
+    *model = nullptr;
+    dolly4j::check_spec(*spec);
+    check_options(*options);
+    check_packed_file(*options, key);
+    const d4j_dtype type = weight_type(*options);
+    const dolly4j::WeightLayout layout = layout_of(*options);
+    std::vector<dolly4j::AlignedMemory> memory =
+        dolly4j::map_packed_file(path, key, dolly4j::weight_matrices(*spec, type, layout), options->threads);
+    auto weights = std::make_shared<dolly4j::Weights>(*spec, type, layout, std::move(memory));
+    *model =
+        new d4j_model{*spec, *options, std::move(weights), nullptr, dolly4j::weight_bytes(*spec, type, layout), true};
   });
 }
 
@@ -165,9 +203,9 @@ d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks) {
   return guard([&] {
     require(model != nullptr, "model is needed");
     require_range("blocks", blocks, 0, kMostBlocks);
-    check_memory(
-        {model->weight_bytes, host_cache_bytes(*model, blocks), weight_type(model->options), kv_type(model->options)},
-        dolly4j::available_memory());
+    const std::int64_t weight_bytes = model->is_mapped ? 0 : model->weight_bytes;
+    check_memory({weight_bytes, host_cache_bytes(*model, blocks), weight_type(model->options), kv_type(model->options)},
+                 dolly4j::available_memory());
   });
 }
 
@@ -176,6 +214,22 @@ d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows) {
     require(model != nullptr && rows != nullptr, "model and rows are needed");
     require(model->weights != nullptr, "the model is finished already");
     model->weights->load(*rows);
+  });
+}
+
+d4j_status d4j_model_save(d4j_model* model, const char* path, const char* key, const char* description) {
+  return guard([&] {
+    require(model != nullptr && path != nullptr && key != nullptr && description != nullptr,
+            "model, path, key and description are needed");
+    check_packed_file(model->options, key);
+    require(std::strlen(description) <= dolly4j::kMostDescriptionBytes, "the description is too long");
+    require(model->weights != nullptr, "the model is finished already");
+    model->weights->check_complete();
+    const std::vector<dolly4j::SlotMatrix> matrices =
+        dolly4j::weight_matrices(model->spec, weight_type(model->options), layout_of(model->options));
+    dolly4j::write_packed_file(path, key, description, matrices, *model->weights);
+    model->weights->move_to(dolly4j::map_packed_file(path, key, matrices, model->options.threads));
+    model->is_mapped = true;
   });
 }
 
@@ -194,7 +248,7 @@ d4j_status d4j_model_finish(d4j_model* model) {
 d4j_status d4j_model_memory(const d4j_model* model, d4j_memory* memory) {
   return guard([&] {
     require(model != nullptr && memory != nullptr, "model and memory are needed");
-    *memory = {model->weight_bytes, block_bytes(*model)};
+    *memory = {model->weight_bytes, block_bytes(*model), dolly4j::available_memory()};
   });
 }
 

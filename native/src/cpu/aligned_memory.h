@@ -1,18 +1,23 @@
-// Large blocks of zeroed memory, page-aligned, given back to the system when freed.
+// Large blocks of memory straight from the system, given back to it when freed.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace dolly4j {
 
-/// Zeroed memory straight from the system; pages become resident when first touched. Move-only.
+/// Zeroed memory, page-aligned, or a part of a file. Pages become resident when first touched. Move-only.
 class AlignedMemory {
  public:
   AlignedMemory() = default;
 
   /// Throws D4J_OUT_OF_MEMORY. `what` names the use in the message.
   AlignedMemory(std::size_t bytes, const char* what);
+
+  /// Bytes [offset, offset + bytes) of an open file, which has them, to be read only: its page cache, which is shared with
+  /// all who map it. Aligned as `offset` is, at most to a page. Throws D4J_OUT_OF_MEMORY.
+  static AlignedMemory of_file(int file, std::int64_t offset, std::size_t bytes, const char* what);
 
   AlignedMemory(AlignedMemory&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}

@@ -24,6 +24,8 @@ InputFile::InputFile(std::string path) : path_(std::move(path)) {
     throw Error(D4J_BAD_FILE, path_ + ": not a regular file");
   }
   size_ = info.st_size;
+  only_owner_writes_ =
+      (info.st_uid == geteuid() || info.st_uid == 0) && (info.st_mode & static_cast<mode_t>(S_IWGRP | S_IWOTH)) == 0;
 }
 
 InputFile::~InputFile() { close(file_); }

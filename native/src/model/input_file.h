@@ -1,5 +1,5 @@
-// A file read by position. Not mapped: a file that another process shortens while it is read then gives an error, where
-// a mapping would end the process with SIGBUS.
+// A file read by position. What is not ours is not mapped: a file that another process shortens while it is read then
+// gives an error, where a mapping would end the process with SIGBUS.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,11 @@ class InputFile {
 
   std::int64_t size() const { return size_; }
 
+  /// Whether no one but this user and root can change the file.
+  bool only_owner_writes() const { return only_owner_writes_; }
+
+  int descriptor() const { return file_; }
+
   /// Reads bytes [offset, offset + length). Throws D4J_BAD_FILE if the file has no such bytes. Thread-safe.
   void read(std::int64_t offset, std::int64_t length, void* target) const;
 
@@ -24,6 +29,7 @@ class InputFile {
   std::string path_;
   int file_ = -1;
   std::int64_t size_ = 0;
+  bool only_owner_writes_ = false;
 };
 
 }  // namespace dolly4j

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "api/error.h"
 #include "cpu/bfloat16.h"
@@ -38,13 +39,11 @@ std::vector<Slot> slots_of(const d4j_decoder_spec& spec, WeightLayout layout) {
   std::vector<Slot> slots;
   for (int s = 0; s < D4J_SLOT_COUNT; ++s) {
     const auto slot = static_cast<d4j_slot>(s);
-    const SlotShape shape = slot_shape(spec, slot);
+    const bool own_tied_head = slot == D4J_HEAD_WEIGHT && packs_tied_head(spec, layout);
+    const SlotShape shape = slot_shape(spec, own_tied_head ? D4J_EMBEDDING : slot);
     if (shape.present) {
       slots.push_back({slot, shape, shape.per_layer ? spec.layers : 1});
     }
-  }
-  if (packs_tied_head(spec, layout)) {
-    slots.push_back({D4J_HEAD_WEIGHT, slot_shape(spec, D4J_EMBEDDING), 1});
   }
   return slots;
 }
@@ -78,26 +77,54 @@ std::int64_t WeightMatrix::bytes() const {
   return is_packed ? packed().blocks() * packed().block_bytes() : rows * row_bytes();
 }
 
+std::vector<SlotMatrix> weight_matrices(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout) {
+  std::vector<SlotMatrix> matrices;
+  for (const Slot& slot : slots_of(spec, layout)) {
+    for (int layer = 0; layer < slot.count; ++layer) {
+      matrices.push_back({slot.slot, layer, matrix_of(slot, weight_type, layout)});
+    }
+  }
+  return matrices;
+}
+
 std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout) {
   std::int64_t bytes = 0;
-  for (const Slot& slot : slots_of(spec, layout)) {
-    bytes += slot.count * matrix_of(slot, weight_type, layout).bytes();
+  for (const SlotMatrix& placed : weight_matrices(spec, weight_type, layout)) {
+    bytes += placed.matrix.bytes();
   }
   return bytes;
 }
 
 Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout)
     : packs_tied_head_(packs_tied_head(spec, layout)) {
-  for (const Slot& slot : slots_of(spec, layout)) {
-    for (int i = 0; i < slot.count; ++i) {
-      Entry& entry = slots_[static_cast<std::size_t>(slot.slot)].emplace_back();
-      entry.matrix = matrix_of(slot, weight_type, layout);
-      entry.matrix.data = AlignedMemory(static_cast<std::size_t>(entry.matrix.bytes()), "weights");
-      entry.missing = entry.matrix.rows;
-    }
+  for (SlotMatrix& placed : weight_matrices(spec, weight_type, layout)) {
+    placed.matrix.data = AlignedMemory(static_cast<std::size_t>(placed.matrix.bytes()), "weights");
+    Entry& entry = slots_[static_cast<std::size_t>(placed.slot)].emplace_back();
+    entry.missing = placed.matrix.rows;
+    entry.matrix = std::move(placed.matrix);
   }
   if (packs_tied_head_) {
     slots_[D4J_HEAD_WEIGHT][0].missing = 0;  // comes with the embedding
+  }
+}
+
+Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout,
+                 std::vector<AlignedMemory> memory)
+    : packs_tied_head_(packs_tied_head(spec, layout)) {
+  for (SlotMatrix& placed : weight_matrices(spec, weight_type, layout)) {
+    Entry& entry = slots_[static_cast<std::size_t>(placed.slot)].emplace_back();
+    entry.claimed.assign(static_cast<std::size_t>(placed.matrix.rows), 1);
+    entry.matrix = std::move(placed.matrix);
+  }
+  move_to(std::move(memory));
+}
+
+void Weights::move_to(std::vector<AlignedMemory> memory) {
+  auto next = memory.begin();
+  for (std::vector<Entry>& entries : slots_) {
+    for (Entry& entry : entries) {
+      entry.matrix.data = std::move(*next++);
+    }
   }
 }
 

@@ -42,13 +42,29 @@ struct WeightMatrix {
   PackedWeight packed() const;
 };
 
-/// Bytes of all slots of a spec that has passed check_spec.
+/// A matrix and where it belongs; layer 0 for slots outside the blocks.
+struct SlotMatrix {
+  d4j_slot slot;
+  int layer;
+  WeightMatrix matrix;
+};
+
+/// All matrices of a spec that has passed check_spec, without memory, by slot and then by layer.
+std::vector<SlotMatrix> weight_matrices(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout);
+
+/// Bytes of all of them.
 std::int64_t weight_bytes(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout);
 
 class Weights {
  public:
   /// Reserves memory for all slots of the spec, which has passed check_spec. Throws D4J_OUT_OF_MEMORY.
   Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout);
+
+  /// In memory that holds all rows already: that of weight_matrices, in their order.
+  Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout, std::vector<AlignedMemory> memory);
+
+  /// Goes over to other memory with the same contents, in the order of weight_matrices. No one holds the old any more.
+  void move_to(std::vector<AlignedMemory> memory);
 
   /// See d4j_model_load_rows; thread-safe. Rows of a call that fails count as not loaded.
   void load(const d4j_rows& rows);

@@ -9,6 +9,7 @@ import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
+import org.dolly4j.runtime.WeightCache;
 
 /** How a model is loaded and held. Immutable. */
 public final class DollyOptions {
@@ -25,6 +26,9 @@ public final class DollyOptions {
     private final boolean portableBits;
     private final OptionalInt kvCacheTokens;
     private final Optional<KvCacheType> kvCacheDtype;
+    private final WeightCaching weightCache;
+    private final Optional<Path> cacheDirectory;
+    private final long cacheSize;
 
     private DollyOptions(Builder builder) {
         tokenizer = builder.tokenizer;
@@ -35,6 +39,9 @@ public final class DollyOptions {
         portableBits = builder.portableBits;
         kvCacheTokens = builder.kvCacheTokens;
         kvCacheDtype = builder.kvCacheDtype;
+        weightCache = builder.weightCache;
+        cacheDirectory = builder.cacheDirectory;
+        cacheSize = builder.cacheSize;
     }
 
     /** Options with nothing set. */
@@ -58,6 +65,9 @@ public final class DollyOptions {
         builder.portableBits = portableBits;
         builder.kvCacheTokens = kvCacheTokens;
         builder.kvCacheDtype = kvCacheDtype;
+        builder.weightCache = weightCache;
+        builder.cacheDirectory = cacheDirectory;
+        builder.cacheSize = cacheSize;
         return builder;
     }
 
@@ -101,6 +111,21 @@ public final class DollyOptions {
         return kvCacheDtype;
     }
 
+    /** Whether packed weights are kept on disk. */
+    public WeightCaching weightCache() {
+        return weightCache;
+    }
+
+    /** The folder of what is kept on disk. */
+    public Path cacheDirectory() {
+        return cacheDirectory.orElseGet(WeightCache::defaultBase);
+    }
+
+    /** Most bytes of packed weights on disk. */
+    public long cacheSize() {
+        return cacheSize;
+    }
+
     /** What the native side needs of these, for a checkpoint that is best held in {@code automatic}. */
     ModelOptions modelOptions(WeightType automatic) {
         WeightType weights = dtype.orElse(automatic);
@@ -118,6 +143,9 @@ public final class DollyOptions {
         private boolean portableBits;
         private OptionalInt kvCacheTokens = OptionalInt.empty();
         private Optional<KvCacheType> kvCacheDtype = Optional.empty();
+        private WeightCaching weightCache = WeightCaching.AUTO;
+        private Optional<Path> cacheDirectory = Optional.empty();
+        private long cacheSize = WeightCache.DEFAULT_MAX_BYTES;
 
         private Builder() {}
 
@@ -180,6 +208,33 @@ public final class DollyOptions {
             return this;
         }
 
+        /** Says whether packed weights are kept on disk; {@link WeightCaching#AUTO} by default. */
+        public Builder weightCache(WeightCaching value) {
+            weightCache = Objects.requireNonNull(value, "weightCache");
+            return this;
+        }
+
+        /**
+         * Keeps packed weights below this folder. By default that is what the system property {@code dolly4j.cache.dir}
+         * names, or the environment variable {@code DOLLY4J_CACHE_DIR}, or {@code dolly4j} in {@code XDG_CACHE_HOME}, or
+         * {@code .cache/dolly4j} in the home folder. Where it cannot be written, models load without it.
+         */
+        public Builder cacheDirectory(Path value) {
+            cacheDirectory = Optional.of(Objects.requireNonNull(value, "cacheDirectory"));
+            return this;
+        }
+
+        /**
+         * Sets the most bytes of packed weights on disk, of all models together; 32 GiB by default. The ones used longest
+         * ago are deleted when those of another model are written.
+         *
+         * @param value 0 or more
+         */
+        public Builder cacheSize(long value) {
+            cacheSize = value;
+            return this;
+        }
+
         /**
          * Holds keys and values in this type. By default in float32 if the weights are, and in bfloat16 otherwise, which
          * takes half the memory and, with long contexts, less time; float32 loses nothing of what is computed.
@@ -193,7 +248,8 @@ public final class DollyOptions {
          * The options.
          *
          * @throws IllegalArgumentException if the device is not known or not one of the backend, the number of threads
-         *     is negative, libtorch should have portable bits or quantised weights, or the size of the KV cache is out of its range
+         *     is negative, libtorch should have portable bits, quantised or cached weights, or the size of the KV cache
+         *     or of the cache of weights is out of its range
          */
         public DollyOptions build() {
             int tokens = kvCacheTokens.orElse(1);
@@ -201,8 +257,15 @@ public final class DollyOptions {
                 throw new IllegalArgumentException(String.format(
                         Locale.ROOT, "kvCacheTokens = %d must be from 1 to %,d.", tokens, MAX_KV_CACHE_TOKENS));
             }
+            if (cacheSize < 0) {
+                throw new IllegalArgumentException("cacheSize must be 0 bytes or more, not " + cacheSize + ".");
+            }
             DollyOptions options = new DollyOptions(this);
             options.modelOptions(WeightType.FLOAT32);
+            if (weightCache == WeightCaching.ON && options.backend() != Backend.KERNELS) {
+                throw new IllegalArgumentException(
+                        "weightCache is an option of the backend kernels: libtorch's weights are not packed.");
+            }
             return options;
         }
     }

@@ -2,6 +2,7 @@ package org.dolly4j;
 
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Optional;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.engine.Scheduler;
@@ -13,6 +14,7 @@ import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
+import org.dolly4j.runtime.WeightCache;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -39,6 +41,9 @@ record LoadedModel(
 
     private static final long DEFAULT_KV_BYTES = 1L << 30;
 
+    /** Fewest weights of a model that is worth a file in the cache by default. */
+    private static final long CACHED_PARAMETERS = 100_000_000;
+
     private static final Logger LOG = LoggerFactory.getLogger(LoadedModel.class);
 
     /**
@@ -55,7 +60,8 @@ record LoadedModel(
         ModelOptions modelOptions = options.modelOptions(automaticType(checkpoint));
         warnOfRounding(checkpoint, options, modelOptions);
         int blocks = kvBlocks(options, plan.spec(), modelOptions.kvCacheDtype());
-        DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions, blocks);
+        Optional<WeightCache> cache = weightCache(options, plan.spec(), modelOptions);
+        DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions, blocks, cache);
         try {
             ModelInfo info = info(name, checkpoint, weights, blocks);
             DecoderSession session = newSession(weights, info);
@@ -110,6 +116,21 @@ record LoadedModel(
         }
     }
 
+    private static Optional<WeightCache> weightCache(DollyOptions options, DecoderSpec spec, ModelOptions chosen) {
+        boolean wanted =
+                switch (options.weightCache()) {
+                    case ON -> true;
+                    case OFF -> false;
+                    case AUTO -> spec.parameterCount() >= CACHED_PARAMETERS && takesLongToPack(chosen.dtype());
+                };
+        return wanted ? Optional.of(new WeightCache(options.cacheDirectory(), options.cacheSize())) : Optional.empty();
+    }
+
+    /** Quantised weights do: the others load about as fast as they are read. */
+    private static boolean takesLongToPack(WeightType type) {
+        return type.isQuantised();
+    }
+
     private static int kvBlocks(DollyOptions options, DecoderSpec spec, KvCacheType type) {
         if (options.kvCacheTokens().isPresent()) {
             return blocksFor(options.kvCacheTokens().getAsInt());
@@ -143,7 +164,8 @@ record LoadedModel(
                 weights.weightBytes(),
                 options.kvCacheDtype(),
                 Math.multiplyExact(blocks, DecoderSession.BLOCK_SIZE),
-                blocks * weights.blockBytes());
+                blocks * weights.blockBytes(),
+                weights.mappedFile());
     }
 
     /** Ends all requests and frees the native memory; idempotent. */

@@ -1,5 +1,7 @@
 package org.dolly4j;
 
+import java.nio.file.Path;
+import java.util.Optional;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
@@ -22,6 +24,7 @@ import org.dolly4j.runtime.ModelOptions.WeightType;
  * @param kvCacheDtype element type of the KV cache
  * @param kvCacheTokens tokens that the KV cache holds
  * @param kvCacheBytes native memory of the KV cache
+ * @param cachedWeights file on disk that the weights are mapped from; none if they are in memory of this process alone
  */
 public record ModelInfo(
         String name,
@@ -38,4 +41,5 @@ public record ModelInfo(
         long weightBytes,
         KvCacheType kvCacheDtype,
         int kvCacheTokens,
-        long kvCacheBytes) {}
+        long kvCacheBytes,
+        Optional<Path> cachedWeights) {}

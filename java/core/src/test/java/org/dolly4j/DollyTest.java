@@ -24,6 +24,7 @@ import java.util.stream.Stream;
 import org.dolly4j.prompt.Conversation;
 import org.dolly4j.prompt.Conversation.Role;
 import org.dolly4j.prompt.Conversation.Turn;
+import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.sampling.SamplingOptions;
@@ -412,6 +413,49 @@ class DollyTest {
                 assertThatThrownBy(one::get).cause().isInstanceOf(IllegalStateException.class);
             }
         }
+    }
+
+    @Test
+    void weightCache_whereWanted_mapsWhatAnEarlierLoadKept(@TempDir Path folder) {
+        DollyOptions.Builder cached = options().toBuilder().cacheDirectory(folder).weightCache(WeightCaching.ON);
+        String expected = dolly.generate(ask(24).build()).text();
+        for (int load = 0; load < 2; load++) {
+            try (Dolly other = Dolly.load(CHECKPOINT, cached.build())) {
+                assertThat(other.info().cachedWeights()).get().satisfies(file -> assertThat(file)
+                        .exists()
+                        .startsWith(folder));
+                assertThat(other.generate(ask(24).build()).text()).isEqualTo(expected);
+            }
+        }
+        assertThat(dolly.info().cachedWeights()).isEmpty();
+    }
+
+    @Test
+    void weightCache_whereNotWanted_writesNothing(@TempDir Path folder) {
+        for (WeightCaching caching : List.of(WeightCaching.AUTO, WeightCaching.OFF)) {
+            Path unused = folder.resolve(caching.name());
+            DollyOptions options = options().toBuilder()
+                    .cacheDirectory(unused)
+                    .weightCache(caching)
+                    .build();
+            try (Dolly other = Dolly.load(CHECKPOINT, options)) {
+                assertThat(other.info().cachedWeights()).isEmpty();
+            }
+            assertThat(unused).doesNotExist();
+        }
+    }
+
+    @Test
+    void weightCache_wrongOptions_areRefusedByName() {
+        assertThatThrownBy(() -> DollyOptions.builder()
+                        .backend(Backend.LIBTORCH)
+                        .weightCache(WeightCaching.ON)
+                        .build())
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("weightCache");
+        assertThatThrownBy(() -> DollyOptions.builder().cacheSize(-1).build())
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("cacheSize must be 0 bytes or more, not -1");
     }
 
     @Test

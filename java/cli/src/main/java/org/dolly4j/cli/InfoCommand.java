@@ -1,6 +1,7 @@
 package org.dolly4j.cli;
 
 import com.google.gson.JsonObject;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -66,10 +67,10 @@ final class InfoCommand implements Callable<Integer> {
         lines.put("dtype", NameConverter.name(info.dtype()));
         lines.put("backend", NameConverter.name(info.backend()) + " on " + info.device());
         lines.put("CPU threads", info.threads() + ", instruction set " + build.cpuIsa());
-        lines.put("weights", size(info.weightBytes()));
+        lines.put("weights", ByteSize.text(info.weightBytes()) + cached(info));
         lines.put(
                 "KV cache",
-                size(info.kvCacheBytes()) + " for " + number(info.kvCacheTokens()) + " tokens, "
+                ByteSize.text(info.kvCacheBytes()) + " for " + number(info.kvCacheTokens()) + " tokens, "
                         + NameConverter.name(info.kvCacheDtype()));
         lines.put("loaded in", String.format(Locale.ROOT, "%.2f s", seconds));
         lines.put("dolly4j", Version.current());
@@ -97,6 +98,8 @@ final class InfoCommand implements Callable<Integer> {
         object.addProperty("threads", info.threads());
         object.addProperty("cpu_isa", build.cpuIsa());
         object.addProperty("weight_bytes", info.weightBytes());
+        object.addProperty(
+                "cached_weights", info.cachedWeights().map(Path::toString).orElse(""));
         object.addProperty("kv_cache_bytes", info.kvCacheBytes());
         object.addProperty("kv_cache_tokens", info.kvCacheTokens());
         object.addProperty("kv_cache_dtype", NameConverter.name(info.kvCacheDtype()));
@@ -110,13 +113,11 @@ final class InfoCommand implements Callable<Integer> {
         return object;
     }
 
-    private static String number(long value) {
-        return String.format(Locale.ROOT, "%,d", value);
+    private static String cached(ModelInfo info) {
+        return info.cachedWeights().map(file -> ", mapped from " + file).orElse("");
     }
 
-    private static String size(long bytes) {
-        return bytes < 1L << 30
-                ? String.format(Locale.ROOT, "%.1f MiB", bytes / 0x1p20)
-                : String.format(Locale.ROOT, "%.2f GiB", bytes / 0x1p30);
+    private static String number(long value) {
+        return String.format(Locale.ROOT, "%,d", value);
     }
 }

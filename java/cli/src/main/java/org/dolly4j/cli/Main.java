@@ -25,7 +25,9 @@ public final class Main {
         CommandLine commands = new CommandLine(new AskCommand(console))
                 .addSubcommand(new TokenizeCommand(console))
                 .addSubcommand(new InfoCommand(console))
-                .addSubcommand(new CheckCommand(console));
+                .addSubcommand(new CheckCommand(console))
+                .addSubcommand(
+                        new CommandLine(new CacheCommand(console)).addSubcommand(new ClearCacheCommand(console)));
         ErrorMessages errors = new ErrorMessages();
         return commands.setExpandAtFiles(false) // an instruction may begin with @
                 .setOut(console.out().writer())
@@ -38,8 +40,8 @@ public final class Main {
     }
 
     private static int run(ParseResult parsed) {
-        if (parsed.hasSubcommand()) {
-            requireNothingBefore(parsed);
+        for (ParseResult one = parsed; one.hasSubcommand(); one = one.subcommand()) {
+            requireNothingBefore(one);
         }
         if (CommonOptions.verbose(parsed)) {
             System.setProperty(LOG_LEVEL, "debug");

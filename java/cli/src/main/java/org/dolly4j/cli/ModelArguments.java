@@ -60,6 +60,9 @@ final class ModelArguments {
                             + " are, else bfloat16, which takes half the memory.")
     Optional<KvCacheType> kvCacheDtype = Optional.empty();
 
+    @ArgGroup(validate = false, exclusive = false)
+    CacheArguments cache = new CacheArguments();
+
     /**
      * Loads the model, and says so on standard error if it is the demo model.
      *
@@ -87,6 +90,7 @@ final class ModelArguments {
         dtype.ifPresent(builder::dtype);
         kvCacheTokens.ifPresent(builder::kvCacheTokens);
         kvCacheDtype.ifPresent(builder::kvCacheDtype);
+        cache.set(builder);
         return builder.build();
     }
 }

@@ -5,6 +5,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import org.dolly4j.Truncate;
+import org.dolly4j.WeightCaching;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
@@ -60,6 +61,13 @@ abstract class NameConverter<E extends Enum<E>> implements ITypeConverter<E>, It
     static final class KvCacheTypes extends NameConverter<KvCacheType> {
         KvCacheTypes() {
             super(KvCacheType.class);
+        }
+    }
+
+    /** Names of when packed weights are kept. */
+    static final class WeightCachings extends NameConverter<WeightCaching> {
+        WeightCachings() {
+            super(WeightCaching.class);
         }
     }
 

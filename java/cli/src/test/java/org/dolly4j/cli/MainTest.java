@@ -16,14 +16,14 @@ class MainTest {
         Run run = Run.of("--help");
 
         assertThat(run.exitCode()).isZero();
-        assertThat(run.out()).contains("tokenize", "info", "check", "--greedy", "--model", "Sampling", "Exit codes");
+        assertThat(run.out()).contains("tokenize", "info", "check", "cache", "--greedy", "--model", "Sampling", "Exit codes");
         assertThat(run.err()).isEmpty();
     }
 
     @Test
     void commands_haveHelpOfTheirOwn() {
-        for (String command : List.of("tokenize", "info", "check")) {
-            Run run = Run.of(command, "--help");
+        for (String command : List.of("tokenize", "info", "check", "cache", "cache clear")) {
+            Run run = Run.of((command + " --help").split(" "));
 
             assertThat(run.exitCode()).isZero();
             assertThat(run.out()).startsWith("Usage: dolly " + command);

@@ -10,6 +10,7 @@ package org.dolly4j.runtime;
  * @param libtorchThreads CPU threads of libtorch, 0 while it is not loaded
  * @param cudaDevices CUDA devices libtorch sees, 0 while it is not loaded
  * @param cpuIsa instruction set that the kernels use: generic, avx2, avx512, avx512_bf16 or amx
+ * @param packedVersion of the layout of packed weights, which files of another version do not have
  */
 public record BuildInfo(
         String version,
@@ -18,7 +19,8 @@ public record BuildInfo(
         String libtorchSource,
         int libtorchThreads,
         int cudaDevices,
-        String cpuIsa) {
+        String cpuIsa,
+        int packedVersion) {
     /**
      * Loads the native library and asks it.
      *

@@ -1,8 +1,10 @@
 package org.dolly4j.runtime;
 
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -20,24 +22,31 @@ import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
 import org.dolly4j.runtime.ModelOptions.Backend;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** The weights of a model in native memory. Thread-safe. */
 public final class DecoderModel implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(DecoderModel.class);
+
     private final DecoderSpec spec;
     private final ModelOptions options;
     private final int threads;
     private final ModelHandle handle;
     private final long weightBytes;
     private final long blockBytes;
+    private final Optional<Path> mappedFile;
     private int sessions;
     private boolean closed;
     private boolean freed;
 
-    private DecoderModel(DecoderSpec spec, ModelOptions options, int threads, ModelHandle handle) {
+    private DecoderModel(
+            DecoderSpec spec, ModelOptions options, int threads, ModelHandle handle, Optional<Path> mappedFile) {
         this.spec = spec;
         this.options = options;
         this.threads = threads;
         this.handle = handle;
+        this.mappedFile = mappedFile;
         try (NativeMemory memory = new NativeMemory()) {
             NativeLibrary.check(NativeApi.d4j_model_memory(handle, memory));
             weightBytes = memory.weight_bytes();
@@ -55,7 +64,7 @@ public final class DecoderModel implements AutoCloseable {
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options) {
-        return load(spec, rows, options, 0);
+        return load(spec, rows, options, 0, Optional.empty());
     }
 
     /**
@@ -63,63 +72,85 @@ public final class DecoderModel implements AutoCloseable {
      *
      * @param kvBlocks KV blocks that they will have in all: if memory is too short for weights and cache, that is said
      *     before anything is read
+     * @param cache where packed weights of the kernels are looked for and kept, or empty to do neither
      */
-    public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options, int kvBlocks) {
+    public static DecoderModel load(
+            DecoderSpec spec, List<SlotRows> rows, ModelOptions options, int kvBlocks, Optional<WeightCache> cache) {
         switch (options.backend()) {
             case KERNELS -> NativeLibrary.load();
             case LIBTORCH -> NativeLibrary.attachLibtorch(options.threads());
         }
         int threads = options.threads() == 0 ? NativeLibrary.defaultThreads() : options.threads();
-        ModelHandle handle = create(spec, options, threads);
+        Optional<WeightCacheEntry> entry = options.backend() == Backend.KERNELS
+                ? cache.flatMap(folder -> WeightCacheEntry.of(folder, spec, rows, options))
+                : Optional.empty();
+        Optional<WeightCacheEntry.Mapped> mapped = entry.flatMap(one -> one.map(threads));
+        ModelHandle handle =
+                mapped.map(WeightCacheEntry.Mapped::handle).orElseGet(() -> create(spec, options, threads));
         try {
             NativeLibrary.check(NativeApi.d4j_model_check_memory(handle, kvBlocks));
-            loadRows(handle, rows, threads);
-            try {
-                NativeLibrary.check(NativeApi.d4j_model_finish(handle));
-            } catch (IllegalArgumentException e) {
-                throw new CheckpointException("The checkpoint is not complete: " + e.getMessage(), e);
+            if (mapped.isEmpty()) {
+                loadRows(handle, rows, threads);
             }
+            Optional<Path> saved = finish(handle, mapped.isEmpty() ? entry : Optional.empty());
             int running = options.backend() == Backend.LIBTORCH
                     ? NativeLibrary.buildInfo().libtorchThreads()
                     : threads;
-            return new DecoderModel(spec, options, running, handle);
+            Optional<Path> file = mapped.map(WeightCacheEntry.Mapped::file).or(() -> saved);
+            DecoderModel model = new DecoderModel(spec, options, running, handle, file);
+            model.warnIfPagesWillBeDropped(kvBlocks);
+            return model;
         } catch (RuntimeException | Error e) {
             NativeApi.d4j_model_free(handle);
             throw e;
         }
     }
 
+    /** Ends loading; keeps the weights in the cache before, if they are to be kept, and returns their file. */
+    private static Optional<Path> finish(ModelHandle handle, Optional<WeightCacheEntry> entry) {
+        try {
+            Optional<Path> file = entry.flatMap(one -> one.save(handle));
+            NativeLibrary.check(NativeApi.d4j_model_finish(handle));
+            return file;
+        } catch (IllegalArgumentException e) {
+            throw new CheckpointException("The checkpoint is not complete: " + e.getMessage(), e);
+        }
+    }
+
     private static ModelHandle create(DecoderSpec spec, ModelOptions options, int threads) {
         try (NativeSpec nativeSpec = nativeSpec(spec);
-                NativeModelOptions nativeOptions = new NativeModelOptions();
+                NativeModelOptions nativeOptions = nativeOptions(options, threads);
                 PointerPointer<ModelHandle> result = new PointerPointer<>(1)) {
-            nativeOptions
-                    .backend(
-                            switch (options.backend()) {
-                                case KERNELS -> NativeApi.D4J_BACKEND_KERNELS;
-                                case LIBTORCH -> NativeApi.D4J_BACKEND_LIBTORCH;
-                            })
-                    .weight_type(
-                            switch (options.dtype()) {
-                                case FLOAT32 -> NativeApi.D4J_FLOAT32;
-                                case BFLOAT16 -> NativeApi.D4J_BFLOAT16;
-                                case INT8 -> NativeApi.D4J_INT8;
-                                case INT4 -> NativeApi.D4J_INT4;
-                            })
-                    .kv_type(
-                            switch (options.kvCacheDtype()) {
-                                case FLOAT32 -> NativeApi.D4J_FLOAT32;
-                                case BFLOAT16 -> NativeApi.D4J_BFLOAT16;
-                            })
-                    .cuda_device(options.cudaDevice())
-                    .threads(threads)
-                    .portable_bits(flag(options.portableBits()));
             NativeLibrary.check(NativeApi.d4j_model_create(nativeSpec, nativeOptions, result));
             return result.get(ModelHandle.class);
         }
     }
 
-    private static NativeSpec nativeSpec(DecoderSpec spec) {
+    static NativeModelOptions nativeOptions(ModelOptions options, int threads) {
+        return new NativeModelOptions()
+                .backend(
+                        switch (options.backend()) {
+                            case KERNELS -> NativeApi.D4J_BACKEND_KERNELS;
+                            case LIBTORCH -> NativeApi.D4J_BACKEND_LIBTORCH;
+                        })
+                .weight_type(
+                        switch (options.dtype()) {
+                            case FLOAT32 -> NativeApi.D4J_FLOAT32;
+                            case BFLOAT16 -> NativeApi.D4J_BFLOAT16;
+                            case INT8 -> NativeApi.D4J_INT8;
+                            case INT4 -> NativeApi.D4J_INT4;
+                        })
+                .kv_type(
+                        switch (options.kvCacheDtype()) {
+                            case FLOAT32 -> NativeApi.D4J_FLOAT32;
+                            case BFLOAT16 -> NativeApi.D4J_BFLOAT16;
+                        })
+                .cuda_device(options.cudaDevice())
+                .threads(threads)
+                .portable_bits(flag(options.portableBits()));
+    }
+
+    static NativeSpec nativeSpec(DecoderSpec spec) {
         return new NativeSpec()
                 .layers(spec.layers())
                 .hidden_size(spec.hiddenSize())
@@ -259,6 +290,25 @@ public final class DecoderModel implements AutoCloseable {
         };
     }
 
+    /** Mapped weights are page cache, which the system drops where memory is short and reads again when it is used. */
+    private void warnIfPagesWillBeDropped(int kvBlocks) {
+        long needed = weightBytes + kvBlocks * blockBytes;
+        if (mappedFile.isPresent() && needed > availableBytes()) {
+            LOG.warn(
+                    "Weights and KV cache take {} MB, but only {} MB of memory are available: weights will be read from"
+                            + " disk again and again, and all will be slow",
+                    needed >> 20,
+                    availableBytes() >> 20);
+        }
+    }
+
+    private long availableBytes() {
+        try (NativeMemory memory = new NativeMemory()) {
+            NativeLibrary.check(NativeApi.d4j_model_memory(handle, memory));
+            return memory.available_bytes();
+        }
+    }
+
     /** Shape of the decoder. */
     public DecoderSpec spec() {
         return spec;
@@ -272,6 +322,11 @@ public final class DecoderModel implements AutoCloseable {
     /** CPU threads that a step runs on. */
     public int threads() {
         return threads;
+    }
+
+    /** The file of the cache that the weights are mapped from; none if they are in memory of this process alone. */
+    public Optional<Path> mappedFile() {
+        return mappedFile;
     }
 
     /** Bytes of native memory that the weights take. */

@@ -140,7 +140,8 @@ final class NativeLibrary {
                     text(info.libtorch_source(), FILE_NAMES),
                     info.libtorch_threads(),
                     info.cuda_device_count(),
-                    text(info.cpu_isa(), UTF_8));
+                    text(info.cpu_isa(), UTF_8),
+                    info.packed_version());
         }
     }
 

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -138,10 +139,10 @@ class DecoderModelTest {
         assertThatThrownBy(() -> DecoderModel.load(huge, List.of(), options))
                 .isInstanceOf(BackendException.class)
                 .hasMessageContainingAll("for its weights", "of memory are available", "bfloat16");
-        assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, List.of(), options, 1 << 26))
+        assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, List.of(), options, 1 << 26, Optional.empty()))
                 .isInstanceOf(BackendException.class)
                 .hasMessageContainingAll(" GB for its KV cache", "of memory are available", "KV cache smaller");
-        DecoderModel.load(TinyModel.SPEC, tiny.rows(), options, 8).close();
+        DecoderModel.load(TinyModel.SPEC, tiny.rows(), options, 8, Optional.empty()).close();
     }
 
     @Test

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.checkpoint.TensorLocation;
@@ -33,6 +34,15 @@ final class TinyModel {
     }
 
     TinyModel(Path folder, Backend backend) {
+        this(folder, backend, true);
+    }
+
+    /** What another process has written to a folder. */
+    static TinyModel in(Path folder) {
+        return new TinyModel(folder, Backend.KERNELS, false);
+    }
+
+    private TinyModel(Path folder, Backend backend, boolean writes) {
         this.backend = backend;
         file = folder.resolve("weights");
         List<float[]> tensors = new ArrayList<>();
@@ -65,7 +75,9 @@ final class TinyModel {
                 bytes.putFloat(value);
             }
         }
-        write(bytes.array());
+        if (writes) {
+            write(bytes.array());
+        }
     }
 
     Path file() {
@@ -121,6 +133,16 @@ final class TinyModel {
 
     private DecoderModel load(List<SlotRows> parts, int threads) {
         return DecoderModel.load(SPEC, parts, new ModelOptions(WeightType.FLOAT32, backend, "cpu", threads, false));
+    }
+
+    /** Loads with the kernels and a cache of packed weights. */
+    DecoderModel load(WeightType type, WeightCache cache) {
+        return DecoderModel.load(SPEC, rows(), kernels(type), 8, Optional.of(cache));
+    }
+
+    /** Options of the kernels. */
+    static ModelOptions kernels(WeightType type) {
+        return new ModelOptions(type, Backend.KERNELS, "cpu", 2, false);
     }
 
     private static boolean perLayer(WeightSlot slot) {
