@@ -87,11 +87,12 @@ typedef struct {
 typedef struct {
   int32_t backend; /* d4j_backend */
   /*
-   * D4J_FLOAT32 or D4J_BFLOAT16: weights, inputs of matmuls and KV cache. With the kernels also D4J_INT8, one scale a row
-   * of a matrix, or D4J_INT4, one scale for each 64 weights of a row: of the matrices of matmuls, but for the head, which
-   * is int8 in either; all else is as with bfloat16.
+   * D4J_FLOAT32 or D4J_BFLOAT16: weights and inputs of matmuls. With the kernels also D4J_INT8, one scale a row of a
+   * matrix, or D4J_INT4, one scale for each 64 weights of a row: of the matrices of matmuls, but for the head, which is
+   * int8 in either; all else is as with bfloat16.
    */
   int32_t weight_type;
+  int32_t kv_type;     /* D4J_FLOAT32 or D4J_BFLOAT16: KV cache, and queries that are multiplied with its keys */
   int32_t cuda_device; /* ordinal of a CUDA device, or -1 for the CPU, which is the only one of the kernels */
   /* Of the kernels: */
   int32_t threads;       /* CPU threads of a step, 1 or more */

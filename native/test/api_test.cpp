@@ -18,7 +18,7 @@
 namespace dolly4j::test {
 namespace {
 
-constexpr d4j_model_options kOptions{D4J_BACKEND_LIBTORCH, D4J_FLOAT32, -1, 1, 0};
+constexpr d4j_model_options kOptions{D4J_BACKEND_LIBTORCH, D4J_FLOAT32, D4J_FLOAT32, -1, 1, 0};
 
 // An empty model, freed at the end of the scope.
 class EmptyModel {
@@ -164,6 +164,12 @@ TEST(ApiModel, optionsOutOfRangeAreRefused) {
   options.weight_type = D4J_INT8;
   expect_failure(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT, "weight_type");
   options = kOptions;
+  for (const std::int32_t kv_type : {-1, static_cast<int>(D4J_FLOAT16), static_cast<int>(D4J_INT8), 99}) {
+    options.kv_type = kv_type;
+    expect_failure(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT,
+                   "kv_type must be 0 .. 1, not " + std::to_string(kv_type));
+  }
+  options = kOptions;
   options.cuda_device = -2;
   expect_failure(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT, "cuda_device");
 }
@@ -206,7 +212,7 @@ TEST(ApiModel, aCacheThatDoesNotFitBesideTheWeightsIsRefusedBeforeLoading) {
   expect_failure(d4j_model_check_memory(model.get(), 1 << 26), D4J_OUT_OF_MEMORY,
                  "0.0 GB for its weights and 1030.8 GB for its KV cache, but only ");
   expect_failure(d4j_model_check_memory(model.get(), -1), D4J_INVALID_ARGUMENT, "blocks");
-  const EmptyModel on_cuda(small_decoder(), {D4J_BACKEND_LIBTORCH, D4J_FLOAT32, 0, 1, 0});
+  const EmptyModel on_cuda(small_decoder(), {D4J_BACKEND_LIBTORCH, D4J_FLOAT32, D4J_FLOAT32, 0, 1, 0});
   EXPECT_EQ(d4j_model_check_memory(on_cuda.get(), 1 << 26), D4J_OK) << d4j_last_error();
 }
 
@@ -220,13 +226,15 @@ TEST(ApiModel, memoryCountsWeightsAndKvBlocksInTheirTypes) {
   const std::int64_t per_layer =
       3 * hidden * hidden + 3 * hidden + hidden * hidden + hidden + 2 * ffn * hidden + ffn + hidden;
   const std::int64_t others = 2 * vocab * hidden + layers * per_layer;
+  const auto bytes_of = [](d4j_dtype type) { return type == D4J_FLOAT32 ? 4 : 2; };
   for (const d4j_dtype type : {D4J_FLOAT32, D4J_BFLOAT16}) {
-    const std::int64_t element = type == D4J_FLOAT32 ? 4 : 2;
-    const EmptyModel model(spec, {D4J_BACKEND_LIBTORCH, type, -1, 1, 0});
-    d4j_memory memory{};
-    ASSERT_EQ(d4j_model_memory(model.get(), &memory), D4J_OK);
-    EXPECT_EQ(memory.weight_bytes, 4 * norms + element * others);
-    EXPECT_EQ(memory.block_bytes, 2 * layers * 16 * hidden * element);
+    for (const d4j_dtype kv_type : {D4J_FLOAT32, D4J_BFLOAT16}) {
+      const EmptyModel model(spec, {D4J_BACKEND_LIBTORCH, type, kv_type, -1, 1, 0});
+      d4j_memory memory{};
+      ASSERT_EQ(d4j_model_memory(model.get(), &memory), D4J_OK);
+      EXPECT_EQ(memory.weight_bytes, 4 * norms + bytes_of(type) * others);
+      EXPECT_EQ(memory.block_bytes, 2 * layers * 16 * hidden * bytes_of(kv_type));
+    }
   }
 }
 
@@ -399,7 +407,7 @@ TEST_F(ApiRows, nanAndInfinityInEveryTypeAreABadFileWithTheirRow) {
     rows_.path = file.path().c_str();
     rows_.dtype = half.dtype;
     expect_failure(load(), D4J_BAD_FILE, "in row 330");
-    const EmptyModel narrow(small_decoder(), {D4J_BACKEND_LIBTORCH, D4J_BFLOAT16, -1, 1, 0});
+    const EmptyModel narrow(small_decoder(), {D4J_BACKEND_LIBTORCH, D4J_BFLOAT16, D4J_BFLOAT16, -1, 1, 0});
     expect_failure(d4j_model_load_rows(narrow.get(), &rows_), D4J_BAD_FILE, "in row 330");
   }
 }

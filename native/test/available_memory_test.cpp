@@ -118,23 +118,28 @@ std::string refusal(const MemoryNeed& need, std::int64_t available) {
 }
 
 TEST(MemoryCheck, letsPassWhatFitsToTheByte) {
-  EXPECT_EQ(refusal({3 * kGb, kGb, D4J_FLOAT32}, 4 * kGb), "");
-  EXPECT_NE(refusal({3 * kGb, kGb, D4J_FLOAT32}, 4 * kGb - 1), "");
+  EXPECT_EQ(refusal({3 * kGb, kGb, D4J_FLOAT32, D4J_FLOAT32}, 4 * kGb), "");
+  EXPECT_NE(refusal({3 * kGb, kGb, D4J_FLOAT32, D4J_FLOAT32}, 4 * kGb - 1), "");
 }
 
 TEST(MemoryCheck, saysWhatIsNeededWhatThereIsAndWhatToDo) {
   EXPECT_EQ(
-      refusal({11 * kGb, kGb, D4J_FLOAT32}, 6 * kGb),
+      refusal({11 * kGb, kGb, D4J_FLOAT32, D4J_FLOAT32}, 6 * kGb),
       "the model needs 11.0 GB for its weights and 1.0 GB for its KV cache, but only 6.0 GB of memory are "
       "available: choose bfloat16, which takes half of that, make the KV cache smaller, choose a smaller model, or "
       "free memory");
   EXPECT_EQ(
-      refusal({4 * kGb, 0, D4J_BFLOAT16}, kGb),
+      refusal({4 * kGb, 0, D4J_BFLOAT16, D4J_BFLOAT16}, kGb),
       "the model needs 4.0 GB for its weights, but only 1.0 GB of memory are available: choose int8 or int4, whose "
       "weights take half or a third of that, choose a smaller model, or free memory");
-  EXPECT_EQ(refusal({0, kGb, D4J_BFLOAT16}, kGb / 2),
-            "the model needs 1.0 GB for its KV cache, but only 0.5 GB of memory are available: make the KV cache "
-            "smaller, or free memory");
+  for (const d4j_dtype weights : {D4J_FLOAT32, D4J_BFLOAT16}) {
+    EXPECT_EQ(refusal({0, kGb, weights, D4J_BFLOAT16}, kGb / 2),
+              "the model needs 1.0 GB for its KV cache, but only 0.5 GB of memory are available: make the KV cache "
+              "smaller, or free memory");
+  }
+  EXPECT_EQ(refusal({0, kGb, D4J_INT8, D4J_FLOAT32}, kGb / 2),
+            "the model needs 1.0 GB for its KV cache, but only 0.5 GB of memory are available: hold the KV cache in "
+            "bfloat16, which takes half of that, make the KV cache smaller, or free memory");
 }
 
 }  // namespace

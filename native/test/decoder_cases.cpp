@@ -97,18 +97,23 @@ d4j_decoder_spec small_decoder() {
   return spec;
 }
 
-const char* name_of(d4j_dtype weight_type) {
+std::string name_of(DecoderTypes types) {
   constexpr const char* kNames[] = {"float32", "bfloat16", "float16", "int8", "int4"};
-  return kNames[weight_type];
+  const std::string name = kNames[types.weights];
+  return types == DecoderTypes(types.weights) ? name : name + " with a " + kNames[types.kv] + " cache";
 }
 
-std::string describe(const DecoderShape& shape) { return shape.name + ", " + name_of(shape.weight_type); }
+std::string describe(const DecoderShape& shape) { return shape.name + ", " + name_of(shape.types); }
 
 std::vector<DecoderShape> decoder_shapes() {
   std::vector<DecoderShape> shapes;
   for (const auto& [name, spec] : named_specs()) {
     for (const d4j_dtype type : {D4J_FLOAT32, D4J_BFLOAT16, D4J_INT8, D4J_INT4}) {
       shapes.push_back({name, spec, type});
+    }
+    if (spec.layers > 1) {
+      shapes.push_back({name, spec, {D4J_BFLOAT16, D4J_FLOAT32}});
+      shapes.push_back({name, spec, {D4J_FLOAT32, D4J_BFLOAT16}});
     }
   }
   return shapes;
@@ -165,13 +170,14 @@ Conformance check_decoder(const DecoderFactory& factory, Device device, const Su
   Comparison comparison;
   // magnitude: the largest number of the tensor.
   const auto compare = [&](const std::string& what, const std::vector<float>& actual,
-                           const std::vector<float>& expected, d4j_dtype weight_type) {
+                           const std::vector<float>& expected, DecoderTypes types) {
     double largest = 0;
     for (float number : expected) {
       largest = std::max(largest, magnitude(number));
     }
-    const Tolerance allowed = tolerance(weight_type == D4J_INT4 ? Op::int4_decoder_step : Op::decoder_step, device,
-                                        weight_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16, DType::float32);
+    const bool is_exact = types == DecoderTypes(D4J_FLOAT32);
+    const Tolerance allowed = tolerance(types.weights == D4J_INT4 ? Op::int4_decoder_step : Op::decoder_step, device,
+                                        is_exact ? DType::float32 : DType::bfloat16, DType::float32);
     const auto scale_of = [&](std::int64_t) { return Scale{largest, 0}; };
     comparison.compare(what.c_str(), Buffer(actual, DType::float32), Buffer(expected, DType::float32), allowed,
                        scale_of);
@@ -179,8 +185,8 @@ Conformance check_decoder(const DecoderFactory& factory, Device device, const Su
   return comparison.over(decoder_shapes(), supports, [&](const DecoderShape& shape, std::uint64_t seed) {
     const d4j_decoder_spec& spec = shape.spec;
     const DecoderWeights weights = random_decoder_weights(spec, seed);
-    DecoderStepOracle oracle(spec, shape.weight_type, weights, kBlocks);
-    const StepFunction implementation = factory(spec, shape.weight_type, weights, kBlocks);
+    DecoderStepOracle oracle(spec, shape.types, weights, kBlocks);
+    const StepFunction implementation = factory(spec, shape.types, weights, kBlocks);
     int number = 0;
     for (const std::vector<SequenceStep>& sequences : schedule(spec, seed)) {
       const std::string place = "step " + std::to_string(number++) + ", ";
@@ -195,12 +201,12 @@ Conformance check_decoder(const DecoderFactory& factory, Device device, const Su
           return std::vector<float>(hidden.begin() + i * size, hidden.begin() + (i + 1) * size);
         };
         const std::string what = place + "hidden state " + std::to_string(i);
-        compare(what, part(actual.hidden()), part(expected.hidden()), shape.weight_type);
+        compare(what, part(actual.hidden()), part(expected.hidden()), shape.types);
         if (i > 0) {  // the embedding holds numbers as the table has them
           comparison.compare_precision(what.c_str(), part(actual.hidden()));
         }
       }
-      compare(place + "logits", actual.logits(), expected.logits(), shape.weight_type);
+      compare(place + "logits", actual.logits(), expected.logits(), shape.types);
     }
   });
 }

@@ -17,13 +17,14 @@ d4j_decoder_spec small_decoder();
 struct DecoderShape {
   std::string name;
   d4j_decoder_spec spec;
-  d4j_dtype weight_type;
+  DecoderTypes types;
 };
 std::string describe(const DecoderShape& shape);
-// Name of a type of weights.
-const char* name_of(d4j_dtype weight_type);
+// "bfloat16", "float32 with a bfloat16 cache".
+std::string name_of(DecoderTypes types);
 
-// Both families, every trait of a spec on and off, head sizes 16 to 256, in float32, bfloat16, int8 and int4.
+// Both families, every trait of a spec on and off, head sizes 16 to 256, in float32, bfloat16, int8 and int4; some of
+// them with a KV cache of the other type.
 std::vector<DecoderShape> decoder_shapes();
 
 // One sequence of a step.
@@ -56,7 +57,7 @@ std::vector<std::int32_t> random_tokens(const d4j_decoder_spec& spec, int count,
 
 // Makes a decoder with these weights and a KV cache of so many blocks, and returns what runs its steps.
 using StepFunction = std::function<void(const d4j_step&)>;
-using DecoderFactory = std::function<StepFunction(const d4j_decoder_spec& spec, d4j_dtype weight_type,
+using DecoderFactory = std::function<StepFunction(const d4j_decoder_spec& spec, DecoderTypes types,
                                                   const DecoderWeights& weights, int blocks)>;
 
 // Runs prompts, chunks and single tokens of several sequences in shared steps, and compares logits and every hidden

@@ -68,10 +68,11 @@ DecoderWeights random_decoder_weights(const d4j_decoder_spec& spec, std::uint64_
   return weights;
 }
 
-DecoderStepOracle::DecoderStepOracle(const d4j_decoder_spec& spec, d4j_dtype weight_type, const DecoderWeights& weights,
+DecoderStepOracle::DecoderStepOracle(const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights,
                                      int blocks)
     : spec_(spec),
-      compute_type_(weight_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16),
+      compute_type_(types.weights == D4J_FLOAT32 ? DType::float32 : DType::bfloat16),
+      kv_type_(types.kv == D4J_FLOAT32 ? DType::float32 : DType::bfloat16),
       inverse_frequencies_(rotary_inverse_frequencies(spec.rotary_dims, spec.rotary_base)) {
   for_each_slot(spec, [&](d4j_slot slot, int layer, const SlotShape& shape) {
     Buffer buffer(weights.at({slot, layer}), shape.kind == SlotKind::norm ? DType::float32 : compute_type_);
@@ -80,16 +81,16 @@ DecoderStepOracle::DecoderStepOracle(const d4j_decoder_spec& spec, d4j_dtype wei
       buffer = Buffer(buffer.floats(), DType::float32);
     }
     weights_.emplace(std::pair{slot, layer}, std::move(buffer));
-    const bool is_quantised = weight_type == D4J_INT8 || weight_type == D4J_INT4;
+    const bool is_quantised = types.weights == D4J_INT8 || types.weights == D4J_INT4;
     if (is_quantised && shape.kind == SlotKind::matrix) {
       // The embedding itself is not; but it may serve as the head, too.
       const bool is_head = slot == D4J_EMBEDDING || slot == D4J_HEAD_WEIGHT;
-      const bool is_int4 = weight_type == D4J_INT4 && !is_head;
+      const bool is_int4 = types.weights == D4J_INT4 && !is_head;
       quantised_.emplace(std::pair{slot, layer},
                          quantised(weights.at({slot, layer}), shape, is_int4 ? WeightType::int4 : WeightType::int8));
     }
   });
-  const Buffer cache(std::int64_t{blocks} * kKvBlockSize * spec.hidden_size, compute_type_);
+  const Buffer cache(std::int64_t{blocks} * kKvBlockSize * spec.hidden_size, kv_type_);
   keys_.assign(spec.layers, cache);
   values_.assign(spec.layers, cache);
 }
@@ -144,7 +145,7 @@ Buffer DecoderStepOracle::norm(const Buffer& x, d4j_slot gain, d4j_slot bias, in
 Buffer DecoderStepOracle::attention(const Buffer& normed, const RaggedBatch& batch, int layer) {
   const std::int64_t hidden = spec_.hidden_size;
   const Buffer qkv = linear(normed, D4J_QKV_WEIGHT, D4J_QKV_BIAS, layer, batch.rows);
-  Buffer q(batch.rows * hidden, compute_type_);
+  Buffer q(batch.rows * hidden, kv_type_);
   Buffer k(batch.rows * hidden, DType::float32);
   rotary_oracle({floats(qkv), floats(qkv) + hidden, 3 * hidden, batch.positions, inverse_frequencies_.data(),
                  q.output(), k.output(), batch.rows, spec_.heads, spec_.head_size, spec_.rotary_dims});

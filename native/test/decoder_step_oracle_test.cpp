@@ -14,7 +14,7 @@ namespace {
 constexpr int kBlocks = 12;
 
 std::vector<float> logits_of(const DecoderShape& shape, const std::vector<SequenceStep>& sequences) {
-  DecoderStepOracle oracle(shape.spec, shape.weight_type, random_decoder_weights(shape.spec, 1), kBlocks);
+  DecoderStepOracle oracle(shape.spec, shape.types, random_decoder_weights(shape.spec, 1), kBlocks);
   const OwnedStep step(shape.spec, sequences);
   oracle.run(step.step());
   return step.logits();
@@ -150,7 +150,7 @@ class PlainDecoder {
 
 TEST(DecoderStepOracle, inFloat32IsAPlainDecoder) {
   for (const DecoderShape& shape : decoder_shapes()) {
-    if (shape.weight_type != D4J_FLOAT32) {
+    if (!(shape.types == D4J_FLOAT32)) {
       continue;
     }
     const std::vector<std::int32_t> tokens = random_tokens(shape.spec, 37, 2);
@@ -185,7 +185,7 @@ TEST(DecoderStepOracle, withoutBlocksLogitsAreTheHeadOfTheNormalisedEmbedding) {
     weights[{D4J_FINAL_NORM_BIAS, 0}] = {0.5F, 0};
     weights[{D4J_HEAD_WEIGHT, 0}] = {1, 0, 0, 1};
     weights[{D4J_HEAD_BIAS, 0}] = {0, 100};
-    DecoderStepOracle oracle(shape.spec, shape.weight_type, weights, kBlocks);
+    DecoderStepOracle oracle(shape.spec, shape.types, weights, kBlocks);
     const OwnedStep step(shape.spec, {{{0}, 0, {0, 1}}});
     oracle.run(step.step());
     // (1, 5) is normalised to (-1, 1) and gains make it (-0.5, 10); (8, 2) becomes (1.5, -10).
@@ -201,7 +201,7 @@ TEST(DecoderStepOracle, cachedStepsBatchesAndBlocksChangeNoBit) {
     const std::vector<std::int32_t> others = random_tokens(shape.spec, 9, 5);
     const std::vector<float> whole = logits_of(shape, {{{0, 1, 2}, 0, tokens}});
 
-    DecoderStepOracle chunked(shape.spec, shape.weight_type, random_decoder_weights(shape.spec, 1), kBlocks);
+    DecoderStepOracle chunked(shape.spec, shape.types, random_decoder_weights(shape.spec, 1), kBlocks);
     int done = 0;
     for (int count : {7, 1, 1, 15, 16}) {
       const std::vector<std::int32_t> chunk(tokens.begin() + done, tokens.begin() + done + count);
@@ -239,7 +239,7 @@ TEST(DecoderStepOracle, hiddenStatesBeginWithTheEmbeddingAndEndWithANormedRow) {
 
 TEST(DecoderStepOracle, bfloat16IsNearFloat32AndReadsWeightsRoundedToBfloat16) {
   for (const DecoderShape& shape : decoder_shapes()) {
-    if (shape.weight_type != D4J_BFLOAT16) {
+    if (!(shape.types == D4J_BFLOAT16)) {
       continue;
     }
     const std::vector<SequenceStep> prompt = {{{0, 1, 2}, 0, random_tokens(shape.spec, 33, 7)}};
@@ -271,15 +271,14 @@ TEST(DecoderStepOracle, bfloat16IsNearFloat32AndReadsWeightsRoundedToBfloat16) {
 // change hides in the rounding; of two layers.
 Conformance check_changed(const std::function<void(d4j_decoder_spec&, DecoderWeights&)>& change) {
   return check_decoder(
-      [&](const d4j_decoder_spec& spec, d4j_dtype compute_type, const DecoderWeights& weights, int blocks) {
+      [&](const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights, int blocks) {
         d4j_decoder_spec changed_spec = spec;
         DecoderWeights changed_weights = weights;
         change(changed_spec, changed_weights);
-        const auto oracle = std::make_shared<DecoderStepOracle>(changed_spec, compute_type, changed_weights, blocks);
+        const auto oracle = std::make_shared<DecoderStepOracle>(changed_spec, types, changed_weights, blocks);
         return [oracle](const d4j_step& step) { oracle->run(step); };
       },
-      Device::cpu,
-      [](const DecoderShape& shape) { return shape.weight_type == D4J_FLOAT32 && shape.spec.layers == 2; });
+      Device::cpu, [](const DecoderShape& shape) { return shape.types == D4J_FLOAT32 && shape.spec.layers == 2; });
 }
 
 // Every case whose spec has the trait must see its change.
@@ -337,8 +336,8 @@ TEST(DecoderCases, rejectABiasOfOneLayerTakenForTheOthers) {
 
 TEST(DecoderCases, rejectAResidualStreamInBfloat16) {
   const Conformance result = check_decoder(
-      [](const d4j_decoder_spec& spec, d4j_dtype compute_type, const DecoderWeights& weights, int blocks) {
-        const auto oracle = std::make_shared<DecoderStepOracle>(spec, compute_type, weights, blocks);
+      [](const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights, int blocks) {
+        const auto oracle = std::make_shared<DecoderStepOracle>(spec, types, weights, blocks);
         return [oracle, spec](const d4j_step& step) {
           oracle->run(step);
           const std::int64_t size = std::int64_t{step.rows} * spec.hidden_size;
@@ -346,8 +345,7 @@ TEST(DecoderCases, rejectAResidualStreamInBfloat16) {
                          [](float number) { return to_float(to_bfloat16(number)); });
         };
       },
-      Device::cpu,
-      [](const DecoderShape& shape) { return shape.weight_type == D4J_BFLOAT16 && shape.spec.layers == 2; });
+      Device::cpu, [](const DecoderShape& shape) { return shape.types == D4J_BFLOAT16 && shape.spec.layers == 2; });
   expect_rejected(result);
 }
 

@@ -47,14 +47,14 @@ class ForcedIsa {
   std::string before_;
 };
 
-d4j_model_options kernels(d4j_dtype weight_type, int threads = 2, bool portable_bits = false) {
-  return {D4J_BACKEND_KERNELS, weight_type, -1, threads, portable_bits ? 1 : 0};
+d4j_model_options kernels(DecoderTypes types, int threads = 2, bool portable_bits = false) {
+  return {D4J_BACKEND_KERNELS, types.weights, types.kv, -1, threads, portable_bits ? 1 : 0};
 }
 
 // Every instruction set, the types, and both orders of sums; those the CPU lacks are skipped.
 struct Variant {
   Isa isa;
-  d4j_dtype type;
+  DecoderTypes types;
   bool portable_bits;
 };
 
@@ -73,7 +73,7 @@ class KernelDecoder : public testing::TestWithParam<Variant> {
 
   // One thread unless threads are what is tested: on a machine that does other work they wait for each other.
   d4j_model_options options(int threads = 1) const {
-    return kernels(GetParam().type, threads, GetParam().portable_bits);
+    return kernels(GetParam().types, threads, GetParam().portable_bits);
   }
 
  private:
@@ -89,14 +89,18 @@ std::vector<Variant> variants() {
       all.push_back({isa, type, true});
     }
     all.push_back({isa, D4J_INT4, false});  // of which only the head, in int8, has an order
+    all.push_back({isa, {D4J_BFLOAT16, D4J_FLOAT32}, false});
+    all.push_back({isa, {D4J_FLOAT32, D4J_BFLOAT16}, false});
   }
   return all;
 }
 
 INSTANTIATE_TEST_SUITE_P(On, KernelDecoder, testing::ValuesIn(variants()),
                          [](const testing::TestParamInfo<Variant>& test) {
-                           return std::string(name_of(test.param.isa)) + "_" + name_of(test.param.type) +
-                                  (test.param.portable_bits ? "_portable" : "");
+                           std::string name = name_of(test.param.isa) + (" " + name_of(test.param.types)) +
+                                              (test.param.portable_bits ? " portable" : "");
+                           std::replace(name.begin(), name.end(), ' ', '_');
+                           return name;
                          });
 
 struct ModelAndSession {
@@ -110,12 +114,27 @@ struct ModelAndSession {
 
 TEST_P(KernelDecoder, stepsAreTheOracles) {
   const Conformance result = check_decoder(
-      [&](const d4j_decoder_spec& spec, d4j_dtype, const DecoderWeights& weights, int blocks) {
+      [&](const d4j_decoder_spec& spec, DecoderTypes, const DecoderWeights& weights, int blocks) {
         const auto decoder = std::make_shared<ModelAndSession>(spec, options(2), weights, blocks);
         return [decoder](const d4j_step& step) { decoder->session.run(step); };
       },
-      Device::cpu, [&](const DecoderShape& shape) { return shape.weight_type == GetParam().type; });
+      Device::cpu, [&](const DecoderShape& shape) { return shape.types == GetParam().types; });
   EXPECT_TRUE(result.passed()) << result;
+}
+
+TEST_P(KernelDecoder, cacheInFloat32KeepsWhatOneInBfloat16Rounds) {
+  const d4j_decoder_spec spec = small_decoder();
+  const DecoderWeights weights = random_decoder_weights(spec, 1);
+  d4j_model_options with_cache = options();
+  std::vector<std::vector<float>> logits;
+  for (const d4j_dtype kv_type : {D4J_FLOAT32, D4J_BFLOAT16}) {
+    with_cache.kv_type = kv_type;
+    const ModelAndSession decoder(spec, with_cache, weights, 16);
+    const OwnedStep step(spec, {{{0, 1}, 0, random_tokens(spec, 20, 2)}});
+    decoder.session.run(step.step());
+    logits.push_back(step.logits());
+  }
+  EXPECT_NE(logits[0], logits[1]);
 }
 
 // A decoder with more than one split of attention, blocks of outputs that do not divide by the threads, and heads whose
@@ -342,10 +361,11 @@ TEST(KernelDecoderOptions, wrongOnesAreRefusedByName) {
     EXPECT_EQ(d4j_model_create(&spec, &options, &model), D4J_INVALID_ARGUMENT);
     return std::string(d4j_last_error());
   };
-  EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, 0, 1, 0}).find("cuda_device"), std::string::npos);
-  EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, -1, 0, 0}).find("threads"), std::string::npos);
-  EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, -1, 1, 2}).find("portable_bits"), std::string::npos);
-  EXPECT_NE(message({2, D4J_BFLOAT16, -1, 1, 0}).find("backend"), std::string::npos);
+  EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, 0, 1, 0}).find("cuda_device"), std::string::npos);
+  EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, -1, 0, 0}).find("threads"), std::string::npos);
+  EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, -1, 1, 2}).find("portable_bits"),
+            std::string::npos);
+  EXPECT_NE(message({2, D4J_BFLOAT16, D4J_BFLOAT16, -1, 1, 0}).find("backend"), std::string::npos);
   setenv("DOLLY4J_ISA", "mmx", 1);
   EXPECT_NE(message(kernels(D4J_BFLOAT16)).find("'mmx'"), std::string::npos);
   unsetenv("DOLLY4J_ISA");
@@ -371,6 +391,11 @@ TEST(KernelDecoderOptions, memoryCountsThePaddedCacheAndWeights) {
   const std::int64_t head = 336 * 64 + 4 * 336;
   EXPECT_EQ(memory.weight_bytes, matrices + 2 * scales + head + others);
   EXPECT_EQ(memory.block_bytes, 2 * 3 * 16 * (20 + 32) * 2);
+
+  const LoadedModel wide_cache(spec, kernels({D4J_BFLOAT16, D4J_FLOAT32}), random_decoder_weights(spec, 1));
+  ASSERT_EQ(d4j_model_memory(wide_cache.get(), &memory), D4J_OK);
+  EXPECT_EQ(memory.weight_bytes, 2 * (matrices + vectors) + 2 * 336 * 64 + 2 * 331 * 60 + 4 * 2 * 60);
+  EXPECT_EQ(memory.block_bytes, 2 * 3 * 16 * (20 + 32) * 4);
 
   // Inputs padded to 128, of which 64 have a scale of two bytes for each row.
   const LoadedModel int4(spec, kernels(D4J_INT4), random_decoder_weights(spec, 1));

@@ -26,19 +26,18 @@ struct ModelAndSession {
   LoadedModel model;
   Session session;
 
-  ModelAndSession(const d4j_decoder_spec& spec, d4j_dtype compute_type, const DecoderWeights& weights, int blocks,
+  ModelAndSession(const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights, int blocks,
                   int cuda_device)
-      : model(spec, compute_type, weights, cuda_device), session(model, blocks) {}
+      : model(spec, types, weights, cuda_device), session(model, blocks) {}
 };
 
-Conformance compare_with_oracle(d4j_dtype compute_type, int cuda_device) {
+Conformance compare_with_oracle(DecoderTypes types, int cuda_device) {
   return check_decoder(
-      [&](const d4j_decoder_spec& spec, d4j_dtype type, const DecoderWeights& weights, int blocks) {
-        const auto decoder = std::make_shared<ModelAndSession>(spec, type, weights, blocks, cuda_device);
+      [&](const d4j_decoder_spec& spec, DecoderTypes, const DecoderWeights& weights, int blocks) {
+        const auto decoder = std::make_shared<ModelAndSession>(spec, types, weights, blocks, cuda_device);
         return [decoder](const d4j_step& step) { decoder->session.run(step); };
       },
-      cuda_device < 0 ? Device::cpu : Device::cuda,
-      [&](const DecoderShape& shape) { return shape.weight_type == compute_type; });
+      cuda_device < 0 ? Device::cpu : Device::cuda, [&](const DecoderShape& shape) { return shape.types == types; });
 }
 
 TEST_F(LibtorchDecoder, stepsInFloat32AreTheOraclesOnTheCpu) {
@@ -51,12 +50,20 @@ TEST_F(LibtorchDecoder, stepsInBfloat16AreTheOraclesOnTheCpu) {
   EXPECT_TRUE(result.passed()) << result;
 }
 
+TEST_F(LibtorchDecoder, stepsWithACacheOfTheOtherTypeAreTheOraclesOnTheCpu) {
+  for (const DecoderTypes types : {DecoderTypes(D4J_BFLOAT16, D4J_FLOAT32), DecoderTypes(D4J_FLOAT32, D4J_BFLOAT16)}) {
+    const Conformance result = compare_with_oracle(types, -1);
+    EXPECT_TRUE(result.passed()) << result;
+  }
+}
+
 TEST_F(LibtorchDecoder, stepsAreTheOraclesOnACudaDevice) {
   if (cuda_devices() == 0) {
     GTEST_SKIP() << "libtorch sees no CUDA device";
   }
-  for (const d4j_dtype compute_type : {D4J_FLOAT32, D4J_BFLOAT16}) {
-    const Conformance result = compare_with_oracle(compute_type, 0);
+  for (const DecoderTypes types :
+       {DecoderTypes(D4J_FLOAT32), DecoderTypes(D4J_BFLOAT16), DecoderTypes(D4J_BFLOAT16, D4J_FLOAT32)}) {
+    const Conformance result = compare_with_oracle(types, 0);
     EXPECT_TRUE(result.passed()) << result;
   }
 }
@@ -230,7 +237,7 @@ TEST_F(LibtorchDecoder, stepsAndBlockCopiesLeaveNoMemoryBehind) {
   sequential.attention_bias = 0;
   const DecoderShape shapes[] = {{"", parallel, D4J_FLOAT32}, {"", sequential, D4J_BFLOAT16}};
   for (const DecoderShape& shape : shapes) {
-    const LoadedModel model(shape.spec, shape.weight_type, random_decoder_weights(shape.spec, 1));
+    const LoadedModel model(shape.spec, shape.types, random_decoder_weights(shape.spec, 1));
     const Session session(model);
     // A prompt, a chunk on scattered blocks with its mask, and a single token.
     const OwnedStep step(shape.spec, {{{0}, 0, {1, 2, 3}}, {{5, 3}, 14, {4, 5, 6}}, {{8, 7}, 17, {9}}});

@@ -15,8 +15,8 @@ namespace dolly4j::test {
 // Writes the weights to a file in float32 and loads them from there.
 class LoadedModel {
  public:
-  LoadedModel(const d4j_decoder_spec& spec, d4j_dtype compute_type, const DecoderWeights& weights, int cuda_device = -1)
-      : LoadedModel(spec, {D4J_BACKEND_LIBTORCH, compute_type, cuda_device, 1, 0}, weights) {}
+  LoadedModel(const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights, int cuda_device = -1)
+      : LoadedModel(spec, {D4J_BACKEND_LIBTORCH, types.weights, types.kv, cuda_device, 1, 0}, weights) {}
 
   LoadedModel(const d4j_decoder_spec& spec, const d4j_model_options& options, const DecoderWeights& weights) {
     check(d4j_model_create(&spec, &options, &model_));

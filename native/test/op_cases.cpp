@@ -309,6 +309,8 @@ std::vector<PagedAttentionShape> paged_attention_shapes() {
     for (float deviation : {1.0F, 30.0F}) {
       shapes.push_back({mixed, 2, head_size, deviation, f32, b16, f32});
       shapes.push_back({mixed, 2, head_size, deviation, b16, b16, b16});
+      shapes.push_back({mixed, 2, head_size, deviation, b16, b16, f32});
+      shapes.push_back({mixed, 2, head_size, deviation, f32, f32, b16});
     }
   }
   return shapes;

@@ -68,6 +68,7 @@ inline Tolerance tolerance(Op op, Device device, DType inputs, DType result) {
       {Op::kv_append, f32, f32, {0, 0, 0}, {0, 0, 0}},
       {Op::kv_append, f32, b16, {0, 0, 0}, {0, 0, 0}},
       {Op::paged_attention, f32, f32, {5e-7, 0, 0}, {1e-6, 0, 0}},
+      {Op::paged_attention, f32, b16, {5e-7, kUlp, 0.02}, {1e-6, kUlp, 0.02}},
       {Op::paged_attention, b16, f32, {5e-7, kProbabilities, 0}, {1e-6, kProbabilities, 0}},
       {Op::paged_attention, b16, b16, {5e-7, kProbabilities + kUlp, 1}, {1e-6, kProbabilities + kUlp, 1}},
       {Op::residual_add, f32, f32, {0, 0, 0}, {0, 0, 0}},

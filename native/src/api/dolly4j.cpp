@@ -82,15 +82,17 @@ void require_range(const char* name, std::int64_t value, std::int64_t low, std::
 
 constexpr std::int32_t kMostBlocks = 1 << 26;
 
-d4j_dtype weight_type(const d4j_model& model) { return static_cast<d4j_dtype>(model.options.weight_type); }
+d4j_dtype weight_type(const d4j_model_options& options) { return static_cast<d4j_dtype>(options.weight_type); }
+
+d4j_dtype kv_type(const d4j_model_options& options) { return static_cast<d4j_dtype>(options.kv_type); }
 
 bool on_kernels(const d4j_model_options& options) { return options.backend == D4J_BACKEND_KERNELS; }
 
 std::int64_t block_bytes(const d4j_model& model) {
   if (on_kernels(model.options)) {
-    return dolly4j::kernel_block_bytes(model.spec, weight_type(model));
+    return dolly4j::kernel_block_bytes(model.spec, kv_type(model.options));
   }
-  const std::int64_t element = model.options.weight_type == D4J_FLOAT32 ? 4 : 2;
+  const std::int64_t element = kv_type(model.options) == D4J_FLOAT32 ? 4 : 2;
   return std::int64_t{2} * model.spec.layers * D4J_BLOCK_SIZE * model.spec.hidden_size * element;
 }
 
@@ -142,6 +144,7 @@ d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_option
     require_range("backend", options->backend, D4J_BACKEND_LIBTORCH, D4J_BACKEND_KERNELS);
     require(options->weight_type != D4J_FLOAT16, "weight_type must not be float16");
     require_range("weight_type", options->weight_type, D4J_FLOAT32, on_kernels(*options) ? D4J_INT4 : D4J_BFLOAT16);
+    require_range("kv_type", options->kv_type, D4J_FLOAT32, D4J_BFLOAT16);
     require_range("cuda_device", options->cuda_device, -1, 1023);
     if (on_kernels(*options)) {
       require(options->cuda_device < 0, "the kernels run on the CPU; cuda_device must be -1");
@@ -149,10 +152,10 @@ d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_option
       require_range("portable_bits", options->portable_bits, 0, 1);
       dolly4j::chosen_isa();
     }
-    const auto type = static_cast<d4j_dtype>(options->weight_type);
+    const d4j_dtype type = weight_type(*options);
     const auto layout = on_kernels(*options) ? dolly4j::WeightLayout::packed : dolly4j::WeightLayout::row_major;
     const std::int64_t bytes = dolly4j::weight_bytes(*spec, type, layout);
-    check_memory({bytes, 0, type}, dolly4j::available_memory());
+    check_memory({bytes, 0, type, kv_type(*options)}, dolly4j::available_memory());
     auto weights = std::make_shared<dolly4j::Weights>(*spec, type, layout);
     *model = new d4j_model{*spec, *options, std::move(weights), nullptr, bytes};
   });
@@ -162,8 +165,9 @@ d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks) {
   return guard([&] {
     require(model != nullptr, "model is needed");
     require_range("blocks", blocks, 0, kMostBlocks);
-    check_memory({model->weight_bytes, host_cache_bytes(*model, blocks), weight_type(*model)},
-                 dolly4j::available_memory());
+    check_memory(
+        {model->weight_bytes, host_cache_bytes(*model, blocks), weight_type(model->options), kv_type(model->options)},
+        dolly4j::available_memory());
   });
 }
 
@@ -204,7 +208,8 @@ d4j_status d4j_session_create(d4j_model* model, const d4j_session_options* optio
     require_range("blocks", options->blocks, 1, kMostBlocks);
     require_range("max_rows", options->max_rows, 1, 1 << 24);
     require_range("max_logits_rows", options->max_logits_rows, 0, options->max_rows);
-    check_memory({0, host_cache_bytes(*model, options->blocks), weight_type(*model)}, dolly4j::available_memory());
+    check_memory({0, host_cache_bytes(*model, options->blocks), weight_type(model->options), kv_type(model->options)},
+                 dolly4j::available_memory());
     auto runner = model->decoder->new_runner(*options);
     *session = new d4j_session{model, *options, std::move(runner)};
   });

@@ -23,7 +23,8 @@
 namespace dolly4j {
 namespace {
 
-DType element_type(d4j_dtype weight_type) { return weight_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16; }
+/// Of weights: that of the inputs of their matmuls.
+DType element_type(std::int32_t d4j_type) { return d4j_type == D4J_FLOAT32 ? DType::float32 : DType::bfloat16; }
 
 /// packed_linear.h for every type of weights that a decoder can have.
 class Linears {
@@ -90,7 +91,8 @@ struct RotaryTable {
 /// What all sessions of a decoder share.
 struct Model {
   d4j_decoder_spec spec;
-  DType dtype;  // of inputs of matmuls, and KV cache
+  DType dtype;  // of inputs of matmuls
+  DType kv_dtype;
   int threads;
   SumOrder order;
   Linears linears;
@@ -137,11 +139,12 @@ std::vector<Layer> layers_of(const d4j_decoder_spec& spec, const Weights& weight
 Model make_model(const d4j_decoder_spec& spec, const d4j_model_options& options,
                  const std::shared_ptr<const Weights>& weights) {
   const Isa isa = chosen_isa();
-  const DType dtype = element_type(static_cast<d4j_dtype>(options.weight_type));
+  const DType dtype = element_type(options.weight_type);
   const SumOrder order = isa == Isa::amx || options.portable_bits != 0 ? SumOrder::tiles : SumOrder::pairs;
   const WeightMatrix& embedding = *weights->find(D4J_EMBEDDING);
   return {spec,
           dtype,
+          element_type(options.kv_type),
           options.threads,
           order,
           Linears(isa, order),
@@ -277,17 +280,17 @@ KernelRunner::KernelRunner(const Model& model, const d4j_session_options& option
 }
 
 std::int64_t KernelRunner::key_bytes() const {
-  const PackedKvCache shape = shape_of_cache(model_.spec, model_.dtype);
-  return shape.keys_at(1, 0) * size_of(model_.dtype);
+  const PackedKvCache shape = shape_of_cache(model_.spec, model_.kv_dtype);
+  return shape.keys_at(1, 0) * size_of(model_.kv_dtype);
 }
 
 std::int64_t KernelRunner::value_bytes() const {
-  const PackedKvCache shape = shape_of_cache(model_.spec, model_.dtype);
-  return shape.values_at(1, 0) * size_of(model_.dtype);
+  const PackedKvCache shape = shape_of_cache(model_.spec, model_.kv_dtype);
+  return shape.values_at(1, 0) * size_of(model_.kv_dtype);
 }
 
 PackedKvCache KernelRunner::cache(int layer) const {
-  PackedKvCache cache = shape_of_cache(model_.spec, model_.dtype);
+  PackedKvCache cache = shape_of_cache(model_.spec, model_.kv_dtype);
   cache.keys = static_cast<std::uint8_t*>(keys_.data()) + key_bytes() * blocks_ * layer;
   cache.values = static_cast<std::uint8_t*>(values_.data()) + value_bytes() * blocks_ * layer;
   return cache;
@@ -544,8 +547,8 @@ std::unique_ptr<Decoder> new_kernel_decoder(const d4j_decoder_spec& spec, const 
   return std::make_unique<KernelDecoder>(make_model(spec, options, weights));
 }
 
-std::int64_t kernel_block_bytes(const d4j_decoder_spec& spec, d4j_dtype weight_type) {
-  const DType dtype = element_type(weight_type);
+std::int64_t kernel_block_bytes(const d4j_decoder_spec& spec, d4j_dtype kv_type) {
+  const DType dtype = element_type(kv_type);
   const PackedKvCache shape = shape_of_cache(spec, dtype);
   return spec.layers * (shape.keys_at(1, 0) + shape.values_at(1, 0)) * size_of(dtype);
 }

@@ -15,6 +15,6 @@ std::unique_ptr<Decoder> new_kernel_decoder(const d4j_decoder_spec& spec, const 
                                             const std::shared_ptr<const Weights>& weights);
 
 /// Bytes of a KV block of all layers, as these decoders keep it.
-std::int64_t kernel_block_bytes(const d4j_decoder_spec& spec, d4j_dtype weight_type);
+std::int64_t kernel_block_bytes(const d4j_decoder_spec& spec, d4j_dtype kv_type);
 
 }  // namespace dolly4j

@@ -67,6 +67,7 @@ struct Graph {
   d4j_decoder_spec spec;
   TorchDevice device;
   TensorType compute_type;
+  TensorType kv_type;
   std::shared_ptr<const Weights> host_weights;  // the memory of the tensors on the CPU; none for a CUDA device
   Tensor embedding;
   std::vector<Layer> layers;
@@ -82,6 +83,7 @@ Graph make_graph(const d4j_decoder_spec& spec, const d4j_model_options& options,
   graph.spec = spec;
   graph.device = {options.cuda_device};
   graph.compute_type = options.weight_type == D4J_FLOAT32 ? TensorType::kFloat32 : TensorType::kBFloat16;
+  graph.kv_type = options.kv_type == D4J_FLOAT32 ? TensorType::kFloat32 : TensorType::kBFloat16;
   if (!graph.device.is_cuda()) {
     graph.host_weights = weights;
   }
@@ -132,7 +134,7 @@ class LibtorchRunner final : public StepRunner {
 
   const Graph& graph_;
   std::vector<AlignedMemory> cache_memory_;  // of the CPU's caches
-  std::vector<Tensor> keys_;                 // per layer T [slots, heads, head size]
+  std::vector<Tensor> keys_;                 // per layer [slots, heads, head size]
   std::vector<Tensor> values_;
 };
 
@@ -146,14 +148,14 @@ LibtorchRunner::LibtorchRunner(const Graph& graph, const d4j_session_options& op
 Tensor LibtorchRunner::new_cache(const d4j_session_options& options) {
   const Sizes sizes{std::int64_t{options.blocks} * D4J_BLOCK_SIZE, graph_.spec.heads, graph_.spec.head_size};
   if (graph_.device.is_cuda()) {
-    Tensor cache = Tensor::empty(sizes, graph_.compute_type, graph_.device);
+    Tensor cache = Tensor::empty(sizes, graph_.kv_type, graph_.device);
     cache.fill_zero();
     return cache;
   }
-  const std::int64_t element = graph_.compute_type == TensorType::kFloat32 ? 4 : 2;
+  const std::int64_t element = graph_.kv_type == TensorType::kFloat32 ? 4 : 2;
   const std::int64_t bytes = sizes[0] * graph_.spec.hidden_size * element;
   cache_memory_.emplace_back(static_cast<std::size_t>(bytes), "KV cache");
-  return Tensor::over(cache_memory_.back().data(), sizes, graph_.compute_type);
+  return Tensor::over(cache_memory_.back().data(), sizes, graph_.kv_type);
 }
 
 /// For the matmul that reads it.
@@ -171,10 +173,11 @@ Tensor LibtorchRunner::attention(std::size_t layer, const Tensor& normed, const 
   const std::int64_t hidden = graph_.spec.hidden_size;
   const std::int64_t head_size = graph_.spec.head_size;
   const Tensor qkv = apply(graph_.layers[layer].qkv, normed);
-  const auto [q, k] = torch_ops::rotary(qkv, context.rotations, graph_.compute_type);
+  const auto [q, k] = torch_ops::rotary(qkv, context.rotations, graph_.kv_type);
   const Tensor v = qkv.view({rows, graph_.spec.heads, head_size}, {3 * hidden, head_size, 1}, 2 * hidden);
   torch_ops::kv_append(k, v, context.batch.slots, keys_[layer], values_[layer]);
-  return apply(graph_.layers[layer].dense, torch_ops::paged_attention(q, keys_[layer], values_[layer], context.batch));
+  const Tensor attended = torch_ops::paged_attention(q, keys_[layer], values_[layer], context.batch);
+  return apply(graph_.layers[layer].dense, attended.to(graph_.compute_type));
 }
 
 /// Feed-forward of normalised rows, before the residual.

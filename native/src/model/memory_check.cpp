@@ -29,10 +29,14 @@ void check_memory(const MemoryNeed& need, std::int64_t available) {
     parts += (parts.empty() ? "" : " and ") + gigabytes(need.cache_bytes) + " for its KV cache";
   }
   std::string advice;
-  if (need.weight_type == D4J_FLOAT32) {
+  const bool wide_cache = need.cache_bytes > 0 && need.kv_type == D4J_FLOAT32;
+  if (need.weight_type == D4J_FLOAT32 && (need.weight_bytes > 0 || wide_cache)) {
     advice += "choose bfloat16, which takes half of that, ";
   } else if (need.weight_bytes > 0 && need.weight_type == D4J_BFLOAT16) {
     advice += "choose int8 or int4, whose weights take half or a third of that, ";
+  }
+  if (need.weight_type != D4J_FLOAT32 && wide_cache) {
+    advice += "hold the KV cache in bfloat16, which takes half of that, ";
   }
   if (need.cache_bytes > 0) {
     advice += "make the KV cache smaller, ";

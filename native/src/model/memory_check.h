@@ -13,6 +13,7 @@ struct MemoryNeed {
   std::int64_t weight_bytes;
   std::int64_t cache_bytes;
   d4j_dtype weight_type;
+  d4j_dtype kv_type;
 };
 
 /// Throws D4J_OUT_OF_MEMORY with what is needed, what is available, and what to do, if `available` bytes are too few.

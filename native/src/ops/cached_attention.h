@@ -3,7 +3,7 @@
 //
 //   q      [rows, heads, head_size]    float32, rotated; numbers of bfloat16 where the cache is bfloat16
 //   cache  PackedKvCache               float32 or bfloat16, holds the rows of this step already
-//   y      [rows, heads * head_size]   Activations of the type of the cache
+//   y      [rows, heads * head_size]   Activations, float32, or bfloat16 rounded to nearest even
 //
 // A softmax over splits of kSplit positions, merged in order (Milakov and Gimelshein 2018; Dao et al. 2022), so that the
 // bits do not depend on threads, on the other rows of the step, or on what the blocks hold beyond the context. For every

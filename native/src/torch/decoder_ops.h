@@ -2,7 +2,7 @@
 // here stand the shapes and types of its tensors, and where libtorch's result differs from that meaning. All tensors of
 // a call are on one device; results are new tensors. Nothing is checked: the decoder's tensors fit by construction.
 //
-// T is the compute type, float32 or bfloat16.
+// T is float32 or bfloat16, one type for all tensors of a call.
 #pragma once
 
 #include <cstdint>

@@ -64,7 +64,11 @@ class AttentionItemKernel {
     }
     for (int head = 0; head < item_.heads; ++head) {
       for (int row = 0; row < item_.rows; ++row) {
-        store(head, row);
+        if (args_.y.dtype == DType::float32) {
+          store<float>(head, row);
+        } else {
+          store<bfloat16>(head, row);
+        }
       }
     }
   }
@@ -87,8 +91,8 @@ class AttentionItemKernel {
 
   // ---- Memory ----
 
-  // Addresses of the first head's keys and values of the split, block by block, and of the ones after them: those of the
-  // next split, or the last ones again.
+  // Addresses of the first head's keys and values of the split, block by block, and of the ones after them: those of
+  // the next split, or the last ones again.
   void find_blocks(int start, int context) {
     const int first_block = start / kKvBlockSize;
     const int end_block = (context + kKvBlockSize - 1) / kKvBlockSize;
@@ -487,11 +491,12 @@ class AttentionItemKernel {
   }
 
   // In runs that neither leave the head nor a tile of y.
+  template <class Y>
   void store(int head, int row) const {
     const int first_column = (item_.first_head + head) * head_size_;
     const int place = place_of(head, row);
     const F total = V::set(totals_[place]);
-    auto* y = static_cast<T*>(args_.y.data);
+    auto* y = static_cast<Y*>(args_.y.data);
     int count = 0;
     for (int i = 0; i < head_size_; i += count) {
       const int column = first_column + i;

@@ -11,6 +11,7 @@ import org.dolly4j.model.WeightPlan;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.runtime.ModelOptions;
+import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.slf4j.Logger;
@@ -53,7 +54,7 @@ record LoadedModel(
         Tokenizer tokenizer = Tokenizer.load(options.tokenizer().orElse(folder));
         ModelOptions modelOptions = options.modelOptions(automaticType(checkpoint));
         warnOfRounding(checkpoint, options, modelOptions);
-        int blocks = kvBlocks(options, plan.spec(), modelOptions.dtype());
+        int blocks = kvBlocks(options, plan.spec(), modelOptions.kvCacheDtype());
         DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions, blocks);
         try {
             ModelInfo info = info(name, checkpoint, weights, blocks);
@@ -109,13 +110,13 @@ record LoadedModel(
         }
     }
 
-    private static int kvBlocks(DollyOptions options, DecoderSpec spec, WeightType type) {
+    private static int kvBlocks(DollyOptions options, DecoderSpec spec, KvCacheType type) {
         if (options.kvCacheTokens().isPresent()) {
             return blocksFor(options.kvCacheTokens().getAsInt());
         }
         // One more than the tokens need: the last block of a prompt may stay beside the copy that a sequence writes to.
         int context = blocksFor(spec.contextLength()) + 1;
-        long blockBytes = DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(type.cacheBytes());
+        long blockBytes = DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(type.bytes());
         long affordable = Math.min(DEFAULT_KV_BYTES / blockBytes, (long) DEFAULT_KV_CONTEXTS * context);
         return Math.toIntExact(Math.max(context, affordable));
     }
@@ -140,6 +141,7 @@ record LoadedModel(
                 options.device(),
                 weights.threads(),
                 weights.weightBytes(),
+                options.kvCacheDtype(),
                 Math.multiplyExact(blocks, DecoderSession.BLOCK_SIZE),
                 blocks * weights.blockBytes());
     }

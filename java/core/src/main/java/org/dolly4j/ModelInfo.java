@@ -1,6 +1,7 @@
 package org.dolly4j;
 
 import org.dolly4j.runtime.ModelOptions.Backend;
+import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 
 /**
@@ -18,6 +19,7 @@ import org.dolly4j.runtime.ModelOptions.WeightType;
  * @param device where they run
  * @param threads CPU threads they run on
  * @param weightBytes native memory of the weights
+ * @param kvCacheDtype element type of the KV cache
  * @param kvCacheTokens tokens that the KV cache holds
  * @param kvCacheBytes native memory of the KV cache
  */
@@ -34,5 +36,6 @@ public record ModelInfo(
         String device,
         int threads,
         long weightBytes,
+        KvCacheType kvCacheDtype,
         int kvCacheTokens,
         long kvCacheBytes) {}

@@ -24,6 +24,7 @@ import java.util.stream.Stream;
 import org.dolly4j.prompt.Conversation;
 import org.dolly4j.prompt.Conversation.Role;
 import org.dolly4j.prompt.Conversation.Turn;
+import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.AfterAll;
@@ -348,6 +349,21 @@ class DollyTest {
             assertThatThrownBy(() -> other.generate(ask(100).build()))
                     .isInstanceOf(ContextLengthException.class)
                     .hasMessageContaining("KV cache");
+        }
+    }
+
+    @Test
+    void kvCacheInFloat32_takesTwiceTheMemory_andAnswers() {
+        DollyOptions narrow = options().toBuilder().kvCacheTokens(1024).build();
+        DollyOptions wide = narrow.toBuilder().kvCacheDtype(KvCacheType.FLOAT32).build();
+        try (Dolly bfloat16 = Dolly.load(CHECKPOINT, narrow);
+                Dolly float32 = Dolly.load(CHECKPOINT, wide)) {
+            assertThat(bfloat16.info().kvCacheDtype()).isEqualTo(KvCacheType.BFLOAT16);
+            assertThat(float32.info().kvCacheDtype()).isEqualTo(KvCacheType.FLOAT32);
+            assertThat(float32.info().dtype()).isEqualTo(WeightType.BFLOAT16);
+            assertThat(float32.info().kvCacheBytes())
+                    .isEqualTo(2 * bfloat16.info().kvCacheBytes());
+            assertThat(float32.generate(ask(24).build()).completionTokens()).isPositive();
         }
     }
 

@@ -81,6 +81,7 @@ class GenerationRequestTest {
                 Map.entry("truncate", () -> request.truncate(null)),
                 Map.entry("tokenizer", () -> options.tokenizer(null)),
                 Map.entry("dtype", () -> options.dtype(null)),
+                Map.entry("kvCacheDtype", () -> options.kvCacheDtype(null)),
                 Map.entry("backend", () -> options.backend(null)),
                 Map.entry("device", () -> options.device(null)),
                 Map.entry("model", () -> Dolly.load((String) null)),

@@ -67,7 +67,10 @@ final class InfoCommand implements Callable<Integer> {
         lines.put("backend", NameConverter.name(info.backend()) + " on " + info.device());
         lines.put("CPU threads", info.threads() + ", instruction set " + build.cpuIsa());
         lines.put("weights", size(info.weightBytes()));
-        lines.put("KV cache", size(info.kvCacheBytes()) + " for " + number(info.kvCacheTokens()) + " tokens");
+        lines.put(
+                "KV cache",
+                size(info.kvCacheBytes()) + " for " + number(info.kvCacheTokens()) + " tokens, "
+                        + NameConverter.name(info.kvCacheDtype()));
         lines.put("loaded in", String.format(Locale.ROOT, "%.2f s", seconds));
         lines.put("dolly4j", Version.current());
         lines.put("native library", build.version() + ", built by " + build.compiler());
@@ -96,6 +99,7 @@ final class InfoCommand implements Callable<Integer> {
         object.addProperty("weight_bytes", info.weightBytes());
         object.addProperty("kv_cache_bytes", info.kvCacheBytes());
         object.addProperty("kv_cache_tokens", info.kvCacheTokens());
+        object.addProperty("kv_cache_dtype", NameConverter.name(info.kvCacheDtype()));
         object.addProperty("load_seconds", seconds);
         object.addProperty("dolly4j_version", Version.current());
         object.addProperty("native_version", build.version());

@@ -6,6 +6,7 @@ import java.util.Locale;
 import java.util.Optional;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
+import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
@@ -49,6 +50,16 @@ final class ModelArguments {
             description = "Tokens that the KV cache holds, of all answers that run at once.")
     Optional<Integer> kvCacheTokens = Optional.empty();
 
+    @Option(
+            names = "--kv-cache-dtype",
+            paramLabel = "TYPE",
+            converter = NameConverter.KvCacheTypes.class,
+            completionCandidates = NameConverter.KvCacheTypes.class,
+            description =
+                    "Element type of the KV cache: ${COMPLETION-CANDIDATES}. The default is float32 if the weights"
+                            + " are, else bfloat16, which takes half the memory.")
+    Optional<KvCacheType> kvCacheDtype = Optional.empty();
+
     /**
      * Loads the model, and says so on standard error if it is the demo model.
      *
@@ -75,6 +86,7 @@ final class ModelArguments {
         tokenizer.ifPresent(builder::tokenizer);
         dtype.ifPresent(builder::dtype);
         kvCacheTokens.ifPresent(builder::kvCacheTokens);
+        kvCacheDtype.ifPresent(builder::kvCacheDtype);
         return builder.build();
     }
 }

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import org.dolly4j.Truncate;
 import org.dolly4j.runtime.ModelOptions.Backend;
+import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
@@ -48,10 +49,17 @@ abstract class NameConverter<E extends Enum<E>> implements ITypeConverter<E>, It
         }
     }
 
-    /** Names of element types. */
+    /** Names of element types of weights. */
     static final class WeightTypes extends NameConverter<WeightType> {
         WeightTypes() {
             super(WeightType.class);
+        }
+    }
+
+    /** Names of element types of the KV cache. */
+    static final class KvCacheTypes extends NameConverter<KvCacheType> {
+        KvCacheTypes() {
+            super(KvCacheType.class);
         }
     }
 

@@ -243,6 +243,7 @@ class AskCommandTest {
                 "--device=tpu | --device must be cpu, cuda or cuda:N, not 'tpu'",
                 "--threads=-1 | --threads must be 0",
                 "--kv-cache-tokens=2147483647 | --kv-cache-tokens = 2147483647 must be from 1 to 1,073,741,824",
+                "--kv-cache-dtype=int8 | expected float32 or bfloat16, found 'int8'",
                 "--modle=x | no option --modle=x. Did you mean --model?",
             })
     void wrongOptions_areRefusedBeforeAnyModelIsLoaded(String option, String message) {

@@ -22,7 +22,16 @@ class InfoCommandTest {
                         "backend         kernels on cpu")
                 .anyMatch(line ->
                         line.matches("CPU threads +[1-9][0-9]*, instruction set (generic|avx2|avx512(_bf16)?|amx)"))
-                .anyMatch(line -> line.matches("weights +2[67]\\.[0-9] MiB"));
+                .anyMatch(line -> line.matches("weights +2[67]\\.[0-9] MiB"))
+                .anyMatch(line -> line.matches("KV cache .* tokens, float32"));
+    }
+
+    @Test
+    void kvCacheDtype_isThatOfTheOption() {
+        assertThat(Run.of("info", "--dtype", "bfloat16", "--kv-cache-dtype", "float32")
+                        .lines())
+                .contains("dtype           bfloat16")
+                .anyMatch(line -> line.matches("KV cache .* tokens, float32"));
     }
 
     @Test
@@ -40,6 +49,7 @@ class InfoCommandTest {
         assertThat(info.get("parameters").getAsLong()).isEqualTo(6_836_224);
         assertThat(info.get("dtype").getAsString()).isEqualTo("bfloat16");
         assertThat(info.get("weight_bytes").getAsLong()).isBetween(13_600_000L, 13_800_000L);
+        assertThat(info.get("kv_cache_dtype").getAsString()).isEqualTo("bfloat16");
         assertThat(info.get("context_length").getAsInt()).isEqualTo(512);
     }
 }

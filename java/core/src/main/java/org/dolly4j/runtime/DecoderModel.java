@@ -106,6 +106,11 @@ public final class DecoderModel implements AutoCloseable {
                                 case INT8 -> NativeApi.D4J_INT8;
                                 case INT4 -> NativeApi.D4J_INT4;
                             })
+                    .kv_type(
+                            switch (options.kvCacheDtype()) {
+                                case FLOAT32 -> NativeApi.D4J_FLOAT32;
+                                case BFLOAT16 -> NativeApi.D4J_BFLOAT16;
+                            })
                     .cuda_device(options.cudaDevice())
                     .threads(threads)
                     .portable_bits(flag(options.portableBits()));

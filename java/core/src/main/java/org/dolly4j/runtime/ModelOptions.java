@@ -6,13 +6,15 @@ import java.util.Locale;
  * How a model is held and run.
  *
  * @param dtype element type of weights
+ * @param kvCacheDtype element type of the KV cache
  * @param backend what runs the step
  * @param device {@code "cpu"}, {@code "cuda"} or {@code "cuda:N"}
  * @param threads CPU threads, or 0 for the number of physical cores
  * @param portableBits whether the kernels add up in the order that gives the same bits on every CPU, even where another
  *     is faster; libtorch has no such order
  */
-public record ModelOptions(WeightType dtype, Backend backend, String device, int threads, boolean portableBits) {
+public record ModelOptions(
+        WeightType dtype, KvCacheType kvCacheDtype, Backend backend, String device, int threads, boolean portableBits) {
     private static final String CPU = "cpu";
 
     /**
@@ -40,6 +42,11 @@ public record ModelOptions(WeightType dtype, Backend backend, String device, int
         }
     }
 
+    /** With the KV cache in the type that suits the weights. */
+    public ModelOptions(WeightType dtype, Backend backend, String device, int threads, boolean portableBits) {
+        this(dtype, dtype.kvCacheType(), backend, device, threads, portableBits);
+    }
+
     /** What runs on a device unless told otherwise: the kernels on the CPU, libtorch elsewhere. */
     public static Backend defaultBackend(String device) {
         return device.equals(CPU) ? Backend.KERNELS : Backend.LIBTORCH;
@@ -56,9 +63,9 @@ public record ModelOptions(WeightType dtype, Backend backend, String device, int
 
     /** Element type of weights. */
     public enum WeightType {
-        /** Exact mode: also matmul inputs and KV cache are float32. */
+        /** Exact mode: also matmul inputs are float32. */
         FLOAT32,
-        /** Half the memory: also matmul inputs and KV cache are bfloat16; residual stream, norms and softmax float32. */
+        /** Half the memory: also matmul inputs are bfloat16; residual stream, norms and softmax are float32. */
         BFLOAT16,
         /** A quarter of the memory: matrices in whole numbers with a scale for each row, all else as BFLOAT16. */
         INT8,
@@ -73,8 +80,21 @@ public record ModelOptions(WeightType dtype, Backend backend, String device, int
             return this == INT8 || this == INT4;
         }
 
-        /** Bytes of a number of the KV cache. */
-        public int cacheBytes() {
+        /** The type of a KV cache that loses no more than these weights do. */
+        public KvCacheType kvCacheType() {
+            return this == FLOAT32 ? KvCacheType.FLOAT32 : KvCacheType.BFLOAT16;
+        }
+    }
+
+    /** Element type of the KV cache. */
+    public enum KvCacheType {
+        /** Keys and values as they are computed, and exact sums in attention. */
+        FLOAT32,
+        /** Half the memory, and half the time to read it; keys, values, queries and probabilities are rounded. */
+        BFLOAT16;
+
+        /** Bytes of a number. */
+        public int bytes() {
             return this == FLOAT32 ? 4 : 2;
         }
     }
