@@ -210,6 +210,8 @@ def chart(results, path):
     panels = [panel for panel in panels if panel[2]]
     figure, axes = pyplot.subplots(1, len(panels), squeeze=False, figsize=(5 * len(panels), 6), layout="constrained")
     lines = {}
+    pairs = matplotlib.colormaps["tab20"].colors  # dark and light in turn
+    colors = pairs[::2] + pairs[1::2]
     styles = {16: "-", 8: "--", 4: ":"}
     for axis, (title, unit, rows, position) in zip(axes[0], panels):
         for key, side in sides.items():
@@ -220,7 +222,7 @@ def chart(results, path):
             x, low, middle, high = map(list, zip(*points))
             errors = [[m - l for m, l in zip(middle, low)], [h - m for h, m in zip(high, middle)]]
             style = {"linestyle": styles[side["bits"]], "linewidth": 2.5 if side["ours"] else 1.2, "marker": "o"}
-            color = f"C{list(sides).index(key)}"
+            color = colors[list(sides).index(key)]
             lines[side["name"]] = axis.errorbar(x, middle, errors, capsize=3, color=color, **style)
         ticks = [position(row) for row in rows]
         axis.set(title=title, xlabel=unit, ylabel="tokens per second", xscale="log", yscale="log")

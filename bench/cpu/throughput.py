@@ -49,12 +49,12 @@ def parse_arguments():
     parser.add_argument("--work", type=Path, required=True, help="folder for installs, models and results")
     parser.add_argument("--sides", help="keys of sides, with commas between (default: all)")
     parser.add_argument("--rows", help="labels of rows, such as prefill-256,decode-8@64 (default: all)")
-    parser.add_argument("--repetitions", type=int, help="alternations of a row (default 9; quick: 5)")
+    parser.add_argument("--repetitions", type=int, help="alternations of a row (default 9; quick: 4)")
     parser.add_argument("--seconds", type=float, help="least time of one side's turn (default 1; quick: 0.2)")
     parser.add_argument("--memory", type=float, help="GB that the sides may take together (default: what is free)")
     arguments = parser.parse_args()
     arguments.shape = arguments.shape or ("70m" if arguments.quick else "3b")
-    arguments.repetitions = arguments.repetitions or (5 if arguments.quick else 9)
+    arguments.repetitions = arguments.repetitions or (4 if arguments.quick else 9)
     arguments.seconds = arguments.seconds or (0.2 if arguments.quick else 1)
     return arguments
 
