@@ -417,13 +417,14 @@ class DollyTest {
 
     @Test
     void weightCache_whereWanted_mapsWhatAnEarlierLoadKept(@TempDir Path folder) {
-        DollyOptions.Builder cached = options().toBuilder().cacheDirectory(folder).weightCache(WeightCaching.ON);
+        DollyOptions.Builder cached =
+                options().toBuilder().cacheDirectory(folder).weightCache(WeightCaching.ON);
         String expected = dolly.generate(ask(24).build()).text();
         for (int load = 0; load < 2; load++) {
             try (Dolly other = Dolly.load(CHECKPOINT, cached.build())) {
-                assertThat(other.info().cachedWeights()).get().satisfies(file -> assertThat(file)
-                        .exists()
-                        .startsWith(folder));
+                assertThat(other.info().cachedWeights())
+                        .get()
+                        .satisfies(file -> assertThat(file).exists().startsWith(folder));
                 assertThat(other.generate(ask(24).build()).text()).isEqualTo(expected);
             }
         }

@@ -47,7 +47,8 @@ class CacheCommandTest {
 
     @Test
     void list_showsModelTypeAndSize() {
-        assertThat(keep("bfloat16").lines()).anyMatch(line -> line.matches("weights +1[34].* MiB, mapped from .*packed"));
+        assertThat(keep("bfloat16").lines())
+                .anyMatch(line -> line.matches("weights +1[34].* MiB, mapped from .*packed"));
         keep("float32");
 
         Run run = cache();
@@ -72,7 +73,8 @@ class CacheCommandTest {
         assertThat(file.get("bytes").getAsLong()).isEqualTo(Files.size(path));
         assertThat(file.get("dtype").getAsString()).isEqualTo("bfloat16");
         assertThat(file.get("model").getAsString()).contains("demo");
-        assertThat(Instant.parse(file.get("last_used").getAsString())).isAfter(Instant.now().minusSeconds(600));
+        assertThat(Instant.parse(file.get("last_used").getAsString()))
+                .isAfter(Instant.now().minusSeconds(600));
     }
 
     @Test
@@ -93,7 +95,9 @@ class CacheCommandTest {
         Path second = Path.of(files().get(1).getAsJsonObject().get("file").getAsString());
 
         assertThat(cache("clear", "--older-than", "1h").out()).startsWith("There was nothing to delete");
-        assertThat(cache("clear", first.get("id").getAsString().substring(0, 12)).out()).startsWith("Deleted 1 file, ");
+        assertThat(cache("clear", first.get("id").getAsString().substring(0, 12))
+                        .out())
+                .startsWith("Deleted 1 file, ");
         assertThat(files()).hasSize(1);
         Files.setLastModifiedTime(second, FileTime.from(Instant.now().minus(Duration.ofDays(31))));
         assertThat(cache("clear", "--older-than", "32d").out()).startsWith("There was nothing to delete");
@@ -114,7 +118,8 @@ class CacheCommandTest {
         assertThat(cache("clear", "--older-than", "soon").err()).contains("30d", "'soon'");
         assertThat(Run.of("cache", "--json", "clear").err()).contains("'--json' stands before the command 'clear'");
         assertThat(Run.of("info", "--cache-size", "much").err()).contains("20GB", "'much'");
-        assertThat(Run.of("info", "--weight-cache", "on", "--backend", "libtorch").err())
+        assertThat(Run.of("info", "--weight-cache", "on", "--backend", "libtorch")
+                        .err())
                 .contains("--weight-cache is an option of the backend kernels");
     }
 

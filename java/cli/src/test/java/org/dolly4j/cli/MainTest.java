@@ -16,7 +16,8 @@ class MainTest {
         Run run = Run.of("--help");
 
         assertThat(run.exitCode()).isZero();
-        assertThat(run.out()).contains("tokenize", "info", "check", "cache", "--greedy", "--model", "Sampling", "Exit codes");
+        assertThat(run.out())
+                .contains("tokenize", "info", "check", "cache", "--greedy", "--model", "Sampling", "Exit codes");
         assertThat(run.err()).isEmpty();
     }
 

@@ -142,7 +142,8 @@ class DecoderModelTest {
         assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, List.of(), options, 1 << 26, Optional.empty()))
                 .isInstanceOf(BackendException.class)
                 .hasMessageContainingAll(" GB for its KV cache", "of memory are available", "KV cache smaller");
-        DecoderModel.load(TinyModel.SPEC, tiny.rows(), options, 8, Optional.empty()).close();
+        DecoderModel.load(TinyModel.SPEC, tiny.rows(), options, 8, Optional.empty())
+                .close();
     }
 
     @Test

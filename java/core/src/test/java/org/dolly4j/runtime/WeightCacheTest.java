@@ -78,7 +78,8 @@ class WeightCacheTest {
     private record Loaded(List<Float> logits, boolean mapped) {
         static Loaded of(TinyModel tiny, WeightType type, WeightCache cache) {
             try (DecoderModel model = tiny.load(type, cache)) {
-                return new Loaded(WeightCacheTest.logits(model), model.mappedFile().isPresent());
+                return new Loaded(
+                        WeightCacheTest.logits(model), model.mappedFile().isPresent());
             }
         }
 
@@ -150,7 +151,9 @@ class WeightCacheTest {
 
         List<CachedWeights> files = cache().list();
 
-        assertThat(files).extracting(file -> file.origin().orElseThrow()).containsExactlyInAnyOrder(
+        assertThat(files)
+                .extracting(file -> file.origin().orElseThrow())
+                .containsExactlyInAnyOrder(
                         new CachedWeights.Origin(folder.resolve("model").toString(), "bfloat16"),
                         new CachedWeights.Origin(folder.resolve("model").toString(), "float32"));
         assertThat(files).allSatisfy(file -> {
@@ -242,8 +245,7 @@ class WeightCacheTest {
                         part.slot(),
                         part.layer(),
                         List.of(new SlotRows.Run(0, 36, 36), new SlotRows.Run(36, 0, 36))));
-        ModelOptions sameWeights =
-                new ModelOptions(WeightType.BFLOAT16, ModelOptions.Backend.KERNELS, "cpu", 1, true);
+        ModelOptions sameWeights = new ModelOptions(WeightType.BFLOAT16, ModelOptions.Backend.KERNELS, "cpu", 1, true);
 
         assertThat(key.text()).matches("[0-9a-f]{64}");
         assertThat(WeightKey.of(TinyModel.SPEC, rows, sameWeights)).isEqualTo(key);
@@ -262,7 +264,8 @@ class WeightCacheTest {
         for (String place : List.of("here", "there")) {
             Path snapshot = Files.createDirectories(folder.resolve(place).resolve("snapshots/1"));
             TinyModel tiny = new TinyModel(snapshot);
-            Path blob = Files.createDirectories(folder.resolve(place).resolve("blobs")).resolve(hash);
+            Path blob = Files.createDirectories(folder.resolve(place).resolve("blobs"))
+                    .resolve(hash);
             Files.move(tiny.file(), blob);
             Files.createSymbolicLink(tiny.file(), blob);
             Files.setLastModifiedTime(blob, FileTime.fromMillis(keys.size()));
@@ -311,14 +314,18 @@ class WeightCacheTest {
         Loaded.of(models.get(2), twoFiles);
 
         assertThat(twoFiles.list())
-                .extracting(file -> Path.of(file.origin().orElseThrow().model()).getFileName().toString())
+                .extracting(file -> Path.of(file.origin().orElseThrow().model())
+                        .getFileName()
+                        .toString())
                 .containsExactly("c", "a");
         assertThat(stranger).exists();
 
         WeightCache oneFile = new WeightCache(folder.resolve("cache"), size + size / 2);
         Loaded.of(models.get(1), oneFile);
         assertThat(oneFile.list())
-                .extracting(file -> Path.of(file.origin().orElseThrow().model()).getFileName().toString())
+                .extracting(file -> Path.of(file.origin().orElseThrow().model())
+                        .getFileName()
+                        .toString())
                 .containsExactly("b");
     }
 
@@ -337,7 +344,8 @@ class WeightCacheTest {
     @Test
     void threadsAtOnce_allGetTheSameBitsAndLeaveOneFile() throws Exception {
         TinyModel tiny = tiny("model");
-        List<Float> expected = Loaded.of(tiny, new WeightCache(folder.resolve("other"), PLENTY)).logits();
+        List<Float> expected = Loaded.of(tiny, new WeightCache(folder.resolve("other"), PLENTY))
+                .logits();
         ExecutorService threads = Executors.newFixedThreadPool(8);
         try {
             List<Future<Loaded>> loads = new ArrayList<>();
@@ -362,11 +370,7 @@ class WeightCacheTest {
             WeightCache cache = new WeightCache(folder.resolve("cache"), PLENTY);
             for (int i = 0; i < 10; i++) {
                 try (DecoderModel model = DecoderModel.load(
-                        TinyModel.SPEC,
-                        rows,
-                        TinyModel.kernels(WeightType.BFLOAT16),
-                        8,
-                        Optional.of(cache))) {
+                        TinyModel.SPEC, rows, TinyModel.kernels(WeightType.BFLOAT16), 8, Optional.of(cache))) {
                     System.out.println(logits(model).hashCode());
                 }
                 cache.list().forEach(cache::delete);
@@ -384,7 +388,9 @@ class WeightCacheTest {
         for (Process process : processes) {
             String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             assertThat(process.waitFor()).as(out).isZero();
-            assertThat(out.lines()).hasSize(10).containsOnly(String.valueOf(good.logits().hashCode()));
+            assertThat(out.lines())
+                    .hasSize(10)
+                    .containsOnly(String.valueOf(good.logits().hashCode()));
         }
     }
 
@@ -409,7 +415,9 @@ class WeightCacheTest {
         assertThat(writer.inputReader().readLine()).isEqualTo("locked true");
 
         assertThat(cache().deleteLeftovers()).isZero();
-        assertThat(Loaded.of(tiny, cache()).mapped()).as("another process writes it").isFalse();
+        assertThat(Loaded.of(tiny, cache()).mapped())
+                .as("another process writes it")
+                .isFalse();
         assertThat(part).exists();
 
         writer.destroyForcibly();
