@@ -3,7 +3,7 @@ package org.dolly4j.cli;
 import java.util.Optional;
 import org.dolly4j.DollyOptions;
 import org.dolly4j.WeightCaching;
-import picocli.CommandLine.Mixin;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
 
 /** Whether packed weights are kept on disk, and where. */
@@ -17,7 +17,7 @@ final class CacheArguments {
                     + " auto, keeps int8 and int4 weights.")
     WeightCaching weightCache = WeightCaching.AUTO;
 
-    @Mixin
+    @ArgGroup(validate = false, exclusive = false)
     CacheFolderArguments folder = new CacheFolderArguments();
 
     @Option(

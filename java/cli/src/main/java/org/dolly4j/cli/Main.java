@@ -1,6 +1,7 @@
 package org.dolly4j.cli;
 
 import java.io.PrintWriter;
+import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Help;
@@ -62,7 +63,9 @@ public final class Main {
         if (parsed.matchedPositionals().isEmpty() && parsed.matchedOptions().isEmpty()) {
             return;
         }
-        String found = parsed.originalArgs().get(0);
+        List<String> all = parsed.originalArgs();
+        boolean outermost = parsed.commandSpec().parent() == null;
+        String found = all.get(outermost ? 0 : all.indexOf(parsed.commandSpec().name()) + 1);
         throw new ParameterException(
                 parsed.commandSpec().commandLine(),
                 "'" + found + "' stands before the command '" + command + "'. Put options after the command; put an"
