@@ -316,8 +316,10 @@ TEST(PackedFile, brokenRulesAreRefused) {
     return d4j_model_map(&saved.spec, &options, path.c_str(), key, &model);
   };
   expect_failure(map(saved.options, "short"), D4J_INVALID_ARGUMENT, "key must have 64 characters");
-  expect_failure(map({D4J_BACKEND_LIBTORCH, D4J_BFLOAT16, D4J_BFLOAT16, -1, 1, 0}, kKey.c_str()), D4J_INVALID_ARGUMENT, "kernels");
-  expect_failure(map({D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, -1, 0, 0}, kKey.c_str()), D4J_INVALID_ARGUMENT, "threads");
+  expect_failure(map({D4J_BACKEND_LIBTORCH, D4J_BFLOAT16, D4J_BFLOAT16, -1, 1, 0}, kKey.c_str()), D4J_INVALID_ARGUMENT,
+                 "kernels");
+  expect_failure(map({D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, -1, 0, 0}, kKey.c_str()), D4J_INVALID_ARGUMENT,
+                 "threads");
   expect_failure(map(saved.options, nullptr), D4J_INVALID_ARGUMENT, "key");
   expect_failure(d4j_model_map(&saved.spec, &saved.options, nullptr, kKey.c_str(), &model), D4J_INVALID_ARGUMENT,
                  "path");
