@@ -221,7 +221,7 @@ D4J_API d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows);
  * the disk; then gives the memory of the weights up and maps the file in its place. All rows are loaded, and the model is
  * not finished yet. The key, D4J_PACKED_KEY_LENGTH characters, says what they were made of, and the description what is
  * to be known of the file: of both only the key is checked. After D4J_BAD_FILE, with the system's reason, the file is not
- * to be used, and the model is as before.
+ * to be used by others, and the model can be finished all the same.
  */
 D4J_API d4j_status d4j_model_save(d4j_model* model, const char* path, const char* key, const char* description);
 

@@ -191,8 +191,10 @@ d4j_status d4j_model_map(const d4j_decoder_spec* spec, const d4j_model_options* 
     check_packed_file(*options, key);
     const d4j_dtype type = weight_type(*options);
     const dolly4j::WeightLayout layout = layout_of(*options);
-    std::vector<dolly4j::AlignedMemory> memory =
-        dolly4j::map_packed_file(path, key, dolly4j::weight_matrices(*spec, type, layout), options->threads);
+    const std::vector<dolly4j::SlotMatrix> matrices = dolly4j::weight_matrices(*spec, type, layout);
+    std::vector<dolly4j::AlignedMemory> memory(matrices.size());
+    dolly4j::map_packed_file(path, key, matrices, options->threads,
+                             [&](std::size_t i, dolly4j::AlignedMemory mapped) { memory[i] = std::move(mapped); });
     auto weights = std::make_shared<dolly4j::Weights>(*spec, type, layout, std::move(memory));
     *model =
         new d4j_model{*spec, *options, std::move(weights), nullptr, dolly4j::weight_bytes(*spec, type, layout), true};
@@ -228,7 +230,11 @@ d4j_status d4j_model_save(d4j_model* model, const char* path, const char* key, c
     const std::vector<dolly4j::SlotMatrix> matrices =
         dolly4j::weight_matrices(model->spec, weight_type(model->options), layout_of(model->options));
     dolly4j::write_packed_file(path, key, description, matrices, *model->weights);
-    model->weights->move_to(dolly4j::map_packed_file(path, key, matrices, model->options.threads));
+    // One after the other, so that there is never much more than the weights once.
+    dolly4j::map_packed_file(path, key, matrices, model->options.threads,
+                             [&](std::size_t i, dolly4j::AlignedMemory mapped) {
+                               model->weights->move(matrices[i].slot, matrices[i].layer, std::move(mapped));
+                             });
     model->is_mapped = true;
   });
 }

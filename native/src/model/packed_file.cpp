@@ -287,22 +287,21 @@ void write_packed_file(const std::string& path, std::string_view key, std::strin
   file.sync();
 }
 
-std::vector<AlignedMemory> map_packed_file(const std::string& path, std::string_view key,
-                                           const std::vector<SlotMatrix>& matrices, int threads) {
+void map_packed_file(const std::string& path, std::string_view key, const std::vector<SlotMatrix>& matrices,
+                     int threads, const std::function<void(std::size_t, AlignedMemory)>& take) {
   const InputFile file(path);
   if (!file.only_owner_writes()) {
     throw bad_file(path, "can be changed by others than this user");
   }
   const std::vector<PackedFileEntry> table = read_table(file, path, key, matrices);
   // Not on the pool, which a model that runs beside this needs: a file that is not in the page cache takes its time.
-  std::vector<AlignedMemory> memory(table.size());
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::exception_ptr failure;
   run_on_threads(std::min(threads, kMostThreads), [&] {
     for (std::size_t i = next++; i < table.size(); i = next++) {
       try {
-        memory[i] = map_matrix(file, path, table[i]);
+        take(i, map_matrix(file, path, table[i]));
       } catch (...) {
         const std::lock_guard<std::mutex> lock(mutex);
         failure = std::current_exception();
@@ -313,7 +312,6 @@ std::vector<AlignedMemory> map_packed_file(const std::string& path, std::string_
   if (failure) {
     std::rethrow_exception(failure);
   }
-  return memory;
 }
 
 }  // namespace dolly4j

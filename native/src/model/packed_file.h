@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,10 +63,11 @@ std::vector<std::int64_t> sample_offsets(std::int64_t bytes);
 void write_packed_file(const std::string& path, std::string_view key, std::string_view description,
                        const std::vector<SlotMatrix>& matrices, const Weights& weights);
 
-/// Maps the memory of these matrices, resident where the file is in the page cache and read from disk where not. Throws
-/// D4J_BAD_FILE with the reason if there is no such file, if others than this user and root can change it, or if it is not
-/// exactly what write_packed_file writes for the key and the matrices.
-std::vector<AlignedMemory> map_packed_file(const std::string& path, std::string_view key,
-                                           const std::vector<SlotMatrix>& matrices, int threads);
+/// Maps the memory of these matrices, resident where the file is in the page cache and read from disk where not, and calls
+/// take(i, memory) once it has that of matrix i, on several threads in any order. Throws D4J_BAD_FILE with the reason if
+/// there is no such file, if others than this user and root can change it, or if it is not exactly what write_packed_file
+/// writes for the key and the matrices; some may be taken then, each of which is as it should be.
+void map_packed_file(const std::string& path, std::string_view key, const std::vector<SlotMatrix>& matrices,
+                     int threads, const std::function<void(std::size_t, AlignedMemory)>& take);
 
 }  // namespace dolly4j

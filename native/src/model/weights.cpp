@@ -111,21 +111,17 @@ Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayo
 Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout,
                  std::vector<AlignedMemory> memory)
     : packs_tied_head_(packs_tied_head(spec, layout)) {
+  auto next = memory.begin();
   for (SlotMatrix& placed : weight_matrices(spec, weight_type, layout)) {
     Entry& entry = slots_[static_cast<std::size_t>(placed.slot)].emplace_back();
     entry.claimed.assign(static_cast<std::size_t>(placed.matrix.rows), 1);
     entry.matrix = std::move(placed.matrix);
+    entry.matrix.data = std::move(*next++);
   }
-  move_to(std::move(memory));
 }
 
-void Weights::move_to(std::vector<AlignedMemory> memory) {
-  auto next = memory.begin();
-  for (std::vector<Entry>& entries : slots_) {
-    for (Entry& entry : entries) {
-      entry.matrix.data = std::move(*next++);
-    }
-  }
+void Weights::move(d4j_slot slot, int layer, AlignedMemory memory) {
+  slots_[static_cast<std::size_t>(slot)][static_cast<std::size_t>(layer)].matrix.data = std::move(memory);
 }
 
 /// The slot that rows go to. Throws D4J_INVALID_ARGUMENT unless the decoder has it and the rows fit into it.

@@ -63,8 +63,9 @@ class Weights {
   /// In memory that holds all rows already: that of weight_matrices, in their order.
   Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayout layout, std::vector<AlignedMemory> memory);
 
-  /// Goes over to other memory with the same contents, in the order of weight_matrices. No one holds the old any more.
-  void move_to(std::vector<AlignedMemory> memory);
+  /// Gives the memory of a matrix up for other memory with the same contents. Not while others hold pointers into it;
+  /// matrices may move beside each other.
+  void move(d4j_slot slot, int layer, AlignedMemory memory);
 
   /// See d4j_model_load_rows; thread-safe. Rows of a call that fails count as not loaded.
   void load(const d4j_rows& rows);
