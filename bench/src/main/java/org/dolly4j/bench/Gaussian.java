@@ -8,7 +8,7 @@ import org.dolly4j.checkpoint.DType;
  * Normally distributed elements. Each takes 16 bits of a hash of its index (SplitMix64, Steele et al. 2014) and looks
  * up one of 65,536 values drawn beforehand: one hash makes four elements, so this is faster than a disk.
  */
-final class Gaussian implements RandomTensor.Content {
+final class Gaussian implements TensorRule.Content {
     private static final int TABLE_SIZE = 1 << 16;
     private static final int ELEMENTS_PER_HASH = 4;
 

@@ -89,8 +89,8 @@ enum ModelShape {
      * @param seed makes other weights
      * @param buffers with the causal masks and rotary frequencies that the published .bin files carry
      */
-    List<RandomTensor> tensors(DType dtype, double deviation, long seed, boolean buffers) {
-        List<RandomTensor> tensors = new ArrayList<>();
+    List<TensorRule> tensors(DType dtype, double deviation, long seed, boolean buffers) {
+        List<TensorRule> tensors = new ArrayList<>();
         Gaussian.Table weights = Gaussian.Table.of(dtype, 0, deviation);
         Gaussian.Table scales = Gaussian.Table.of(dtype, 1, DEVIATION);
         // The two matrices that add to the residual stream start smaller, so that it keeps its size over the layers.
@@ -118,7 +118,7 @@ enum ModelShape {
 
     /** Appends tensors, each with a seed that its name changes, so that all formats hold the same weights. */
     private record Maker(
-            List<RandomTensor> tensors, DType dtype, long seed, Gaussian.Table weights, Gaussian.Table scales) {
+            List<TensorRule> tensors, DType dtype, long seed, Gaussian.Table weights, Gaussian.Table scales) {
         void matrix(String name, long rows, long columns, Gaussian.Table values) {
             add(name, List.of(rows, columns), values);
         }
@@ -135,10 +135,10 @@ enum ModelShape {
 
         void buffers(String prefix, int rotaryDims) {
             List<Long> maskShape = List.of(1L, 1L, (long) CONTEXT_LENGTH, (long) CONTEXT_LENGTH);
-            tensors.add(new RandomTensor(prefix + "bias", DType.UINT8, maskShape, Maker::fillCausalMask));
-            tensors.add(new RandomTensor(
+            tensors.add(new TensorRule(prefix + "bias", DType.UINT8, maskShape, Maker::fillCausalMask));
+            tensors.add(new TensorRule(
                     prefix + "masked_bias", DType.FLOAT32, List.of(), (out, first) -> out.putFloat(-1e9f)));
-            tensors.add(new RandomTensor(
+            tensors.add(new TensorRule(
                     prefix + "rotary_emb.inv_freq", DType.FLOAT32, List.of(rotaryDims / 2L), (out, first) -> {
                         for (long i = first; out.hasRemaining(); i++) {
                             out.putFloat((float) Math.pow(10_000, -2.0 * i / rotaryDims));
@@ -154,7 +154,7 @@ enum ModelShape {
 
         private void add(String name, List<Long> shape, Gaussian.Table values) {
             Gaussian content = new Gaussian(values, seed ^ ((long) name.hashCode() << Integer.SIZE));
-            tensors.add(new RandomTensor(name, dtype, shape, content));
+            tensors.add(new TensorRule(name, dtype, shape, content));
         }
     }
 }

@@ -4,12 +4,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
-import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.dolly4j.checkpoint.DType;
@@ -60,25 +57,17 @@ public final class RandomCheckpoint {
     }
 
     private static void run(String[] args) throws IOException {
-        Map<String, String> options = parse(args);
-        ModelShape shape = choose("--shape", options.get("--shape"), ModelShape.values(), ModelShape::label);
-        Format format = choose(
-                "--format", options.getOrDefault("--format", "safetensors"), Format.values(), RandomCheckpoint::label);
-        DType dtype = choose(
-                "--dtype",
-                options.getOrDefault("--dtype", "bfloat16"),
-                new DType[] {DType.BFLOAT16, DType.FLOAT32},
-                RandomCheckpoint::label);
-        double deviation = positive("--deviation", options.getOrDefault("--deviation", ModelShape.DEVIATION + ""));
-        long seed = number("--seed", options.getOrDefault("--seed", "0"), Long.MIN_VALUE);
+        ToolOptions options = new ToolOptions(args, OPTIONS);
+        ModelShape shape = options.choose("--shape", ModelShape.values(), ModelShape::label);
+        Format format = options.choose("--format", Format.SAFETENSORS, Format.values(), ToolOptions::label);
+        DType dtype = options.choose(
+                "--dtype", DType.BFLOAT16, new DType[] {DType.BFLOAT16, DType.FLOAT32}, ToolOptions::label);
+        double deviation = options.positive("--deviation", ModelShape.DEVIATION);
+        long seed = options.number("--seed", 0, Long.MIN_VALUE);
         int cpus = Runtime.getRuntime().availableProcessors();
-        int threads = (int) Math.min(number("--threads", options.getOrDefault("--threads", cpus + ""), 1), 256);
-        if (!options.containsKey("--out")) {
-            throw new IllegalArgumentException("--out is missing.");
-        }
-        Path folder = Path.of(options.get("--out"));
-        Optional<Path> tokenizer =
-                Optional.ofNullable(options.get("--tokenizer")).map(Path::of);
+        int threads = (int) Math.min(options.number("--threads", cpus, 1), 256);
+        Path folder = Path.of(options.required("--out"));
+        Optional<Path> tokenizer = options.text("--tokenizer").map(Path::of);
         tokenizer.filter(from -> !Files.exists(from.resolve("tokenizer.json"))).ifPresent(from -> {
             throw new IllegalArgumentException("--tokenizer: " + from + " has no tokenizer.json.");
         });
@@ -113,64 +102,13 @@ public final class RandomCheckpoint {
         }
         Files.writeString(folder.resolve("config.json"), shape.config(dtype));
         Files.writeString(folder.resolve("generation_config.json"), GENERATION_CONFIG);
-        List<RandomTensor> tensors = shape.tensors(dtype, deviation, seed, format == Format.BIN);
+        List<TensorRule> tensors = shape.tensors(dtype, deviation, seed, format == Format.BIN);
         TensorWriter writer = new TensorWriter(threads);
         switch (format) {
             case SAFETENSORS -> new SafetensorsWriter(writer).write(folder.resolve("model.safetensors"), tensors);
             case SHARDED -> new SafetensorsWriter(writer).writeSharded(folder, tensors, SHARDS);
             case BIN -> new TorchZipWriter(writer).write(folder.resolve("pytorch_model.bin"), tensors);
         }
-    }
-
-    private static Map<String, String> parse(String[] args) {
-        Map<String, String> options = new HashMap<>();
-        for (int i = 0; i < args.length; i += 2) {
-            if (!OPTIONS.contains(args[i])) {
-                throw new IllegalArgumentException("Unknown option '" + args[i] + "'.");
-            }
-            if (i + 1 == args.length) {
-                throw new IllegalArgumentException(args[i] + " needs a value.");
-            }
-            options.put(args[i], args[i + 1]);
-        }
-        return options;
-    }
-
-    private static <T> T choose(String option, String label, T[] values, Function<T, String> labelOf) {
-        return Arrays.stream(values)
-                .filter(value -> labelOf.apply(value).equals(label))
-                .findFirst()
-                .orElseThrow(() -> new IllegalArgumentException(option + " must be one of "
-                        + Arrays.stream(values).map(labelOf).collect(Collectors.joining(", "))
-                        + (label == null ? "." : ", not '" + label + "'.")));
-    }
-
-    private static long number(String option, String text, long min) {
-        try {
-            long number = Long.parseLong(text);
-            if (number >= min) {
-                return number;
-            }
-        } catch (NumberFormatException e) {
-            throw new IllegalArgumentException(option + " must be a whole number, not '" + text + "'.", e);
-        }
-        throw new IllegalArgumentException(option + " must be at least " + min + ", not " + text + ".");
-    }
-
-    private static double positive(String option, String text) {
-        try {
-            double number = Double.parseDouble(text);
-            if (number > 0 && number < Double.POSITIVE_INFINITY) {
-                return number;
-            }
-        } catch (NumberFormatException e) {
-            throw new IllegalArgumentException(option + " must be a number, not '" + text + "'.", e);
-        }
-        throw new IllegalArgumentException(option + " must be more than 0 and finite, not " + text + ".");
-    }
-
-    private static String label(Enum<?> value) {
-        return value.name().toLowerCase(Locale.ROOT);
     }
 
     private static void copyTokenizer(Path from, Path to) throws IOException {

@@ -30,7 +30,7 @@ final class SafetensorsWriter {
     }
 
     /** Writes all tensors to one file. */
-    void write(Path path, List<RandomTensor> tensors) throws IOException {
+    void write(Path path, List<TensorRule> tensors) throws IOException {
         JsonObject header = new JsonObject();
         JsonObject metadata = new JsonObject();
         metadata.addProperty("format", "pt");
@@ -38,7 +38,7 @@ final class SafetensorsWriter {
         long[] offsets = new long[tensors.size()];
         long end = 0;
         for (int i = 0; i < tensors.size(); i++) {
-            RandomTensor tensor = tensors.get(i);
+            TensorRule tensor = tensors.get(i);
             offsets[i] = end;
             end += tensor.bytes();
             JsonObject entry = new JsonObject();
@@ -67,11 +67,11 @@ final class SafetensorsWriter {
     }
 
     /** Cuts the tensors, in order, into files of about equal size and writes them with their index. */
-    void writeSharded(Path folder, List<RandomTensor> tensors, int files) throws IOException {
-        long total = tensors.stream().mapToLong(RandomTensor::bytes).sum();
-        List<List<RandomTensor>> shards = new ArrayList<>();
+    void writeSharded(Path folder, List<TensorRule> tensors, int files) throws IOException {
+        long total = tensors.stream().mapToLong(TensorRule::bytes).sum();
+        List<List<TensorRule>> shards = new ArrayList<>();
         long bytes = 0;
-        for (RandomTensor tensor : tensors) {
+        for (TensorRule tensor : tensors) {
             if (bytes >= total * shards.size() / files) {
                 shards.add(new ArrayList<>());
             }

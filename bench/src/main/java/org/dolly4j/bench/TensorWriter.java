@@ -31,7 +31,7 @@ final class TensorWriter {
      * @param offsets first byte of each tensor in the file
      * @return CRC-32 of each tensor's bytes
      */
-    long[] write(FileChannel file, List<RandomTensor> tensors, long[] offsets) throws IOException {
+    long[] write(FileChannel file, List<TensorRule> tensors, long[] offsets) throws IOException {
         long[] checksums = new long[tensors.size()];
         AtomicInteger next = new AtomicInteger();
         Callable<Void> worker = () -> {
@@ -61,7 +61,7 @@ final class TensorWriter {
         return checksums;
     }
 
-    private static long write(FileChannel file, RandomTensor tensor, long offset, ByteBuffer piece) throws IOException {
+    private static long write(FileChannel file, TensorRule tensor, long offset, ByteBuffer piece) throws IOException {
         CRC32 checksum = new CRC32();
         for (long at = 0; at < tensor.bytes(); at += PIECE_BYTES) {
             piece.clear().limit((int) Math.min(PIECE_BYTES, tensor.bytes() - at));

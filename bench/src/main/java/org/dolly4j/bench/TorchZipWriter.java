@@ -51,7 +51,7 @@ final class TorchZipWriter {
     private record Entry(byte[] name, long size, long headerOffset, long dataOffset) {}
 
     /** Writes all tensors to one file. */
-    void write(Path path, List<RandomTensor> tensors) throws IOException {
+    void write(Path path, List<TensorRule> tensors) throws IOException {
         List<String> smallNames = List.of("data.pkl", "byteorder", "version");
         List<byte[]> smallData = List.of(
                 pickle(tensors),
@@ -179,11 +179,11 @@ final class TorchZipWriter {
     }
 
     /** The pickled state dict: an OrderedDict of {@code _rebuild_tensor_v2(storage, 0, sizes, strides, False, {})}. */
-    private static byte[] pickle(List<RandomTensor> tensors) {
+    private static byte[] pickle(List<TensorRule> tensors) {
         Pickle pickle = new Pickle();
         pickle.bytes(0x80, 2).global("collections OrderedDict").bytes(')', 'R', '(');
         for (int i = 0; i < tensors.size(); i++) {
-            RandomTensor tensor = tensors.get(i);
+            TensorRule tensor = tensors.get(i);
             pickle.text(tensor.name()).global("torch._utils _rebuild_tensor_v2").bytes('(');
             pickle.bytes('(').text("storage").global("torch " + STORAGE_TYPES.get(tensor.dtype()));
             pickle.text(Integer.toString(i))

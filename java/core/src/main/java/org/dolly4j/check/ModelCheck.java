@@ -11,6 +11,7 @@ import org.dolly4j.model.Family;
 import org.dolly4j.model.WeightPlan;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.ModelOptions;
+import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 
 /**
@@ -18,7 +19,9 @@ import org.dolly4j.runtime.ModelOptions.WeightType;
  * goldens, whose README states the tolerances used here.
  */
 public final class ModelCheck {
-    private static final int PROMPTS = 5;
+    /** Prompts of a checkpoint that have logits. */
+    static final int PROMPTS = 5;
+
     private static final int LONG_LOGITS_ROWS = 16;
     private static final float BFLOAT16_GREEDY_MARGIN = 0.5f;
     private static final float FLOAT32_GREEDY_MARGIN = 1e-3f;
@@ -38,7 +41,7 @@ public final class ModelCheck {
     }
 
     /**
-     * Runs every checkpoint of models.jsonl in float32 and bfloat16.
+     * Runs every checkpoint of models.jsonl in float32 and bfloat16, and by the kernels in int8 and int4.
      *
      * @param folder the folder {@code models} of the goldens
      * @param options what runs the step, and where
@@ -86,10 +89,19 @@ public final class ModelCheck {
                 Family.planFor(Checkpoint.open(folder.resolve("checkpoints").resolve(name)));
         boolean outliers = name.contains("outliers");
         try (DecoderModel model = load(plan, WeightType.FLOAT32)) {
-            runFloat32(new GoldenDecoder(model), expected, report, outliers ? 1e-3 : 1e-4);
+            runFloat32(new SequenceDecoder(model), expected, report, outliers ? 1e-3 : 1e-4);
         }
         try (DecoderModel model = load(plan, WeightType.BFLOAT16)) {
-            runBfloat16(new GoldenDecoder(model), expected, report, outliers ? 3 : 0.5, outliers ? 0.1 : 0.05);
+            runBfloat16(new SequenceDecoder(model), expected, report, outliers ? 3 : 0.5, outliers ? 0.1 : 0.05);
+        }
+        if (options.backend() == Backend.KERNELS) {
+            for (QuantisationCheck check : QuantisationCheck.values()) {
+                try (DecoderModel model = load(plan, check.type())) {
+                    check.run(new SequenceDecoder(model), expected, report, outliers);
+                }
+            }
+        } else {
+            report.skip("int8, int4", "quantised weights need the backend kernels");
         }
     }
 
@@ -100,7 +112,7 @@ public final class ModelCheck {
     }
 
     private static void runFloat32(
-            GoldenDecoder decoder, GoldenTensors expected, CheckReport report, double tolerance) {
+            SequenceDecoder decoder, GoldenTensors expected, CheckReport report, double tolerance) {
         GreedyCheck greedy = new GreedyCheck(report, "float32", FLOAT32_GREEDY_MARGIN);
         double worst = 0;
         for (int i = 0; i < PROMPTS; i++) {
@@ -127,7 +139,7 @@ public final class ModelCheck {
     }
 
     private void runBfloat16(
-            GoldenDecoder decoder,
+            SequenceDecoder decoder,
             GoldenTensors expected,
             CheckReport report,
             double maxTolerance,
@@ -163,7 +175,7 @@ public final class ModelCheck {
         greedy.reportUndecided();
     }
 
-    private static void checkHidden(GoldenDecoder decoder, GoldenTensors expected, CheckReport report) {
+    private static void checkHidden(SequenceDecoder decoder, GoldenTensors expected, CheckReport report) {
         int[] prompt = expected.ints("prompt.3.ids");
         float[][] hidden = decoder.hidden(prompt);
         for (int i = 0; i < hidden.length; i++) {
@@ -207,7 +219,7 @@ public final class ModelCheck {
             this.margin = margin;
         }
 
-        void check(String name, GoldenDecoder decoder, int[] prompt, GoldenTensors expected) {
+        void check(String name, SequenceDecoder decoder, int[] prompt, GoldenTensors expected) {
             int[] tokens = expected.ints(name + ".ids");
             float[] margins = expected.floats(name + ".margin", tokens.length);
             int decided = 0;
@@ -248,7 +260,7 @@ public final class ModelCheck {
     private void reportDivergence() {
         CheckReport report = new CheckReport("models/bfloat16-divergence");
         reports.add(report);
-        if (ours.rows == 0) {
+        if (ours.rows() == 0) {
             report.skip("all", "no checkpoint has bfloat16 logits");
             return;
         }
@@ -273,40 +285,6 @@ public final class ModelCheck {
                 sum += difference;
             }
             return new Difference(max, sum / actual.length);
-        }
-    }
-
-    /** Mean KL divergence of softmax distributions from exact ones, over rows, in nats. */
-    private static final class Divergence {
-        private double sum;
-        private int rows;
-
-        void add(float[] exact, float[] approximate, int vocabSize) {
-            for (int row = 0; row < exact.length; row += vocabSize) {
-                double exactTotal = logSumExp(exact, row, vocabSize);
-                double approximateTotal = logSumExp(approximate, row, vocabSize);
-                for (int i = row; i < row + vocabSize; i++) {
-                    double logP = exact[i] - exactTotal;
-                    sum += Math.exp(logP) * (logP - (approximate[i] - approximateTotal));
-                }
-                rows++;
-            }
-        }
-
-        double mean() {
-            return sum / rows;
-        }
-
-        private static double logSumExp(float[] values, int start, int length) {
-            double max = Double.NEGATIVE_INFINITY;
-            for (int i = start; i < start + length; i++) {
-                max = Math.max(max, values[i]);
-            }
-            double total = 0;
-            for (int i = start; i < start + length; i++) {
-                total += Math.exp(values[i] - max);
-            }
-            return max + Math.log(total);
         }
     }
 }

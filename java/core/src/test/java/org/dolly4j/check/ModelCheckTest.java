@@ -19,6 +19,7 @@ import org.dolly4j.TestTokenizers;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.checkpoint.Safetensors;
 import org.dolly4j.checkpoint.TensorLocation;
+import org.dolly4j.runtime.ModelOptions.Backend;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -28,8 +29,11 @@ class ModelCheckTest {
     private static final String PROPERTIES =
             "{\"checkpoint\": \"" + NAME + "\", \"family\": \"gpt_neox\", \"format\": \"safetensors\"}";
 
-    /** float32: 5 prompts, 5 greedy, 2 cached, 4 hidden; bfloat16: 5 and 2 of Hugging Face's, their mean, 2 greedy. */
-    private static final int PASSED = 16 + 8 + 2;
+    /**
+     * float32: 5 prompts, 5 greedy, 2 cached, 4 hidden; bfloat16: 5 and 2 of Hugging Face's, their mean, 2 greedy; int8 and
+     * int4: their divergence.
+     */
+    private static final int PASSED = 16 + 8 + 2 + 2;
 
     @TempDir
     private Path folder;
@@ -45,9 +49,12 @@ class ModelCheckTest {
         CheckReport report = reports.get(0);
         assertThat(report.part()).isEqualTo("models/" + NAME);
         assertThat(report.passed()).isEqualTo(PASSED);
-        assertThat(report.figures()).hasSize(2);
+        assertThat(report.figures()).hasSize(4);
         assertThat(report.figures().get(0)).endsWith("; 240 of 240 greedy tokens compared");
         assertThat(report.figures().get(1)).matches(".*; [0-9]+ of 240 greedy tokens compared");
+        assertThat(report.figures().get(2)).startsWith("int8: mean KL divergence from float32 ");
+        assertThat(report.figures().get(3))
+                .matches("int4: mean KL divergence from float32 .* the same most likely token in [0-9]+ of 113 rows");
         assertThat(reports.get(1).passed()).isEqualTo(1);
     }
 
@@ -96,6 +103,34 @@ class ModelCheckTest {
                 .singleElement()
                 .asString()
                 .startsWith("all: the ratio to Hugging Face's is ");
+    }
+
+    @Test
+    void quantisedLogitsThatLoseTooMuch_failByType() throws IOException {
+        copyGolden();
+        int vocabSize = 320;
+        for (int row = 0; row < 70; row++) {
+            alterFloat("prompt.4.logits", row * vocabSize + 5, 20);
+        }
+
+        List<CheckReport> reports = run(PROPERTIES);
+
+        assertThat(reports.get(0).failures())
+                .anyMatch(failure -> failure.startsWith("int8: the mean KL divergence from float32 is "))
+                .anyMatch(failure -> failure.startsWith("int4: the mean KL divergence from float32 is "));
+    }
+
+    @Test
+    void quantisedWeights_areSkippedWithTheirReasonOnLibtorch() throws IOException {
+        copyGolden();
+        Files.write(folder.resolve("models.jsonl"), List.of(PROPERTIES));
+        DollyOptions options = DollyOptions.builder().backend(Backend.LIBTORCH).build();
+
+        CheckReport report = ModelCheck.run(folder, options).get(0);
+
+        assertThat(report.failures()).isEmpty();
+        assertThat(report.skips()).contains("int8, int4: quantised weights need the backend kernels");
+        assertThat(report.passed()).isEqualTo(PASSED - 2);
     }
 
     @Test

@@ -5,16 +5,16 @@ import java.util.List;
 import org.dolly4j.checkpoint.DType;
 
 /**
- * A tensor of a random checkpoint, which exists only as the rule by which its bytes are made.
+ * A tensor of a checkpoint to be written, which exists only as the rule by which its bytes are made.
  *
  * @param name name in the checkpoint
  * @param dtype element type
  * @param shape sizes, outermost first
  * @param content makes the bytes
  */
-record RandomTensor(String name, DType dtype, List<Long> shape, Content content) {
+record TensorRule(String name, DType dtype, List<Long> shape, Content content) {
     /** Copies the list. */
-    RandomTensor {
+    TensorRule {
         shape = List.copyOf(shape);
     }
 

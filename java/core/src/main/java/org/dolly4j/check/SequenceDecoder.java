@@ -8,24 +8,30 @@ import org.dolly4j.runtime.Batch;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.DecoderSession;
 
-/** One sequence at a time, from position 0, on a session of its own. */
-final class GoldenDecoder {
+/** Runs one sequence at a time, from position 0, on a session of its own. */
+public final class SequenceDecoder {
     private static final int MAX_ROWS = 1024;
 
     private final DecoderModel model;
     private final int blocks;
 
-    GoldenDecoder(DecoderModel model) {
+    /** @param model stays the caller's to close */
+    public SequenceDecoder(DecoderModel model) {
         this.model = model;
         this.blocks = -Math.floorDiv(-model.spec().contextLength(), DecoderSession.BLOCK_SIZE);
     }
 
-    int vocabSize() {
+    /** Length of a row of logits. */
+    public int vocabSize() {
         return model.spec().vocabSize();
     }
 
-    /** Logits of the last {@code wanted} tokens of a prompt, run as a whole. */
-    float[] logits(int[] prompt, int wanted) {
+    /**
+     * Logits that follow the last {@code wanted} tokens of a prompt, run as a whole.
+     *
+     * @return float32, row-major [{@code wanted}, {@link #vocabSize()}]
+     */
+    public float[] logits(int[] prompt, int wanted) {
         try (DecoderSession session = newSession(wanted)) {
             return toArray(session.step(batch(0, prompt, wanted)));
         }
@@ -46,7 +52,8 @@ final class GoldenDecoder {
         return all;
     }
 
-    int[] greedy(int[] prompt, int count) {
+    /** The {@code count} most likely tokens, one after the other, after a prompt; end tokens do not end it. */
+    public int[] greedy(int[] prompt, int count) {
         int[] tokens = new int[count];
         try (DecoderSession session = newSession(1)) {
             int[] next = prompt;
