@@ -210,6 +210,13 @@ D4J_API d4j_status d4j_model_map(const d4j_decoder_spec* spec, const d4j_model_o
 D4J_API d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks);
 
 /*
+ * Looks at some of the rows before any are loaded: int8 and int4 lose less if all rows of all norms, and of the matrices
+ * behind them, were surveyed. Other rows and types need none, and it does nothing with them. Fails if rows of the same
+ * norm or of a matrix behind it are loaded already.
+ */
+D4J_API d4j_status d4j_model_survey_rows(d4j_model* model, const d4j_rows* rows);
+
+/*
  * Copies rows of a tensor in a file into a slot, converting to the slot's type: norms are float32, all else is as
  * weight_type says (rounded to nearest even). Each row of a slot is loaded once; those of a call that fails count as not
  * loaded.

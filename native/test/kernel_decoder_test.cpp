@@ -297,6 +297,83 @@ TEST_P(KernelDecoder, callersDenormalsAreUntouched) {
   EXPECT_EQ(half * 2, smallest);
 }
 
+// Weights whose columns are all of the same size behind norms that give out channels of the same size; then two channels of
+// every norm eight times as large, and the weights that take them as much smaller: the same function.
+DecoderWeights even_weights(const d4j_decoder_spec& spec) {
+  DecoderWeights weights = random_decoder_weights(spec, 5);
+  for (auto& [place, values] : weights) {
+    const SlotShape shape = slot_shape(spec, place.first);
+    if (shape.kind == SlotKind::norm) {
+      const bool is_gain = place.first == D4J_ATTENTION_NORM_WEIGHT || place.first == D4J_FFN_NORM_WEIGHT ||
+                           place.first == D4J_FINAL_NORM_WEIGHT;
+      std::fill(values.begin(), values.end(), is_gain ? 1.0F : 0.0F);
+    } else if (shape.columns == spec.hidden_size) {
+      for (std::size_t i = 0; i < values.size(); i++) {
+        values[i] = i < static_cast<std::size_t>(shape.columns) ? 1.0F : std::clamp(values[i], -1.0F, 1.0F);
+      }
+    }
+  }
+  return weights;
+}
+
+DecoderWeights with_outliers(const d4j_decoder_spec& spec, DecoderWeights weights) {
+  for (auto& [place, values] : weights) {
+    const SlotShape shape = slot_shape(spec, place.first);
+    const bool is_behind_norm =
+        place.first == D4J_QKV_WEIGHT || place.first == D4J_FC1_WEIGHT || place.first == D4J_HEAD_WEIGHT;
+    if (shape.kind == SlotKind::norm || is_behind_norm) {
+      for (std::size_t i = 0; i < values.size(); i++) {
+        const std::size_t channel = i % static_cast<std::size_t>(spec.hidden_size);
+        if (channel == 7 || channel == 40) {
+          values[i] *= is_behind_norm ? 0.125F : 8;
+        }
+      }
+    }
+  }
+  return weights;
+}
+
+TEST(KernelDecoderSmoothing, outliersOfSurveyedNormsLoseNothing) {
+  for (const d4j_dtype type : {D4J_INT8, D4J_INT4}) {
+    for (const bool shared_norm : {false, true}) {
+      d4j_decoder_spec spec = small_decoder();
+      spec.shared_norm = shared_norm ? 1 : 0;
+      const DecoderWeights even = even_weights(spec);
+      const DecoderWeights outliers = with_outliers(spec, even);
+      const auto logits = [&](const DecoderWeights& weights, const LoadedModel::RowCalls& calls) {
+        const LoadedModel model(spec, kernels(type, 1), weights, [](d4j_model*) {}, calls);
+        return logits_of(Session(model), spec, {{{0, 1}, 0, random_tokens(spec, 20, 2)}});
+      };
+      const std::vector<float> expected = logits(even, {d4j_model_load_rows});
+      expect_same_bits(logits(outliers, {d4j_model_survey_rows, d4j_model_load_rows}), expected, "surveyed");
+      EXPECT_NE(logits(outliers, {d4j_model_load_rows}), expected);
+    }
+  }
+}
+
+TEST(KernelDecoderSmoothing, tiedHeadIsEvenedOutAndItsEmbeddingIsNot) {
+  d4j_decoder_spec spec = small_decoder();
+  spec.tied_head = 1;
+  spec.head_bias = 0;
+  DecoderWeights weights = even_weights(spec);
+  // The final norm's channel is 64 times as large, which a head of its own weights evens out only.
+  weights.at({D4J_FINAL_NORM_WEIGHT, 0})[7] = 64;
+  const auto logits = [&](d4j_dtype type, const LoadedModel::RowCalls& calls) {
+    const LoadedModel model(spec, kernels(type, 1), weights, [](d4j_model*) {}, calls);
+    return logits_of(Session(model), spec, {{{0, 1}, 0, random_tokens(spec, 20, 2)}});
+  };
+  const std::vector<float> exact = logits(D4J_FLOAT32, {d4j_model_load_rows});
+  const auto error = [&](const std::vector<float>& actual) {
+    double sum = 0;
+    for (std::size_t i = 0; i < exact.size(); i++) {
+      sum += std::fabs(actual[i] - exact[i]);
+    }
+    return sum;
+  };
+  const double plain = error(logits(D4J_INT8, {d4j_model_load_rows}));
+  EXPECT_LT(error(logits(D4J_INT8, {d4j_model_survey_rows, d4j_model_load_rows})), plain);
+}
+
 TEST(KernelDecoderOptions, wrongOnesAreRefusedByName) {
   const d4j_decoder_spec spec = small_decoder();
   const auto message = [&](const d4j_model_options& options) {

@@ -21,16 +21,20 @@ inline d4j_model_options libtorch_options(DecoderTypes types, int cuda_device) {
 class LoadedModel {
  public:
   using Step = std::function<void(d4j_model*)>;
+  // What of the C API is called with all rows, one slot after the other.
+  using RowCalls = std::vector<d4j_status (*)(d4j_model*, const d4j_rows*)>;
 
   LoadedModel(const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights, int cuda_device = -1)
       : LoadedModel(spec, libtorch_options(types, cuda_device), weights) {}
 
   LoadedModel(
       const d4j_decoder_spec& spec, const d4j_model_options& options, const DecoderWeights& weights,
-      const Step& before_finish = [](d4j_model*) {}) {
+      const Step& before_finish = [](d4j_model*) {}, const RowCalls& calls = {d4j_model_load_rows}) {
     check(d4j_model_create(&spec, &options, &model_));
     try {
-      load(spec, weights);
+      for (const auto call : calls) {
+        for_all_rows(spec, weights, call);
+      }
       before_finish(model_);
       check(d4j_model_finish(model_));
     } catch (...) {
@@ -46,7 +50,8 @@ class LoadedModel {
   d4j_model* get() const { return model_; }
 
  private:
-  void load(const d4j_decoder_spec& spec, const DecoderWeights& weights) {
+  template <class Call>
+  void for_all_rows(const d4j_decoder_spec& spec, const DecoderWeights& weights, Call call) {
     std::vector<float> elements;
     for (const auto& [place, values] : weights) {
       elements.insert(elements.end(), values.begin(), values.end());
@@ -69,7 +74,7 @@ class LoadedModel {
       rows.layer = place.second;
       rows.run_count = 1;
       rows.runs = run;
-      check(d4j_model_load_rows(model_, &rows));
+      check(call(model_, &rows));
       offset += static_cast<std::int64_t>(values.size() * sizeof(float));
     }
   }

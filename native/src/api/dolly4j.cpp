@@ -211,6 +211,14 @@ d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks) {
   });
 }
 
+d4j_status d4j_model_survey_rows(d4j_model* model, const d4j_rows* rows) {
+  return guard([&] {
+    require(model != nullptr && rows != nullptr, "model and rows are needed");
+    require(model->weights != nullptr, "the model is finished already");
+    model->weights->survey(*rows);
+  });
+}
+
 d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows) {
   return guard([&] {
     require(model != nullptr && rows != nullptr, "model and rows are needed");

@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -47,6 +48,9 @@ std::vector<Slot> slots_of(const d4j_decoder_spec& spec, WeightLayout layout) {
   }
   return slots;
 }
+
+/// Of a matrix that is surveyed, about so many rows, in blocks of kBlockOutputs evenly over it.
+constexpr std::int64_t kSurveyedRows = 256;
 
 /// The matrix of a slot, without memory.
 WeightMatrix matrix_of(const Slot& slot, d4j_dtype weight_type, WeightLayout layout) {
@@ -105,6 +109,9 @@ Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayo
   }
   if (packs_tied_head_) {
     slots_[D4J_HEAD_WEIGHT][0].missing = 0;  // comes with the embedding
+  }
+  if (weight_type == D4J_INT8 || weight_type == D4J_INT4) {
+    smoothing_ = std::make_unique<Smoothing>(spec);
   }
 }
 
@@ -177,8 +184,41 @@ void Weights::release(Entry& entry, const d4j_rows& rows, std::int64_t count) {
   }
 }
 
-/// Reads the rows of all runs to their place in the matrix.
-void Weights::store(WeightMatrix& matrix, const InputFile& file, const d4j_rows& rows) {
+void Weights::survey(const d4j_rows& rows) {
+  check_rows(rows);
+  const Entry& entry = entry_of(rows);
+  const auto given = static_cast<d4j_slot>(rows.slot);
+  const d4j_slot slot = given == D4J_EMBEDDING && packs_tied_head_ ? D4J_HEAD_WEIGHT : given;
+  if (smoothing_ == nullptr || !Smoothing::concerns(slot)) {
+    return;
+  }
+  const InputFile file(rows.path);
+  check_extent(file, rows);
+  // All of a norm; of a matrix, the first rows of every so many.
+  const bool is_norm = entry.matrix.columns == 1;
+  const std::int64_t distance =
+      is_norm ? kBlockOutputs
+              : std::max<std::int64_t>(kBlockOutputs, entry.matrix.rows / kSurveyedRows * kBlockOutputs);
+  std::vector<float> buffer(static_cast<std::size_t>(kBlockOutputs * entry.matrix.columns));
+  for (std::int64_t i = 0; i < rows.run_count; ++i) {
+    const Run run = run_of(rows, i);
+    std::int64_t row = run.target;
+    while (row < run.target + run.count) {
+      const std::int64_t in_block = row % distance;
+      if (in_block >= kBlockOutputs) {
+        row += distance - in_block;
+        continue;
+      }
+      const std::int64_t count = std::min(kBlockOutputs - in_block, run.target + run.count - row);
+      read_rows(file, rows, run.source + row - run.target, count, buffer.data(), true);
+      smoothing_->look(slot, rows.layer, row, count, buffer.data());
+      row += count;
+    }
+  }
+}
+
+/// Reads the rows of all runs to their place in the matrix of a slot.
+void Weights::store(WeightMatrix& matrix, d4j_slot slot, const InputFile& file, const d4j_rows& rows) const {
   // As many rows at a time as are read at once.
   constexpr std::int64_t kPieceBytes = 1 << 20;
   // Rows that become biases are rounded on the way, rows to be quantised are not.
@@ -186,12 +226,18 @@ void Weights::store(WeightMatrix& matrix, const InputFile& file, const d4j_rows&
   const std::int64_t row_bytes = matrix.columns * (as_float32 ? 4 : 2);
   const std::int64_t piece =
       std::max<std::int64_t>(kBlockOutputs, kPieceBytes / row_bytes / kBlockOutputs * kBlockOutputs);
+  const float* factors =
+      smoothing_ != nullptr && Smoothing::concerns(slot) ? smoothing_->factors(slot, rows.layer) : nullptr;
   std::vector<std::uint8_t> buffer;
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     const Run run = run_of(rows, i);
     if (!matrix.is_packed && !matrix.is_widened) {
-      auto* data = static_cast<std::uint8_t*>(matrix.data.data());
-      read_rows(file, rows, run.source, run.count, data + run.target * row_bytes, as_float32);
+      auto* data = static_cast<std::uint8_t*>(matrix.data.data()) + run.target * row_bytes;
+      read_rows(file, rows, run.source, run.count, data, as_float32);
+      if (factors != nullptr) {
+        auto* norm = reinterpret_cast<float*>(data);
+        std::transform(norm, norm + run.count, factors + run.target, norm, std::divides<>());
+      }
       continue;
     }
     for (std::int64_t done = 0; done < run.count; done += piece) {
@@ -203,10 +249,16 @@ void Weights::store(WeightMatrix& matrix, const InputFile& file, const d4j_rows&
         const auto* narrow = reinterpret_cast<const bfloat16*>(buffer.data());
         std::transform(narrow, narrow + count, static_cast<float*>(matrix.data.data()) + target,
                        [](bfloat16 value) { return to_float(value); });
-      } else {
-        pack_outputs(matrix.packed(), matrix.data.data(), static_cast<int>(target), static_cast<int>(count),
-                     buffer.data());
+        continue;
       }
+      if (factors != nullptr) {
+        auto* values = reinterpret_cast<float*>(buffer.data());
+        for (std::int64_t row = 0; row < count; ++row, values += matrix.columns) {
+          std::transform(values, values + matrix.columns, factors, values, std::multiplies<>());
+        }
+      }
+      pack_outputs(matrix.packed(), matrix.data.data(), static_cast<int>(target), static_cast<int>(count),
+                   buffer.data());
     }
   }
 }
@@ -222,9 +274,9 @@ void Weights::load(const d4j_rows& rows) {
     total += run_of(rows, i).count;
   }
   try {
-    store(entry.matrix, file, rows);
+    store(entry.matrix, static_cast<d4j_slot>(rows.slot), file, rows);
     if (packs_tied_head_ && rows.slot == D4J_EMBEDDING) {
-      store(slots_[D4J_HEAD_WEIGHT][0].matrix, file, rows);
+      store(slots_[D4J_HEAD_WEIGHT][0].matrix, D4J_HEAD_WEIGHT, file, rows);
     }
   } catch (...) {
     const std::lock_guard<std::mutex> lock(mutex_);

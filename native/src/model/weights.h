@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "dolly4j.h"
 #include "model/input_file.h"
 #include "model/slots.h"
+#include "model/smoothing.h"
 #include "ops/packed_linear.h"
 
 namespace dolly4j {
@@ -67,6 +69,9 @@ class Weights {
   /// matrices may move beside each other.
   void move(d4j_slot slot, int layer, AlignedMemory memory);
 
+  /// See d4j_model_survey_rows; thread-safe.
+  void survey(const d4j_rows& rows);
+
   /// See d4j_model_load_rows; thread-safe. Rows of a call that fails count as not loaded.
   void load(const d4j_rows& rows);
 
@@ -84,12 +89,13 @@ class Weights {
     std::int64_t missing = 0;           // rows not loaded yet
   };
 
-  static void store(WeightMatrix& matrix, const InputFile& file, const d4j_rows& rows);
+  void store(WeightMatrix& matrix, d4j_slot slot, const InputFile& file, const d4j_rows& rows) const;
   Entry& entry_of(const d4j_rows& rows);
   void claim(Entry& entry, const d4j_rows& rows);
   static void release(Entry& entry, const d4j_rows& rows, std::int64_t count);
 
   bool packs_tied_head_;
+  std::unique_ptr<Smoothing> smoothing_;                  // of int8 and int4
   std::array<std::vector<Entry>, D4J_SLOT_COUNT> slots_;  // entries by layer; none where the decoder lacks the slot
   mutable std::mutex mutex_;                              // of claimed and missing
 };

@@ -10,6 +10,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.function.ToIntBiFunction;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.PointerPointer;
@@ -90,7 +91,10 @@ public final class DecoderModel implements AutoCloseable {
         try {
             NativeLibrary.check(NativeApi.d4j_model_check_memory(handle, kvBlocks));
             if (mapped.isEmpty()) {
-                loadRows(handle, rows, threads);
+                if (options.dtype().isQuantised()) {
+                    forAllRows(handle, rows, threads, NativeApi::d4j_model_survey_rows);
+                }
+                forAllRows(handle, rows, threads, NativeApi::d4j_model_load_rows);
             }
             Optional<Path> saved = finish(handle, mapped.isEmpty() ? entry : Optional.empty());
             int running = options.backend() == Backend.LIBTORCH
@@ -175,8 +179,9 @@ public final class DecoderModel implements AutoCloseable {
         return value ? 1 : 0;
     }
 
-    /** Loads tensors in parallel; the first failure ends the rest and is thrown. */
-    private static void loadRows(ModelHandle handle, List<SlotRows> rows, int threads) {
+    /** Calls native code for tensors in parallel; the first failure ends the rest and is thrown. */
+    private static void forAllRows(
+            ModelHandle handle, List<SlotRows> rows, int threads, ToIntBiFunction<ModelHandle, NativeRows> function) {
         ExecutorService pool = Executors.newFixedThreadPool(threads, task -> {
             Thread thread = new Thread(task, "dolly4j-load");
             thread.setDaemon(true);
@@ -185,7 +190,7 @@ public final class DecoderModel implements AutoCloseable {
         try {
             List<Future<?>> futures = new ArrayList<>();
             for (SlotRows part : rows) {
-                futures.add(pool.submit(() -> loadRows(handle, part)));
+                futures.add(pool.submit(() -> forRows(handle, part, function)));
             }
             for (Future<?> future : futures) {
                 future.get();
@@ -221,7 +226,7 @@ public final class DecoderModel implements AutoCloseable {
         }
     }
 
-    private static void loadRows(ModelHandle handle, SlotRows part) {
+    private static void forRows(ModelHandle handle, SlotRows part, ToIntBiFunction<ModelHandle, NativeRows> function) {
         TensorLocation source = part.source();
         int dims = source.shape().size();
         if (dims < 1 || dims > 2) {
@@ -252,7 +257,7 @@ public final class DecoderModel implements AutoCloseable {
                     .layer(part.layer())
                     .run_count(part.runs().size())
                     .runs(runPointer);
-            NativeLibrary.check(NativeApi.d4j_model_load_rows(handle, nativeRows));
+            NativeLibrary.check(function.applyAsInt(handle, nativeRows));
         }
     }
 
