@@ -36,12 +36,11 @@ void for_each_slot(const d4j_decoder_spec& spec, const Body& body) {
 PackedMatrix quantised(const std::vector<float>& numbers, const SlotShape& shape, WeightType type) {
   PackedWeight weight{type, static_cast<int>(shape.rows), static_cast<int>(shape.columns), nullptr, nullptr};
   AlignedMemory memory(static_cast<std::size_t>(weight.blocks() * weight.block_bytes()), "a test");
-  const AlignedMemory scratch(static_cast<std::size_t>(quantize_scratch_bytes(weight)), "a test");
   for (int block = 0; block < weight.blocks(); block++) {
     const int first = block * kBlockOutputs;
     quantize_outputs_oracle({weight, numbers.data() + std::int64_t{first} * weight.inputs, 0,
                              std::min(kBlockOutputs, weight.outputs - first),
-                             static_cast<std::uint8_t*>(memory.data()) + block * weight.block_bytes(), scratch.data()});
+                             static_cast<std::uint8_t*>(memory.data()) + block * weight.block_bytes()});
   }
   weight.data = memory.data();
   return {weight, std::move(memory)};

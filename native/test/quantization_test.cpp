@@ -42,10 +42,8 @@ Bytes quantized(QuantizeFn quantize, const PackedWeight& weight, const std::vect
   const GuardedMemory<float> guarded(rows);
   Bytes block(weight.block_bytes());
   std::fill_n(block.data(), block.size(), std::uint8_t{0x5a});
-  Bytes scratch(quantize_scratch_bytes(weight));
   const FlushDenormals flush;
-  quantize({weight, guarded.data(), first_lane, static_cast<int>(rows.size()) / weight.inputs, block.data(),
-            scratch.data()});
+  quantize({weight, guarded.data(), first_lane, static_cast<int>(rows.size()) / weight.inputs, block.data()});
   return block;
 }
 

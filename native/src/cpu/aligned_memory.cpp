@@ -30,6 +30,8 @@ AlignedMemory::AlignedMemory(std::size_t bytes, const char* what) : bytes_(bytes
   data_ = data;
 }
 
+void AlignedMemory::prefer_huge_pages() const { madvise(data_, bytes_, MADV_HUGEPAGE); }
+
 AlignedMemory AlignedMemory::of_file(int file, std::int64_t offset, std::size_t bytes, const char* what) {
   AlignedMemory memory;
   if (bytes == 0) {

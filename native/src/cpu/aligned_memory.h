@@ -19,6 +19,9 @@ class AlignedMemory {
   /// all who map it. Aligned as `offset` is, at most to a page. Throws D4J_OUT_OF_MEMORY.
   static AlignedMemory of_file(int file, std::int64_t offset, std::size_t bytes, const char* what);
 
+  /// Asks the system for pages of 2 MB, for memory that will all be touched: fewer page faults. Only a hint.
+  void prefer_huge_pages() const;
+
   AlignedMemory(AlignedMemory&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   AlignedMemory& operator=(AlignedMemory&& other) noexcept {

@@ -30,6 +30,10 @@ InputFile::InputFile(std::string path) : path_(std::move(path)) {
 
 InputFile::~InputFile() { close(file_); }
 
+void InputFile::read_ahead(std::int64_t offset, std::int64_t length) const {
+  posix_fadvise(file_, offset, length, POSIX_FADV_WILLNEED);
+}
+
 void InputFile::read(std::int64_t offset, std::int64_t length, void* target) const {
   auto* to = static_cast<std::uint8_t*>(target);
   while (length > 0) {

@@ -22,6 +22,9 @@ class InputFile {
 
   int descriptor() const { return file_; }
 
+  /// Lets the system read bytes [offset, offset + length) into the page cache beside what this thread does.
+  void read_ahead(std::int64_t offset, std::int64_t length) const;
+
   /// Reads bytes [offset, offset + length). Throws D4J_BAD_FILE if the file has no such bytes. Thread-safe.
   void read(std::int64_t offset, std::int64_t length, void* target) const;
 

@@ -216,7 +216,7 @@ std::uint64_t samples_checksum(std::int64_t bytes, const Read& read) {
 AlignedMemory map_matrix(const InputFile& file, const std::string& path, const PackedFileEntry& entry) {
   AlignedMemory memory =
       AlignedMemory::of_file(file.descriptor(), entry.offset, static_cast<std::size_t>(entry.bytes), "weights");
-  posix_fadvise(file.descriptor(), entry.offset, entry.bytes, POSIX_FADV_WILLNEED);
+  file.read_ahead(entry.offset, entry.bytes);
   // Read, not looked at in the mapping, so that a file which cannot be read is an error.
   const std::uint64_t checksum = samples_checksum(
       entry.bytes, [&](std::int64_t at, std::int64_t bytes, void* to) { file.read(entry.offset + at, bytes, to); });

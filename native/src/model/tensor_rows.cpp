@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
+#include <limits>
+#include <type_traits>
 
 #include "api/error.h"
 #include "cpu/bfloat16.h"
@@ -58,38 +59,37 @@ TileSize tile_size(const d4j_rows& rows, std::int64_t count) {
 
 float to_float(float value) { return value; }
 
-template <typename Target>
-Target from_float(float value);
-
-template <>
-float from_float<float>(float value) {
-  return value;
+template <typename Target, typename Source>
+Target converted(Source value) {
+  if constexpr (std::is_same_v<Source, Target>) {
+    return value;
+  } else if constexpr (std::is_same_v<Target, bfloat16>) {
+    return to_bfloat16(to_float(value));
+  } else {
+    return to_float(value);
+  }
 }
 
-template <>
-bfloat16 from_float<bfloat16>(float value) {
-  return to_bfloat16(value);
-}
-
-bool is_finite(float value) {
-  std::uint32_t bits;
+/// The bits of the exponent, those of infinity and NaN the largest. Signed: compilers make vectors of a maximum of those.
+std::int32_t exponent_of(float value) {
+  std::int32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
-  return (bits & 0x7f800000U) != 0x7f800000U;
+  return bits & 0x7f800000;
 }
 
-bool is_finite(bfloat16 value) { return (value.bits & 0x7f80U) != 0x7f80U; }
+std::int16_t exponent_of(bfloat16 value) { return static_cast<std::int16_t>(value.bits & 0x7f80); }
 
-/// Converts `count` elements, `stride` elements apart; false if a result is not finite.
+/// Converts `count` elements, `stride` elements apart; false if a result is not finite. May be done in place.
 template <typename Source, typename Target>
 bool convert(const std::uint8_t* source, std::int64_t stride, std::int64_t count, Target* target) {
-  bool finite = true;
+  decltype(exponent_of(Target{})) largest = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     Source element;
     std::memcpy(&element, source + i * stride * static_cast<std::int64_t>(sizeof element), sizeof element);
-    target[i] = from_float<Target>(to_float(element));
-    finite &= is_finite(target[i]);
+    target[i] = converted<Target>(element);
+    largest = std::max(largest, exponent_of(target[i]));
   }
-  return finite;
+  return largest != exponent_of(converted<Target>(std::numeric_limits<float>::infinity()));
 }
 
 template <typename Source, typename Target>
@@ -111,19 +111,30 @@ bool convert_row(std::int32_t dtype, const std::uint8_t* source, std::int64_t st
   }
 }
 
+constexpr d4j_dtype type_of(const float*) { return D4J_FLOAT32; }
+constexpr d4j_dtype type_of(const bfloat16*) { return D4J_BFLOAT16; }
+
 template <typename Target>
-void read_rows_as(const InputFile& file, const d4j_rows& rows, std::int64_t first, std::int64_t count, Target* target) {
+void read_rows_as(const InputFile& file, const d4j_rows& rows, std::int64_t first, std::int64_t count, Target* target,
+                  std::vector<std::uint8_t>& buffer) {
   const std::int64_t size = element_bytes(rows.dtype);
   const TileSize tile = tile_size(rows, count);
-  std::vector<std::uint8_t> buffer(static_cast<std::size_t>(span_bytes(rows, tile.rows, tile.columns)));
+  // Rows that lie in the file as they are wanted are read to their place.
+  const bool in_place = rows.dtype == type_of(target) && rows.column_stride == 1 && rows.row_stride == rows.columns &&
+                        tile.columns == rows.columns;
   for (std::int64_t row = 0; row < count; row += tile.rows) {
     const std::int64_t row_count = std::min(tile.rows, count - row);
     for (std::int64_t column = 0; column < rows.columns; column += tile.columns) {
       const std::int64_t column_count = std::min(tile.columns, rows.columns - column);
       const std::int64_t element = (first + row) * rows.row_stride + column * rows.column_stride;
-      file.read(rows.offset + element * size, span_bytes(rows, row_count, column_count), buffer.data());
+      const std::int64_t bytes = span_bytes(rows, row_count, column_count);
+      if (!in_place && static_cast<std::int64_t>(buffer.size()) < bytes) {
+        buffer.resize(static_cast<std::size_t>(bytes));
+      }
+      std::uint8_t* source = in_place ? reinterpret_cast<std::uint8_t*>(target + row * rows.columns) : buffer.data();
+      file.read(rows.offset + element * size, bytes, source);
       for (std::int64_t r = 0; r < row_count; ++r) {
-        if (!convert_row(rows.dtype, buffer.data() + r * rows.row_stride * size, rows.column_stride, column_count,
+        if (!convert_row(rows.dtype, source + r * rows.row_stride * size, rows.column_stride, column_count,
                          target + (row + r) * rows.columns + column)) {
           throw Error(D4J_BAD_FILE, where(rows) + " holds NaN, infinity or a number too large in row " +
                                         std::to_string(first + row + r) +
@@ -171,12 +182,18 @@ void check_extent(const InputFile& file, const d4j_rows& rows) {
   }
 }
 
-void read_rows(const InputFile& file, const d4j_rows& rows, std::int64_t first, std::int64_t count, void* target,
-               bool to_float32) {
+void read_ahead(const InputFile& file, const d4j_rows& rows) {
+  const std::int64_t bytes = span_bytes(rows, rows.rows, rows.columns);
+  if (bytes == rows.rows * rows.columns * element_bytes(rows.dtype)) {
+    file.read_ahead(rows.offset, bytes);
+  }
+}
+
+void RowReader::read(std::int64_t first, std::int64_t count, void* target, bool to_float32) {
   if (to_float32) {
-    read_rows_as(file, rows, first, count, static_cast<float*>(target));
+    read_rows_as(file_, rows_, first, count, static_cast<float*>(target), buffer_);
   } else {
-    read_rows_as(file, rows, first, count, static_cast<bfloat16*>(target));
+    read_rows_as(file_, rows_, first, count, static_cast<bfloat16*>(target), buffer_);
   }
 }
 

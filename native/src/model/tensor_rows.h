@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "dolly4j.h"
 #include "model/input_file.h"
@@ -19,10 +20,23 @@ void check_rows(const d4j_rows& rows);
 /// Throws D4J_BAD_FILE unless the file is long enough to hold the whole tensor.
 void check_extent(const InputFile& file, const d4j_rows& rows);
 
-/// Copies the rows [first, first + count) to `target` [count, columns], row-major, float32 or else bfloat16 (rounded to
-/// nearest even). Throws D4J_BAD_FILE if a number is NaN, infinite, or beyond the range of the target's type. Reads at
-/// most 1 MiB at a time, whatever the strides.
-void read_rows(const InputFile& file, const d4j_rows& rows, std::int64_t first, std::int64_t count, void* target,
-               bool to_float32);
+/// Lets the system read the tensor beside what this thread does, if it lies in one piece.
+void read_ahead(const InputFile& file, const d4j_rows& rows);
+
+/// Reads rows of a tensor that check_rows and check_extent have passed, on one thread. Both arguments must outlive it.
+class RowReader {
+ public:
+  RowReader(const InputFile& file, const d4j_rows& rows) : file_(file), rows_(rows) {}
+
+  /// Copies the rows [first, first + count) to `target` [count, columns], row-major, float32 or else bfloat16 (rounded to
+  /// nearest even). Throws D4J_BAD_FILE if a number is NaN, infinite, or beyond the range of the target's type. Reads at
+  /// most 1 MiB at a time, whatever the strides.
+  void read(std::int64_t first, std::int64_t count, void* target, bool to_float32);
+
+ private:
+  const InputFile& file_;
+  const d4j_rows& rows_;
+  std::vector<std::uint8_t> buffer_;  // what was read and not converted yet
+};
 
 }  // namespace dolly4j

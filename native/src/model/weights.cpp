@@ -103,6 +103,7 @@ Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayo
     : packs_tied_head_(packs_tied_head(spec, layout)) {
   for (SlotMatrix& placed : weight_matrices(spec, weight_type, layout)) {
     placed.matrix.data = AlignedMemory(static_cast<std::size_t>(placed.matrix.bytes()), "weights");
+    placed.matrix.data.prefer_huge_pages();
     Entry& entry = slots_[static_cast<std::size_t>(placed.slot)].emplace_back();
     entry.missing = placed.matrix.rows;
     entry.matrix = std::move(placed.matrix);
@@ -199,6 +200,7 @@ void Weights::survey(const d4j_rows& rows) {
   const std::int64_t distance =
       is_norm ? kBlockOutputs
               : std::max<std::int64_t>(kBlockOutputs, entry.matrix.rows / kSurveyedRows * kBlockOutputs);
+  RowReader reader(file, rows);
   std::vector<float> buffer(static_cast<std::size_t>(kBlockOutputs * entry.matrix.columns));
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     const Run run = run_of(rows, i);
@@ -210,7 +212,7 @@ void Weights::survey(const d4j_rows& rows) {
         continue;
       }
       const std::int64_t count = std::min(kBlockOutputs - in_block, run.target + run.count - row);
-      read_rows(file, rows, run.source + row - run.target, count, buffer.data(), true);
+      reader.read(run.source + row - run.target, count, buffer.data(), true);
       smoothing_->look(slot, rows.layer, row, count, buffer.data());
       row += count;
     }
@@ -228,12 +230,13 @@ void Weights::store(WeightMatrix& matrix, d4j_slot slot, const InputFile& file, 
       std::max<std::int64_t>(kBlockOutputs, kPieceBytes / row_bytes / kBlockOutputs * kBlockOutputs);
   const float* factors =
       smoothing_ != nullptr && Smoothing::concerns(slot) ? smoothing_->factors(slot, rows.layer) : nullptr;
-  std::vector<std::uint8_t> buffer;
+  RowReader reader(file, rows);
+  std::vector<std::uint8_t> buffer;  // rows to be packed
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     const Run run = run_of(rows, i);
     if (!matrix.is_packed && !matrix.is_widened) {
       auto* data = static_cast<std::uint8_t*>(matrix.data.data()) + run.target * row_bytes;
-      read_rows(file, rows, run.source, run.count, data, as_float32);
+      reader.read(run.source, run.count, data, as_float32);
       if (factors != nullptr) {
         auto* norm = reinterpret_cast<float*>(data);
         std::transform(norm, norm + run.count, factors + run.target, norm, std::divides<>());
@@ -242,8 +245,10 @@ void Weights::store(WeightMatrix& matrix, d4j_slot slot, const InputFile& file, 
     }
     for (std::int64_t done = 0; done < run.count; done += piece) {
       const std::int64_t count = std::min(piece, run.count - done);
-      buffer.resize(static_cast<std::size_t>(count * row_bytes));
-      read_rows(file, rows, run.source + done, count, buffer.data(), as_float32);
+      if (static_cast<std::int64_t>(buffer.size()) < count * row_bytes) {
+        buffer.resize(static_cast<std::size_t>(count * row_bytes));
+      }
+      reader.read(run.source + done, count, buffer.data(), as_float32);
       const std::int64_t target = run.target + done;
       if (matrix.is_widened) {
         const auto* narrow = reinterpret_cast<const bfloat16*>(buffer.data());
@@ -269,6 +274,7 @@ void Weights::load(const d4j_rows& rows) {
   const InputFile file(rows.path);
   check_extent(file, rows);
   claim(entry, rows);
+  read_ahead(file, rows);
   std::int64_t total = 0;
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     total += run_of(rows, i).count;

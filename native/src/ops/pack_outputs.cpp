@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cpu/aligned_memory.h"
 #include "cpu/flush_denormals.h"
 #include "cpu/isa.h"
 #include "ops/packed_linear.h"
@@ -73,11 +72,9 @@ void for_blocks(const PackedWeight& weight, void* data, int first_output, int co
 void pack_outputs(const PackedWeight& weight, void* data, int first_output, int count, const void* rows) {
   if (weight.type == WeightType::int8 || weight.type == WeightType::int4) {
     const QuantizeFn quantize = quantize_outputs(chosen_isa());
-    const AlignedMemory scratch(static_cast<std::size_t>(quantize_scratch_bytes(weight)), "quantisation");
     const FlushDenormals flush;
     for_blocks(weight, data, first_output, count, [&](void* block, int lane, int lanes, int row) {
-      quantize({weight, static_cast<const float*>(rows) + std::int64_t{row} * weight.inputs, lane, lanes, block,
-                scratch.data()});
+      quantize({weight, static_cast<const float*>(rows) + std::int64_t{row} * weight.inputs, lane, lanes, block});
     });
     return;
   }

@@ -29,16 +29,13 @@ struct QuantizeArgs {
   const float* rows;    // [count, inputs], the outputs first_lane .. first_lane + count - 1 of a block of 16
   int first_lane;
   int count;
-  void* block;    // which leaves its other outputs as they are
-  void* scratch;  // quantize_scratch_bytes, 64-byte aligned
+  void* block;  // which leaves its other outputs as they are
 };
 
 // Denormals are flushed (cpu/flush_denormals.h).
 using QuantizeFn = void (*)(const QuantizeArgs& args);
 
 QuantizeFn quantize_outputs(Isa isa);
-
-std::int64_t quantize_scratch_bytes(const PackedWeight& weight);
 
 // Plain loops; slow.
 void quantize_outputs_oracle(const QuantizeArgs& args);

@@ -19,8 +19,4 @@ QuantizeFn quantize_outputs(Isa isa) {
   }
 }
 
-std::int64_t quantize_scratch_bytes(const PackedWeight& weight) {
-  return std::int64_t{weight.padded_inputs()} * kBlockOutputs * std::int64_t{sizeof(float)};
-}
-
 }  // namespace dolly4j

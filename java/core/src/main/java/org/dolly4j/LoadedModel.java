@@ -3,6 +3,8 @@ package org.dolly4j;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.engine.Scheduler;
@@ -54,21 +56,38 @@ record LoadedModel(
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     static LoadedModel load(String name, Path folder, DollyOptions options) {
+        // Beside the weights: from the cache they are there sooner than the tokenizer.
+        CompletableFuture<Tokenizer> tokenizer = CompletableFuture.supplyAsync(
+                () -> Tokenizer.load(options.tokenizer().orElse(folder)));
         Checkpoint checkpoint = Checkpoint.open(folder);
         WeightPlan plan = Family.planFor(checkpoint);
-        Tokenizer tokenizer = Tokenizer.load(options.tokenizer().orElse(folder));
+        if (tokenizer.isCompletedExceptionally()) {
+            await(tokenizer); // a missing file is known before long reading
+        }
         ModelOptions modelOptions = options.modelOptions(automaticType(checkpoint));
         warnOfRounding(checkpoint, options, modelOptions);
         int blocks = kvBlocks(options, plan.spec(), modelOptions.kvCacheDtype());
         Optional<WeightCache> cache = weightCache(options, plan.spec(), modelOptions);
         DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions, blocks, cache);
         try {
+            Tokenizer ready = await(tokenizer);
             ModelInfo info = info(name, checkpoint, weights, blocks);
             DecoderSession session = newSession(weights, info);
             LOG.debug("Loaded {}", info);
-            return new LoadedModel(checkpoint, tokenizer, info, weights, newScheduler(info, session));
+            return new LoadedModel(checkpoint, ready, info, weights, newScheduler(info, session));
         } catch (RuntimeException | Error e) {
             weights.close();
+            throw e;
+        }
+    }
+
+    private static Tokenizer await(CompletableFuture<Tokenizer> tokenizer) {
+        try {
+            return tokenizer.join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof RuntimeException cause) {
+                throw cause;
+            }
             throw e;
         }
     }
