@@ -179,8 +179,8 @@ D4J_API d4j_status d4j_get_build_info(d4j_build_info* info);
 D4J_API d4j_status d4j_libtorch_set_threads(int32_t threads);
 
 /*
- * Binds every thread that the kernels start from now on to a CPU of its own; the threads that call steps are left as they
- * are. Good for a machine that does nothing else, bad for all others.
+ * Binds every thread that the kernels start from now on to a CPU of its own; the threads that call steps are left as
+ * they are. Good for a machine that does nothing else, bad for all others.
  */
 D4J_API d4j_status d4j_bind_threads(void);
 
@@ -195,10 +195,11 @@ D4J_API d4j_status d4j_libtorch_attach(const char* directory);
 D4J_API d4j_status d4j_model_create(const d4j_decoder_spec* spec, const d4j_model_options* options, d4j_model** model);
 
 /*
- * Makes a model whose rows are all loaded: it maps a file that d4j_model_save wrote for the same spec, options and key.
- * Only of the kernels. Its weights are page cache: processes share them, and the system may drop and read them again, so
- * they count as no memory that this process must have. Fails with D4J_BAD_FILE if there is no such file, if it is damaged,
- * cut off, or for another spec, type, version or key, or if others than this user and root can change it.
+ * Makes a model whose rows are all loaded: it maps a file that d4j_model_save wrote for the same spec, options and
+ * key. Only of the kernels. Its weights are page cache: processes share them, and the system may drop and read them
+ * again, so they count as no memory that this process must have. Fails with D4J_BAD_FILE if there is no such file, if
+ * it is damaged, cut off, or for another spec, type, version or key, or if others than this user and root can change
+ * it.
  */
 D4J_API d4j_status d4j_model_map(const d4j_decoder_spec* spec, const d4j_model_options* options, const char* path,
                                  const char* key, d4j_model** model);
@@ -210,31 +211,31 @@ D4J_API d4j_status d4j_model_map(const d4j_decoder_spec* spec, const d4j_model_o
 D4J_API d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks);
 
 /*
- * Looks at some of the rows before any are loaded: int8 and int4 lose less if all rows of all norms, and of the matrices
- * behind them, were surveyed. Other rows and types need none, and it does nothing with them. Fails if rows of the same
- * norm or of a matrix behind it are loaded already.
+ * Looks at some of the rows before any are loaded: int8 and int4 lose less if all rows of all norms, and of the
+ * matrices behind them, were surveyed. Other rows and types need none, and it does nothing with them. Fails if rows of
+ * the same norm or of a matrix behind it are loaded already.
  */
 D4J_API d4j_status d4j_model_survey_rows(d4j_model* model, const d4j_rows* rows);
 
 /*
  * Copies rows of a tensor in a file into a slot, converting to the slot's type: norms are float32, all else is as
- * weight_type says (rounded to nearest even). Each row of a slot is loaded once; those of a call that fails count as not
- * loaded.
+ * weight_type says (rounded to nearest even). Each row of a slot is loaded once; those of a call that fails count as
+ * not loaded.
  */
 D4J_API d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows);
 
 /*
- * Writes the weights of a model of the kernels to a file, which must be no file that is mapped, and waits until it is on
- * the disk; then gives the memory of the weights up and maps the file in its place. All rows are loaded, and the model is
- * not finished yet. The key, D4J_PACKED_KEY_LENGTH characters, says what they were made of, and the description what is
- * to be known of the file: of both only the key is checked. After D4J_BAD_FILE, with the system's reason, the file is not
- * to be used by others, and the model can be finished all the same.
+ * Writes the weights of a model of the kernels to a file, which must be no file that is mapped, and waits until it is
+ * on the disk; then gives the memory of the weights up and maps the file in its place. All rows are loaded, and the
+ * model is not finished yet. The key, D4J_PACKED_KEY_LENGTH characters, says what they were made of, and the
+ * description what is to be known of the file: of both only the key is checked. After D4J_BAD_FILE, with the system's
+ * reason, the file is not to be used by others, and the model can be finished all the same.
  */
 D4J_API d4j_status d4j_model_save(d4j_model* model, const char* path, const char* key, const char* description);
 
 /*
- * Ends loading; needed before sessions. Fails and names the slot if one lacks rows; after a failure of any kind the rest
- * may be loaded, or libtorch attached, and finishing tried again.
+ * Ends loading; needed before sessions. Fails and names the slot if one lacks rows; after a failure of any kind the
+ * rest may be loaded, or libtorch attached, and finishing tried again.
  */
 D4J_API d4j_status d4j_model_finish(d4j_model* model);
 

@@ -298,8 +298,8 @@ TEST_P(KernelDecoder, callersDenormalsAreUntouched) {
   EXPECT_EQ(half * 2, smallest);
 }
 
-// Weights whose columns are all of the same size behind norms that give out channels of the same size; then two channels of
-// every norm eight times as large, and the weights that take them as much smaller: the same function.
+// Weights whose columns are all of the same size behind norms that give out channels of the same size; then two
+// channels of every norm eight times as large, and the weights that take them as much smaller: the same function.
 DecoderWeights even_weights(const d4j_decoder_spec& spec) {
   DecoderWeights weights = random_decoder_weights(spec, 5);
   for (auto& [place, values] : weights) {

@@ -1,5 +1,5 @@
-// The C border with libtorch behind it: attaching, finished models, sessions and steps. Every broken rule of dolly4j.h is
-// a status and a message that names it, and changes nothing.
+// The C border with libtorch behind it: attaching, finished models, sessions and steps. Every broken rule of dolly4j.h
+// is a status and a message that names it, and changes nothing.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -31,8 +31,8 @@ class ApiLibtorch : public testing::Test {
   ApiLibtorch() { testing::GTEST_FLAG(death_test_style) = "threadsafe"; }
 };
 
-// A folder with one entry, libtorch_cpu.so, which links to a file. To be made in the statement of a death test: its process
-// runs no destructor for what stands in front of that.
+// A folder with one entry, libtorch_cpu.so, which links to a file. To be made in the statement of a death test: its
+// process runs no destructor for what stands in front of that.
 class FolderWithLink {
  public:
   explicit FolderWithLink(const std::string& target) {

@@ -9,8 +9,8 @@
 
 namespace dolly4j::test {
 
-// Attaches the libtorch in the folder that the environment variable DOLLY4J_TEST_LIBTORCH names; without it, the test is
-// skipped. For SetUp.
+// Attaches the libtorch in the folder that the environment variable DOLLY4J_TEST_LIBTORCH names; without it, the test
+// is skipped. For SetUp.
 inline void attach_test_libtorch() {
   const char* directory = std::getenv("DOLLY4J_TEST_LIBTORCH");
   if (directory == nullptr) {

@@ -15,8 +15,8 @@ class AlignedMemory {
   /// Throws D4J_OUT_OF_MEMORY. `what` names the use in the message.
   AlignedMemory(std::size_t bytes, const char* what);
 
-  /// Bytes [offset, offset + bytes) of an open file, which has them, to be read only: its page cache, which is shared with
-  /// all who map it. Aligned as `offset` is, at most to a page. Throws D4J_OUT_OF_MEMORY.
+  /// Bytes [offset, offset + bytes) of an open file, which has them, to be read only: its page cache, which is shared
+  /// with all who map it. Aligned as `offset` is, at most to a page. Throws D4J_OUT_OF_MEMORY.
   static AlignedMemory of_file(int file, std::int64_t offset, std::size_t bytes, const char* what);
 
   /// Asks the system for pages of 2 MB, for memory that will all be touched: fewer page faults. Only a hint.

@@ -6,8 +6,8 @@
 
 namespace dolly4j {
 
-// A bfloat16 number by its bits; arithmetic is done in float. The functions are always inlined: kernel files are compiled
-// for instruction sets that other files must not get code of.
+// A bfloat16 number by its bits; arithmetic is done in float. The functions are always inlined: kernel files are
+// compiled for instruction sets that other files must not get code of.
 struct bfloat16 {
   std::uint16_t bits;
 };

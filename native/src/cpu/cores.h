@@ -6,8 +6,8 @@
 
 namespace dolly4j {
 
-/// Numbers of the CPUs this process may run on, in an order that takes every core once before it takes the second CPU of a
-/// core. `system` is where the kernel describes them. Empty if it does not say.
+/// Numbers of the CPUs this process may run on, in an order that takes every core once before it takes the second CPU
+/// of a core. `system` is where the kernel describes them. Empty if it does not say.
 std::vector<int> cpus_by_core(const std::string& system = "/sys/devices/system/cpu");
 
 }  // namespace dolly4j

@@ -24,8 +24,8 @@ class ThreadPool {
   ~ThreadPool();
 
   /// Binds every thread that is started from now on to a CPU of its own, cores before second CPUs of a core: the i-th
-  /// started to the i-th after the first, which is left to the callers. Where there are more threads than CPUs the others
-  /// are not bound.
+  /// started to the i-th after the first, which is left to the callers. Where there are more threads than CPUs the
+  /// others are not bound.
   void bind_threads() { binds_.store(true); }
 
   /// Calls task(thread) for thread = 0 .. threads - 1, each on a thread of its own and with denormals flushed; 0 is the
@@ -48,8 +48,9 @@ class ThreadPool {
   std::mutex turn_;  // held by the caller whose phase runs; of workers_ too
   std::vector<std::thread> workers_;
 
-  // The phase: its number, and in the low 16 bits how many threads take part. What follows is written before it and read
-  // by these threads alone, so that a thread that looks late, without a part in the phase, touches nothing of the next.
+  // The phase: its number, and in the low 16 bits how many threads take part. What follows is written before it and
+  // read by these threads alone, so that a thread that looks late, without a part in the phase, touches nothing of the
+  // next.
   std::atomic<std::uint64_t> phase_{0};
   Function function_ = nullptr;
   const void* context_ = nullptr;

@@ -1,6 +1,6 @@
-// Sixteen virtual lanes of float32 in plain C++: what the kernels compute with where nothing better is compiled, and the
-// meaning of the same functions in vector_avx2.h and vector_avx512.h. A kernel is a template over one of the three, is
-// compiled in a file of its own for each, and gives the same bits with all.
+// Sixteen virtual lanes of float32 in plain C++: what the kernels compute with where nothing better is compiled, and
+// the meaning of the same functions in vector_avx2.h and vector_avx512.h. A kernel is a template over one of the
+// three, is compiled in a file of its own for each, and gives the same bits with all.
 //
 // Kernel files include no header of the C++ library: a function of it that is not inlined could be kept, by the linker,
 // in the form that a file with AVX-512 options made of it.

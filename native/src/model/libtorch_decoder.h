@@ -1,5 +1,5 @@
-// The decoder as a graph of libtorch ops, on the CPU or a CUDA device: the reference of the kernels, and what runs where
-// no kernel exists.
+// The decoder as a graph of libtorch ops, on the CPU or a CUDA device: the reference of the kernels, and what runs
+// where no kernel exists.
 #pragma once
 
 #include <memory>

@@ -54,19 +54,19 @@ struct PackedFileEntry {
 /// A number in which every byte has a part: any change of up to 8 bytes that lie in one word changes it.
 std::uint64_t checksum_of(const void* data, std::size_t bytes);
 
-/// Where 4 KiB of some data, or all if they are fewer, are looked at so that gigabytes take milliseconds: at the start, at
-/// the end, and somewhere in every 4 MiB. Finds what a lost or torn write leaves, not every flipped bit.
+/// Where 4 KiB of some data, or all if they are fewer, are looked at so that gigabytes take milliseconds: at the
+/// start, at the end, and somewhere in every 4 MiB. Finds what a lost or torn write leaves, not every flipped bit.
 std::vector<std::int64_t> sample_offsets(std::int64_t bytes);
 
-/// Writes the file and waits until it is on the disk. `matrices` are those of weight_matrices for these weights, of which
-/// all rows are loaded. Throws D4J_BAD_FILE with the system's reason.
+/// Writes the file and waits until it is on the disk. `matrices` are those of weight_matrices for these weights, of
+/// which all rows are loaded. Throws D4J_BAD_FILE with the system's reason.
 void write_packed_file(const std::string& path, std::string_view key, std::string_view description,
                        const std::vector<SlotMatrix>& matrices, const Weights& weights);
 
-/// Maps the memory of these matrices, resident where the file is in the page cache and read from disk where not, and calls
-/// take(i, memory) once it has that of matrix i, on several threads in any order. Throws D4J_BAD_FILE with the reason if
-/// there is no such file, if others than this user and root can change it, or if it is not exactly what write_packed_file
-/// writes for the key and the matrices; some may be taken then, each of which is as it should be.
+/// Maps the memory of these matrices, resident where the file is in the page cache and read from disk where not, and
+/// calls take(i, memory) once it has that of matrix i, on several threads in any order. Throws D4J_BAD_FILE with the
+/// reason if there is no such file, if others than this user and root can change it, or if it is not exactly what
+/// write_packed_file writes for the key and the matrices; some may be taken then, each of which is as it should be.
 void map_packed_file(const std::string& path, std::string_view key, const std::vector<SlotMatrix>& matrices,
                      int threads, const std::function<void(std::size_t, AlignedMemory)>& take);
 

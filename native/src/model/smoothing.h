@@ -5,10 +5,10 @@
 //   s[j] = the power of two nearest to sqrt(q[j] / median of q)
 //   q[j] = sqrt(gain[j]^2 + bias[j]^2) / max over rows of |W[row, j]|
 //
-// That is SmoothQuant (Xiao et al. 2023, alpha 1/2) with the size that the norm itself gives a channel in place of measured
-// activations. In large models a few channels are many times as large as the others and their weights as much smaller, so
-// that a scale that is shared with other columns leaves those few bits; where large channels have weights like all others,
-// s stays near 1. A power of two changes no bit of what is not quantised.
+// That is SmoothQuant (Xiao et al. 2023, alpha 1/2) with the size that the norm itself gives a channel in place of
+// measured activations. In large models a few channels are many times as large as the others and their weights as much
+// smaller, so that a scale that is shared with other columns leaves those few bits; where large channels have weights
+// like all others, s stays near 1. A power of two changes no bit of what is not quantised.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +27,12 @@ class Smoothing {
   /// Whether a slot is such a norm or matrix.
   static bool concerns(d4j_slot slot);
 
-  /// Takes `count` rows of such a norm or matrix into account, row-major float32, from row `first` on. Thread-safe, in any
-  /// order. Throws D4J_INVALID_ARGUMENT if factors of that norm were given out already.
+  /// Takes `count` rows of such a norm or matrix into account, row-major float32, from row `first` on. Thread-safe, in
+  /// any order. Throws D4J_INVALID_ARGUMENT if factors of that norm were given out already.
   void look(d4j_slot slot, int layer, std::int64_t first, std::int64_t count, const float* values);
 
-  /// s, [hidden size]: what the columns of the matrix are multiplied with, and the norm divided by. All 1 if the norm or
-  /// its matrices were not looked at. Thread-safe; the pointer stays valid.
+  /// s, [hidden size]: what the columns of the matrix are multiplied with, and the norm divided by. All 1 if the norm
+  /// or its matrices were not looked at. Thread-safe; the pointer stays valid.
   const float* factors(d4j_slot slot, int layer);
 
  private:

@@ -70,7 +70,8 @@ Target converted(Source value) {
   }
 }
 
-/// The bits of the exponent, those of infinity and NaN the largest. Signed: compilers make vectors of a maximum of those.
+/// The bits of the exponent, those of infinity and NaN the largest. Signed: compilers make vectors of a maximum of
+/// those.
 std::int32_t exponent_of(float value) {
   std::int32_t bits;
   std::memcpy(&bits, &value, sizeof bits);

@@ -28,9 +28,9 @@ class RowReader {
  public:
   RowReader(const InputFile& file, const d4j_rows& rows) : file_(file), rows_(rows) {}
 
-  /// Copies the rows [first, first + count) to `target` [count, columns], row-major, float32 or else bfloat16 (rounded to
-  /// nearest even). Throws D4J_BAD_FILE if a number is NaN, infinite, or beyond the range of the target's type. Reads at
-  /// most 1 MiB at a time, whatever the strides.
+  /// Copies the rows [first, first + count) to `target` [count, columns], row-major, float32 or else bfloat16 (rounded
+  /// to nearest even). Throws D4J_BAD_FILE if a number is NaN, infinite, or beyond the range of the target's type.
+  /// Reads at most 1 MiB at a time, whatever the strides.
   void read(std::int64_t first, std::int64_t count, void* target, bool to_float32);
 
  private:

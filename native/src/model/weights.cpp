@@ -156,7 +156,8 @@ Weights::Entry& Weights::entry_of(const d4j_rows& rows) {
   return entry;
 }
 
-/// Reserves the rows for this call, all or none. Throws D4J_INVALID_ARGUMENT if one is loaded, or being loaded, already.
+/// Reserves the rows for this call, all or none. Throws D4J_INVALID_ARGUMENT if one is loaded, or being loaded,
+/// already.
 void Weights::claim(Entry& entry, const d4j_rows& rows) {
   const std::lock_guard<std::mutex> lock(mutex_);
   entry.claimed.resize(static_cast<std::size_t>(entry.matrix.rows));

@@ -5,9 +5,9 @@
 //   cache  PackedKvCache               float32 or bfloat16, holds the rows of this step already
 //   y      [rows, heads * head_size]   Activations, float32, or bfloat16 rounded to nearest even
 //
-// A softmax over splits of kSplit positions, merged in order (Milakov and Gimelshein 2018; Dao et al. 2022), so that the
-// bits do not depend on threads, on the other rows of the step, or on what the blocks hold beyond the context. For every
-// split, in float32:
+// A softmax over splits of kSplit positions, merged in order (Milakov and Gimelshein 2018; Dao et al. 2022), so that
+// the bits do not depend on threads, on the other rows of the step, or on what the blocks hold beyond the context. For
+// every split, in float32:
 //
 //   s[j] = (q . key j) * (1 / sqrt(head_size))      the sum in the tiles order of packed_linear.h, float32: one chain
 //   m'   = max s[j]

@@ -9,9 +9,10 @@
 namespace dolly4j {
 namespace {
 
-// A packed block of float32 or bfloat16 is a transposed matrix of 32-bit words, one word of a row being one float32 or a pair of bfloat16: word
-// c of the 16 rows is 64 bytes of the block. 16 words of a row are one cache line, too: 16 lines are read one after the
-// other, since rows of 4096 bytes would push each other out of the cache if they were read word by word side by side.
+// A packed block of float32 or bfloat16 is a transposed matrix of 32-bit words, one word of a row being one float32 or
+// a pair of bfloat16: word c of the 16 rows is 64 bytes of the block. 16 words of a row are one cache line, too: 16
+// lines are read one after the other, since rows of 4096 bytes would push each other out of the cache if they were
+// read word by word side by side.
 constexpr int kWords = 16;
 
 struct Words {

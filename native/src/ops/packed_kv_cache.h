@@ -5,9 +5,9 @@
 //   values  float32   [head_size / 16, 16 positions, 16 numbers]
 //           bfloat16  [head_size / 16, 16 / 2, 16 numbers, 2 positions]
 //
-// with head_size rounded up to a multiple of 2 for keys and of 16 for values. So keys are the packed weight (packed_linear.h) of a
-// matmul with 16 positions as outputs, values that of one with 16 numbers of a head as outputs and positions as inputs,
-// and 64 bytes are always one vector. Padding is 0.
+// with head_size rounded up to a multiple of 2 for keys and of 16 for values. So keys are the packed weight
+// (packed_linear.h) of a matmul with 16 positions as outputs, values that of one with 16 numbers of a head as outputs
+// and positions as inputs, and 64 bytes are always one vector. Padding is 0.
 //
 // Only positions that were appended hold numbers of their sequence; the others may hold those of sequences that had the
 // block before. Appending an even position to values in bfloat16 also writes 0 for the odd one after it, with which it

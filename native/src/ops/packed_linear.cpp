@@ -27,8 +27,8 @@ std::vector<bfloat16> check_numbers(std::int64_t count) {
   return numbers;
 }
 
-// Whether a kernel that computes by an instruction for bfloat16 has the bits of the order. Makers of CPUs document these
-// instructions differently.
+// Whether a kernel that computes by an instruction for bfloat16 has the bits of the order. Makers of CPUs document
+// these instructions differently.
 bool has_order(const PackedLinear& kernel, SumOrder order) {
   constexpr int kRows = 17;
   constexpr int kOutputs = 32;

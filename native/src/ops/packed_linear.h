@@ -45,8 +45,8 @@ constexpr int kBlockOutputs = 16;
 constexpr int kGroupInputs = 64;
 constexpr int kGroupPairInputs = 2 * kGroupInputs;
 
-// Of what lies in a file of packed weights: to be raised whenever the bytes that a checkpoint's rows become change, be it
-// by the layout, its padding or the rounding.
+// Of what lies in a file of packed weights: to be raised whenever the bytes that a checkpoint's rows become change, be
+// it by the layout, its padding or the rounding.
 constexpr std::uint32_t kPackedVersion = 2;
 
 // A matrix in blocks of 16 outputs, which lie behind each other:

@@ -8,9 +8,9 @@
 //                       scale = d / e, rounded to float16, at most its largest number;
 //                     at last q[k] = w[k] * (1 / scale), 0 where the scale is 0
 //
-// Every q is rounded to nearest even, of int8 within -127 .. 127, of int4 within -8 .. 7. Rows or groups with m < 2^-100
-// have scale 0 and q = 0. All is float32, sums are chains of fused multiply-adds in the order of k, denormals flushed:
-// same bits on every instruction set.
+// Every q is rounded to nearest even, of int8 within -127 .. 127, of int4 within -8 .. 7. Rows or groups with m <
+// 2^-100 have scale 0 and q = 0. All is float32, sums are chains of fused multiply-adds in the order of k, denormals
+// flushed: same bits on every instruction set.
 #pragma once
 
 #include <cstdint>

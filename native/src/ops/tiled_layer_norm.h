@@ -4,8 +4,8 @@
 //   rows      [count]      which rows of x; null for 0 .. count - 1
 //   y         [count, hidden], one per norm: Activations float32 or bfloat16 (rounded to nearest even)
 //
-// In float32, on 16 virtual lanes (column % 16) that are added by the tree of Generic::sum at last; columns beyond hidden
-// add 0:
+// In float32, on 16 virtual lanes (column % 16) that are added by the tree of Generic::sum at last; columns beyond
+// hidden add 0:
 //
 //   mean = (sum of x) / hidden        d = x - mean        variance = (sum by fma(d, d, sum)) / hidden
 //   y = fma(d * (1 / sqrt(variance + epsilon)), gamma, beta)

@@ -1,5 +1,5 @@
-// The functions of libtorch that the decoder's ops are made of. Shapes and types are the caller's to get right: libtorch
-// reports errors as text on standard error only, which D4J_BACKEND_FAILED then points to.
+// The functions of libtorch that the decoder's ops are made of. Shapes and types are the caller's to get right:
+// libtorch reports errors as text on standard error only, which D4J_BACKEND_FAILED then points to.
 #pragma once
 
 #include <cstdint>

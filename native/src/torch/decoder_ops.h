@@ -51,8 +51,8 @@ struct QueriesAndKeys {
   Tensor k;
 };
 
-/// ops/rotary.h of a fused QKV with Q and K of one type. qkv float32 [rows, 3 * hidden], rotations of the rows -> result
-/// type.
+/// ops/rotary.h of a fused QKV with Q and K of one type. qkv float32 [rows, 3 * hidden], rotations of the rows ->
+/// result type.
 QueriesAndKeys rotary(const Tensor& qkv, const Rotations& rotations, TensorType result);
 
 /// ops/kv_append.h. k and v [rows, heads, head size], rows apart or not, float32 or T; keys and values T

@@ -76,8 +76,8 @@ void set_libtorch_threads(int threads) {
   const std::lock_guard<std::mutex> lock(attach_mutex);
   if (attached.load() == nullptr) {
     setenv("OMP_NUM_THREADS", std::to_string(threads).c_str(), /*overwrite=*/0);
-    // Threads that wait for the next op spin for some 50 us, not for milliseconds: on a machine that does other work too
-    // the default costs far more than a wake-up does.
+    // Threads that wait for the next op spin for some 50 us, not for milliseconds: on a machine that does other work
+    // too the default costs far more than a wake-up does.
     setenv("GOMP_SPINCOUNT", "20000", /*overwrite=*/0);
   }
 }

@@ -1,5 +1,5 @@
-// libtorch's stable C shim, taken from a libtorch that is loaded at run time. This library does not link libtorch, and no
-// header of it is needed to build: the few functions are declared here.
+// libtorch's stable C shim, taken from a libtorch that is loaded at run time. This library does not link libtorch, and
+// no header of it is needed to build: the few functions are declared here.
 //
 // The declarations follow torch/csrc/inductor/aoti_torch/c/shim.h and torch/csrc/stable/c/shim.h of libtorch 2.10, the
 // first that has them all; they are stable by libtorch's promise.
@@ -59,8 +59,8 @@ struct Libtorch {
   std::int32_t (*torch_list_push_back)(StableListHandle, StableIValue);
   std::int32_t (*torch_get_num_threads)(std::uint32_t*);
 
-  // Null where libtorch has no CUDA. The CPU's and these take factors as numbers; the dispatcher's shim cannot convert a
-  // Scalar.
+  // Null where libtorch has no CUDA. The CPU's and these take factors as numbers; the dispatcher's shim cannot convert
+  // a Scalar.
   std::int32_t (*aoti_torch_cuda_add_Tensor)(AtenTensorHandle, AtenTensorHandle, double alpha,
                                              AtenTensorHandle* result);
   std::int32_t (*aoti_torch_cuda_add_Scalar)(AtenTensorHandle, double addend, double alpha, AtenTensorHandle* result);

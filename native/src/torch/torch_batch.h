@@ -1,5 +1,5 @@
-// A ragged batch (ops/ragged_batch.h) as libtorch's ops take it: index tensors on the device, and for every sequence the
-// place of its rows and of its context in the KV cache.
+// A ragged batch (ops/ragged_batch.h) as libtorch's ops take it: index tensors on the device, and for every sequence
+// the place of its rows and of its context in the KV cache.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace dolly4j {
 
-/// Rows of a sequence, and where the keys and values of its context lie. A slot is one position of a KV block; slots are
-/// counted over all blocks.
+/// Rows of a sequence, and where the keys and values of its context lie. A slot is one position of a KV block; slots
+/// are counted over all blocks.
 struct TorchSequence {
   std::int64_t first_row;
   std::int64_t rows;

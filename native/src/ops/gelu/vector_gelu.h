@@ -16,8 +16,8 @@ struct VectorGelu {
   // Within 1.5e-7 |x|, and within 4e-7 of the result down to -13.1, where that is no normal number any more.
   //
   // Phi(-a) = e^(-a^2 / 2) r(a), where r is half the scaled complementary error function of a / sqrt(2): smooth, and
-  // within 1e-8 of itself the ratio of two polynomials without negative coefficients (minimax over 0 .. 13.4, the numbers
-  // rounded to float32; beyond, e^.. is 0).
+  // within 1e-8 of itself the ratio of two polynomials without negative coefficients (minimax over 0 .. 13.4, the
+  // numbers rounded to float32; beyond, e^.. is 0).
   static F erf_form(F x) {
     const F a = magnitude(x);
     F p = V::set(0x1.06176ap-8F);
@@ -31,7 +31,8 @@ struct VectorGelu {
     q = V::fma(q, a, V::set(0x1.316b1p+0F));
     q = V::fma(q, a, V::set(0x1.ab18e4p+0F));
     q = V::fma(q, a, V::set(1.0F));
-    // What rounding a^2 took away would be multiplied by the exponential: e^(-a^2 / 2) = e^(-s / 2) (1 + (s - a^2) / 2).
+    // What rounding a^2 took away would be multiplied by the exponential: e^(-a^2 / 2) = e^(-s / 2) (1 + (s - a^2) /
+    // 2).
     const F half = V::set(0.5F);
     const F s = V::mul(a, a);
     const F e = VectorMath<V>::exp(V::mul(s, V::set(-0.5F)));

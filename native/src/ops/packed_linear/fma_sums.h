@@ -77,9 +77,9 @@ struct Accumulators {
     }
   }
 
-  // Adds the products of x, which lie 32 apart for R rows, and weight(b). The inner loop is over the fewer of both, since
-  // that is how many vectors are kept. Products is V, or else has its functions broadcast and fma with operands of its
-  // own.
+  // Adds the products of x, which lie 32 apart for R rows, and weight(b). The inner loop is over the fewer of both,
+  // since that is how many vectors are kept. Products is V, or else has its functions broadcast and fma with operands
+  // of its own.
   template <class Products = V, class X, class Weight>
   [[gnu::always_inline]] void add_products(const X* x, const Weight& weight) {
     if constexpr (R < B) {

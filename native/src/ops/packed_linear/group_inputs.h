@@ -12,8 +12,8 @@ namespace {
 constexpr float kSmallestOfLargest = 0x1p-100F;
 constexpr float kMostOfByte = 127;
 
-// Quantises a group of a row: 64 numbers, their scale, and 8 times their sum. The latter has to be taken from dot products
-// with weights that are 8 too large.
+// Quantises a group of a row: 64 numbers, their scale, and 8 times their sum. The latter has to be taken from dot
+// products with weights that are 8 too large.
 template <class V>
 [[gnu::always_inline]] inline void read_group(const Activations& x, int row, int group, std::int8_t* numbers,
                                               float* scale, float* excess) {

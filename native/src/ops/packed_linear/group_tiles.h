@@ -1,9 +1,9 @@
-// packed_linear.h, int4, on matrix tiles of bytes: 16 rows x 64 inputs, a group, times 64 inputs x 16 outputs gives the dot
-// products of 16 rows x 16 outputs, which are stored, and added to the sums as float32 by vectors.
+// packed_linear.h, int4, on matrix tiles of bytes: 16 rows x 64 inputs, a group, times 64 inputs x 16 outputs gives
+// the dot products of 16 rows x 16 outputs, which are stored, and added to the sums as float32 by vectors.
 //
-// That addition takes most of the time, so a tile of rows keeps its sums in registers for a chunk of groups, in which the
-// weights of a block, made bytes once for all rows, stay in the first-level cache, and the rows in the second. Between
-// chunks the sums wait in scratch, which changes no bit.
+// That addition takes most of the time, so a tile of rows keeps its sums in registers for a chunk of groups, in which
+// the weights of a block, made bytes once for all rows, stay in the first-level cache, and the rows in the second.
+// Between chunks the sums wait in scratch, which changes no bit.
 //
 // Tiles are those of tile_skeleton.h, with
 //

@@ -1,11 +1,11 @@
 // packed_linear.h, bfloat16 and int8 in tiles order, on matrix tiles: 16 rows x 32 inputs of x, which is a tile of the
-// activations, times 32 inputs x 16 outputs, which is 1 KiB of a block of bfloat16, or made of half as much of int8; added
-// to 16 rows x 16 outputs.
+// activations, times 32 inputs x 16 outputs, which is 1 KiB of a block of bfloat16, or made of half as much of int8;
+// added to 16 rows x 16 outputs.
 //
 // Two tiles of rows x two of outputs are summed in registers, so that every tile loaded is used twice. Inputs go in
 // chunks, so that the chunk of two blocks stays in the first-level cache while all rows pass, and that of the rows in
-// the second while the blocks of a group do; the sums wait in scratch in between, which changes no bit. The first rows to
-// pass read the weights from memory, and prefetch them: tile loads alone wait too long.
+// the second while the blocks of a group do; the sums wait in scratch in between, which changes no bit. The first rows
+// to pass read the weights from memory, and prefetch them: tile loads alone wait too long.
 //
 // Tiles has eight tiles of 1 KiB:
 //
@@ -77,8 +77,8 @@ class TileLinear {
   }
 
  private:
-  // 2 blocks x 16 tiles of inputs are 32 KiB of a first-level cache of 48; 256 rows x 512 inputs are 256 KiB of a second-
-  // level cache of 2 MiB, and what they are summed into is 128.
+  // 2 blocks x 16 tiles of inputs are 32 KiB of a first-level cache of 48; 256 rows x 512 inputs are 256 KiB of a
+  // second- level cache of 2 MiB, and what they are summed into is 128.
   static constexpr int kGroup = 8;           // blocks
   static constexpr int kChunk = 16;          // tiles of inputs
   static constexpr int kChunkRowTiles = 16;  // even

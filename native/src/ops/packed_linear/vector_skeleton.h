@@ -4,9 +4,9 @@
 // Few rows: bound by one read of the weights. Every thread walks a group of blocks at once, one stream of memory each,
 // since a single stream per thread does not reach the memory's speed; the rows share every load.
 //
-// Many rows: bound by multiply-adds. Up to kMaxRows rows x B blocks are summed in registers. Inputs go in chunks, so that
-// the chunk of a block stays in the first-level cache while all rows pass, and that of the rows in the second while the
-// blocks of a group do; the sums wait in scratch in between, which changes no bit.
+// Many rows: bound by multiply-adds. Up to kMaxRows rows x B blocks are summed in registers. Inputs go in chunks, so
+// that the chunk of a block stays in the first-level cache while all rows pass, and that of the rows in the second
+// while the blocks of a group do; the sums wait in scratch in between, which changes no bit.
 //
 // Both are the same loops: group of blocks > chunk of inputs > B blocks > tile of rows. x is read once, into
 // [tile of rows][tile of inputs][rows][numbers of a tile], for so many rows at a time that scratch stays at a few MB.

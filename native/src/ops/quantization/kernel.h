@@ -1,7 +1,7 @@
 // quantization.h on vectors: a lane is an output, so that scales and sums need no step across lanes.
 //
-// 64 inputs of the rows at a time, a group of int4, are transposed on the stack and stay in the first-level cache; the search
-// for scales of int4, about 60 vector instructions for each 16 weights, is what bounds it.
+// 64 inputs of the rows at a time, a group of int4, are transposed on the stack and stay in the first-level cache; the
+// search for scales of int4, about 60 vector instructions for each 16 weights, is what bounds it.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // tiled_layer_norm.h, a row at a time. V is one of the structs of cpu/vector_*.h.
 //
-// Bound: latency of the two sums, which the contract puts into 16 lanes; a row of x stays in the first-level cache between
-// the three passes. Rows, not columns, go to the threads.
+// Bound: latency of the two sums, which the contract puts into 16 lanes; a row of x stays in the first-level cache
+// between the three passes. Rows, not columns, go to the threads.
 #pragma once
 
 #include "ops/tiled_layer_norm.h"

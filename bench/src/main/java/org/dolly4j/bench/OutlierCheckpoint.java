@@ -19,8 +19,8 @@ import org.dolly4j.checkpoint.TensorLocation;
 
 /**
  * Makes of a GPT-NeoX checkpoint one of the same function whose activations have outliers, as those of large models do
- * (Dettmers et al. 2022): a few channels of what the norms of every block give out are larger by a factor, and the columns
- * of the matrices that take them smaller by it.
+ * (Dettmers et al. 2022): a few channels of what the norms of every block give out are larger by a factor, and the
+ * columns of the matrices that take them smaller by it.
  */
 final class OutlierCheckpoint {
     private static final Set<String> LARGER = Set.of(

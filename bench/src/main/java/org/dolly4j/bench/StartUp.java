@@ -17,8 +17,8 @@ import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.sampling.SamplingOptions;
 
 /**
- * One start of a model, as {@code bench/start_up.py} measures it: loads it, generates a token after a prompt of 16 tokens,
- * and prints a line of JSON with times and memory.
+ * One start of a model, as {@code bench/start_up.py} measures it: loads it, generates a token after a prompt of 16
+ * tokens, and prints a line of JSON with times and memory.
  */
 public final class StartUp {
     private static final int PROMPT_TOKENS = 16;

@@ -7,10 +7,10 @@ import org.dolly4j.checkpoint.GenerationConfig;
 import org.dolly4j.sampling.SamplingOptions;
 
 /**
- * The sampling that Dolly's pipeline does by default with a checkpoint: the values of generation_config.json under those
- * that the pipeline sets itself (do_sample, top_p 0.92, top_k 0), as {@code model.generate} merges them. Values that
- * {@code generate} passes over, such as a cut-off of 1, are off; one that it refuses is refused when it is asked for, so
- * that it does not keep a model from being used in another way.
+ * The sampling that Dolly's pipeline does by default with a checkpoint: the values of generation_config.json under
+ * those that the pipeline sets itself (do_sample, top_p 0.92, top_k 0), as {@code model.generate} merges them. Values
+ * that {@code generate} passes over, such as a cut-off of 1, are off; one that it refuses is refused when it is asked
+ * for, so that it does not keep a model from being used in another way.
  */
 final class DefaultSampling {
     private final GenerationConfig config;

@@ -24,9 +24,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The demo model as a folder. Native code maps files, so what lies in a jar is extracted: to a folder of this user alone
- * whose name is a hash of the contents, each file by a rename. So processes share it, none sees half a file, and what a
- * cleaner of the temporary folder has taken is put back.
+ * The demo model as a folder. Native code maps files, so what lies in a jar is extracted: to a folder of this user
+ * alone whose name is a hash of the contents, each file by a rename. So processes share it, none sees half a file, and
+ * what a cleaner of the temporary folder has taken is put back.
  */
 final class DemoModel {
     static final String NAME = "dolly-demo";
@@ -59,7 +59,10 @@ final class DemoModel {
                 Path.of(stated != null ? stated : System.getProperty("java.io.tmpdir")));
     }
 
-    /** As {@link #folder()}, from a class loader of choice, and extracted below {@code base} unless it is in plain files. */
+    /**
+     * As {@link #folder()}, from a class loader of choice, and extracted below {@code base} unless it is in plain
+     * files.
+     */
     static Path folder(ClassLoader loader, Path base) {
         Map<String, URL> resources = new LinkedHashMap<>();
         for (String file : FILES) {

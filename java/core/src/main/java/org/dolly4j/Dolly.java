@@ -35,9 +35,9 @@ import org.slf4j.LoggerFactory;
  * }
  * }</pre>
  *
- * <p>Text, defaults and key handling are those of databricks' {@code InstructionTextGenerationPipeline}. All methods are
- * safe from any thread; answers are handed out on the thread that waits for them. After {@link #close} every method that
- * asks the model throws {@link IllegalStateException}.
+ * <p>Text, defaults and key handling are those of databricks' {@code InstructionTextGenerationPipeline}. All methods
+ * are safe from any thread; answers are handed out on the thread that waits for them. After {@link #close} every
+ * method that asks the model throws {@link IllegalStateException}.
  */
 public final class Dolly implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Dolly.class);
@@ -188,8 +188,8 @@ public final class Dolly implements AutoCloseable {
     }
 
     /**
-     * The best token at every step, with the values of generation_config.json that count then: penalties, banned tokens,
-     * least lengths.
+     * The best token at every step, with the values of generation_config.json that count then: penalties, banned
+     * tokens, least lengths.
      *
      * @throws CheckpointException if one of these values is out of its range
      */
@@ -223,8 +223,8 @@ public final class Dolly implements AutoCloseable {
     }
 
     /**
-     * Answers a request and hands its text out as it comes. Exceptions are those of {@link #generate(GenerationRequest)}
-     * and of the consumer; the latter cancel the request.
+     * Answers a request and hands its text out as it comes. Exceptions are those of
+     * {@link #generate(GenerationRequest)} and of the consumer; the latter cancel the request.
      *
      * @param consumer called on this thread, in order; as slow as it likes
      */
@@ -254,9 +254,9 @@ public final class Dolly implements AutoCloseable {
     }
 
     /**
-     * Answers several requests, which may run together, and hands out each result as soon as it and those before it are
-     * there. Exceptions are those of {@link #generate(GenerationRequest)} and of the consumer; the first one cancels what
-     * has not been handed out.
+     * Answers several requests, which may run together, and hands out each result as soon as it and those before it
+     * are there. Exceptions are those of {@link #generate(GenerationRequest)} and of the consumer; the first one
+     * cancels what has not been handed out.
      *
      * @param consumer called on this thread, in the order of the requests
      */
@@ -271,7 +271,10 @@ public final class Dolly implements AutoCloseable {
         }
     }
 
-    /** Streams the answer to an instruction, with the defaults of Dolly's pipeline; see {@link #stream(GenerationRequest)}. */
+    /**
+     * Streams the answer to an instruction, with the defaults of Dolly's pipeline; see
+     * {@link #stream(GenerationRequest)}.
+     */
     public Stream<String> stream(String instruction) {
         return stream(GenerationRequest.forInstruction(instruction).build())
                 .map(TextPiece::text)

@@ -156,10 +156,10 @@ public final class DollyOptions {
         }
 
         /**
-         * Holds the weights in this type. By default in float32 if they are stored so, and in bfloat16 otherwise; float32
-         * is the exact mode. Int8 and int4 are made of the weights in any type while they are loaded, for the backend
-         * kernels; they take a half and a third of bfloat16's memory, and are as much faster where one answer is written
-         * at a time.
+         * Holds the weights in this type. By default in float32 if they are stored so, and in bfloat16 otherwise;
+         * float32 is the exact mode. Int8 and int4 are made of the weights in any type while they are loaded, for the
+         * backend kernels; they take a half and a third of bfloat16's memory, and are as much faster where one answer
+         * is written at a time.
          */
         public Builder dtype(WeightType value) {
             dtype = Optional.of(Objects.requireNonNull(value, "dtype"));
@@ -188,9 +188,9 @@ public final class DollyOptions {
         }
 
         /**
-         * Makes the kernels add up in the order of AMX on every CPU, so that all CPUs give the same bits and so the same
-         * text; by default only CPUs with AMX do, and the others use the order that is fastest there. Float32 has one
-         * order only.
+         * Makes the kernels add up in the order of AMX on every CPU, so that all CPUs give the same bits and so the
+         * same text; by default only CPUs with AMX do, and the others use the order that is fastest there. Float32 has
+         * one order only.
          */
         public Builder portableBits(boolean value) {
             portableBits = value;
@@ -215,9 +215,10 @@ public final class DollyOptions {
         }
 
         /**
-         * Keeps packed weights below this folder. By default that is what the system property {@code dolly4j.cache.dir}
-         * names, or the environment variable {@code DOLLY4J_CACHE_DIR}, or {@code dolly4j} in {@code XDG_CACHE_HOME}, or
-         * {@code .cache/dolly4j} in the home folder. Where it cannot be written, models load without it.
+         * Keeps packed weights below this folder. By default that is what the system property
+         * {@code dolly4j.cache.dir} names, or the environment variable {@code DOLLY4J_CACHE_DIR}, or {@code dolly4j}
+         * in {@code XDG_CACHE_HOME}, or {@code .cache/dolly4j} in the home folder. Where it cannot be written, models
+         * load without it.
          */
         public Builder cacheDirectory(Path value) {
             cacheDirectory = Optional.of(Objects.requireNonNull(value, "cacheDirectory"));
@@ -225,8 +226,8 @@ public final class DollyOptions {
         }
 
         /**
-         * Sets the most bytes of packed weights on disk, of all models together; 32 GiB by default. The ones used longest
-         * ago are deleted when those of another model are written.
+         * Sets the most bytes of packed weights on disk, of all models together; 32 GiB by default. The ones used
+         * longest ago are deleted when those of another model are written.
          *
          * @param value 0 or more
          */
@@ -236,8 +237,8 @@ public final class DollyOptions {
         }
 
         /**
-         * Holds keys and values in this type. By default in float32 if the weights are, and in bfloat16 otherwise, which
-         * takes half the memory and, with long contexts, less time; float32 loses nothing of what is computed.
+         * Holds keys and values in this type. By default in float32 if the weights are, and in bfloat16 otherwise,
+         * which takes half the memory and, with long contexts, less time; float32 loses nothing of what is computed.
          */
         public Builder kvCacheDtype(KvCacheType value) {
             kvCacheDtype = Optional.of(Objects.requireNonNull(value, "kvCacheDtype"));

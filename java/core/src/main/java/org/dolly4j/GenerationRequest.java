@@ -69,8 +69,8 @@ public final class GenerationRequest {
     }
 
     /**
-     * An instruction and the text that it is about, in Dolly's template. An empty context is none, as for the trainer that
-     * Dolly comes from.
+     * An instruction and the text that it is about, in Dolly's template. An empty context is none, as for the trainer
+     * that Dolly comes from.
      */
     public static Builder forInstruction(String instruction, String context) {
         Objects.requireNonNull(instruction, "instruction");
@@ -79,7 +79,9 @@ public final class GenerationRequest {
                 new Input.Instruction(instruction, Optional.of(context).filter(text -> !text.isEmpty())));
     }
 
-    /** The last turn of a chat, in Dolly's template; earlier exchanges that do not fit into the context are left out. */
+    /**
+     * The last turn of a chat, in Dolly's template; earlier exchanges that do not fit into the context are left out.
+     */
     public static Builder forConversation(Conversation conversation) {
         return new Builder(new Input.Chat(Objects.requireNonNull(conversation, "conversation")));
     }
@@ -170,7 +172,10 @@ public final class GenerationRequest {
             return this;
         }
 
-        /** Sets the key of the random numbers; by default one is drawn. The first answer does not depend on their number. */
+        /**
+         * Sets the key of the random numbers; by default one is drawn. The first answer does not depend on their
+         * number.
+         */
         public Builder seed(long value) {
             seed = OptionalLong.of(value);
             return this;

@@ -64,7 +64,9 @@ final class PromptEncoder {
         return new Encoded(ids, maxNewTokens, text);
     }
 
-    /** Most tokens of prompt and answer together. Several answers need the last block of the prompt beside their own. */
+    /**
+     * Most tokens of prompt and answer together. Several answers need the last block of the prompt beside their own.
+     */
     private int limit(GenerationRequest request) {
         int cached = request.sequences() == 1 ? kvCacheTokens : kvCacheTokens - DecoderSession.BLOCK_SIZE;
         return Math.min(contextLength, cached);

@@ -14,8 +14,8 @@ import java.util.List;
 import org.dolly4j.check.DollyTokenizers;
 
 /**
- * Dolly's tokenizers for tests, in the three forms in the wild: folders side by side, under the names by which the goldens
- * call them. Written once per run from GPT-NeoX-20B's tokenizer.json, which all three share.
+ * Dolly's tokenizers for tests, in the three forms in the wild: folders side by side, under the names by which the
+ * goldens call them. Written once per run from GPT-NeoX-20B's tokenizer.json, which all three share.
  */
 public final class TestTokenizers {
     private static Path folder;

@@ -41,8 +41,8 @@ public final class PipelineCheck {
     }
 
     /**
-     * Runs every file of the folder; a file of an unknown kind, and cases whose checkpoint or tokenizer is not there, are
-     * skipped by name.
+     * Runs every file of the folder; a file of an unknown kind, and cases whose checkpoint or tokenizer is not there,
+     * are skipped by name.
      *
      * @param goldens the folder {@code pipeline} of a goldens folder
      * @param tokenizers the folder that holds the tokenizer folders which the goldens name
@@ -123,7 +123,9 @@ public final class PipelineCheck {
         }
     }
 
-    /** The published tokenizer is in the checkpoint's folder; where it is not, and for the others, beside the goldens. */
+    /**
+     * The published tokenizer is in the checkpoint's folder; where it is not, and for the others, beside the goldens.
+     */
     private Optional<Path> tokenizerOf(Pair pair, Path checkpoint) {
         if (pair.tokenizer.equals(PUBLISHED) && Files.exists(checkpoint.resolve("tokenizer.json"))) {
             return Optional.of(checkpoint);

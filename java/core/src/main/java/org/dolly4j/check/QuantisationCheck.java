@@ -4,8 +4,8 @@ import java.util.Locale;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 
 /**
- * What quantised weights may lose: the KL divergence of a checkpoint's logits from Hugging Face's in float32, on average
- * over the tokens of the prompts.
+ * What quantised weights may lose: the KL divergence of a checkpoint's logits from Hugging Face's in float32, on
+ * average over the tokens of the prompts.
  */
 enum QuantisationCheck {
     INT8(WeightType.INT8, 0.002, 0.03),

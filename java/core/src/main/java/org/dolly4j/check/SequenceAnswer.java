@@ -31,10 +31,10 @@ final class SequenceAnswer {
     }
 
     /**
-     * The text between the first response key and the first end key, without white space at its ends. If both are special
-     * tokens of the tokenizer, the keys are these tokens, and an end key before the response key leaves an empty answer;
-     * otherwise they are the first matches of {@code #+\s*Response:} and, after it, {@code #+\s*End}. A missing end key
-     * means the end of the sequence.
+     * The text between the first response key and the first end key, without white space at its ends. If both are
+     * special tokens of the tokenizer, the keys are these tokens, and an end key before the response key leaves an
+     * empty answer; otherwise they are the first matches of {@code #+\s*Response:} and, after it, {@code #+\s*End}. A
+     * missing end key means the end of the sequence.
      *
      * @param ids prompt and answer
      * @return empty if there is no response key

@@ -15,7 +15,8 @@ import org.dolly4j.CheckpointException;
 
 /**
  * Reads weights cut into several safetensors files. {@code model.safetensors.index.json} holds {@code weight_map}, an
- * object of tensor name to file name. Files lie in the folder of the index: a name that could lead elsewhere is refused.
+ * object of tensor name to file name. Files lie in the folder of the index: a name that could lead elsewhere is
+ * refused.
  */
 final class SafetensorsIndex {
     /** A plain file name: no separators, no drive, not hidden, so neither "." nor "..". */

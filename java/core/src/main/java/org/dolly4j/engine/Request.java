@@ -6,8 +6,8 @@ import java.util.function.Consumer;
 import org.dolly4j.sampling.Sampler;
 
 /**
- * A request on its way. Its events wait here until someone takes them, so a slow consumer delays nobody. {@link #cancel}
- * may be called by any thread; events are for one thread at a time.
+ * A request on its way. Its events wait here until someone takes them, so a slow consumer delays nobody.
+ * {@link #cancel} may be called by any thread; events are for one thread at a time.
  */
 public final class Request {
     private final RequestSpec spec;

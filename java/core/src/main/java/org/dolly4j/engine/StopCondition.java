@@ -2,7 +2,8 @@ package org.dolly4j.engine;
 
 /**
  * Ends sequences by something other than single tokens, such as a text that they spell. Belongs to one request and is
- * asked once for every token of it, in order, on the scheduler's thread: so it answers at once and calls no user's code.
+ * asked once for every token of it, in order, on the scheduler's thread: so it answers at once and calls no user's
+ * code.
  */
 @FunctionalInterface
 public interface StopCondition {

@@ -16,9 +16,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * GPT-NeoX (Black et al. 2022), as Hugging Face's {@code GPTNeoXForCausalLM} stores it: names with or without the prefix
- * {@code gpt_neox.}, the head as {@code embed_out} or {@code lm_head}, and Q, K and V fused into one tensor whose rows
- * are ordered [head, 3, head size].
+ * GPT-NeoX (Black et al. 2022), as Hugging Face's {@code GPTNeoXForCausalLM} stores it: names with or without the
+ * prefix {@code gpt_neox.}, the head as {@code embed_out} or {@code lm_head}, and Q, K and V fused into one tensor
+ * whose rows are ordered [head, 3, head size].
  */
 final class GptNeoX implements Family {
     static final String MODEL_TYPE = "gpt_neox";

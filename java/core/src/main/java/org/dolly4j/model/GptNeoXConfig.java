@@ -138,7 +138,9 @@ final class GptNeoXConfig {
     /** A number and the key that states it, for messages. */
     private record Setting(ConfigValues source, String key, double value) {}
 
-    /** The nested value of the newer layout if there is one, else the flat value of the classic one, else the default. */
+    /**
+     * The nested value of the newer layout if there is one, else the flat value of the classic one, else the default.
+     */
     private Setting setting(Optional<ConfigValues> nested, String nestedKey, String classicKey, double standard) {
         if (nested.isPresent() && nested.get().has(nestedKey)) {
             return new Setting(

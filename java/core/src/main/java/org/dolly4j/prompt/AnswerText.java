@@ -6,8 +6,8 @@ import java.util.regex.Pattern;
 
 /**
  * The answer as its text comes in pieces: ends it at a stop string or at an end key spelt out, holds back what may yet
- * turn out to be one, and drops white space at both ends. What it has shown stays; the pieces joined are the answer. For
- * one answer and one thread.
+ * turn out to be one, and drops white space at both ends. What it has shown stays; the pieces joined are the answer.
+ * For one answer and one thread.
  */
 public final class AnswerText {
     private static final String SPACE = "[" + PythonWhitespace.CLASS + "]*";

@@ -6,9 +6,9 @@ import java.util.Optional;
 import java.util.function.Predicate;
 
 /**
- * A chat, and the one meaning it has for a model that knows a single instruction: the last user turn is the instruction;
- * the system text and the turns before it are the context, as lines {@code User: ...} and {@code Assistant: ...} under
- * the system text.
+ * A chat, and the one meaning it has for a model that knows a single instruction: the last user turn is the
+ * instruction; the system text and the turns before it are the context, as lines {@code User: ...} and
+ * {@code Assistant: ...} under the system text.
  *
  * @param turns in order; the last one that is not a system turn is the user's
  */

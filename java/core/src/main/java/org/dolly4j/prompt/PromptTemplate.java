@@ -6,8 +6,8 @@ import java.util.Optional;
 import org.dolly4j.prompt.Prompt.Segment;
 
 /**
- * The template that Dolly was trained with (databricks' {@code instruct_pipeline.py}, {@code PROMPT_FOR_GENERATION_FORMAT},
- * and for the context the trainer's {@code PROMPT_WITH_INPUT_FORMAT}):
+ * The template that Dolly was trained with (databricks' {@code instruct_pipeline.py},
+ * {@code PROMPT_FOR_GENERATION_FORMAT}, and for the context the trainer's {@code PROMPT_WITH_INPUT_FORMAT}):
  *
  * <pre>{@code
  * Below is an instruction that describes a task. Write a response that appropriately completes the request.

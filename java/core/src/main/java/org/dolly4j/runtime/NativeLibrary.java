@@ -24,8 +24,8 @@ final class NativeLibrary {
     private NativeLibrary() {}
 
     /**
-     * Loads dolly4j's own native library. With the system property {@code dolly4j.affinity} set to true, the threads of the
-     * kernels are bound to a CPU each.
+     * Loads dolly4j's own native library. With the system property {@code dolly4j.affinity} set to true, the threads
+     * of the kernels are bound to a CPU each.
      *
      * @throws BackendException if there is none for this platform or it cannot be loaded
      */
@@ -59,8 +59,8 @@ final class NativeLibrary {
     /**
      * Loads libtorch, from the class path or from the folder in the system property {@code dolly4j.libtorch}.
      *
-     * @param threads CPU threads that the user wants for its ops, or 0 for {@link #defaultThreads()}; heeded by the first
-     *     call of the process
+     * @param threads CPU threads that the user wants for its ops, or 0 for {@link #defaultThreads()}; heeded by the
+     *     first call of the process
      * @throws BackendException if libtorch is missing or older than 2.10
      */
     static synchronized void attachLibtorch(int threads) {

@@ -33,9 +33,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A folder of packed weights, so that a later start maps them and need not read and pack the checkpoint again. Processes
- * may share it, and a model in use is not harmed by what happens to its file: files appear by a rename, are never changed
- * after that, and end by being unlinked. Nothing depends on the cache: what cannot be written is one warning in the log.
+ * A folder of packed weights, so that a later start maps them and need not read and pack the checkpoint again.
+ * Processes may share it, and a model in use is not harmed by what happens to its file: files appear by a rename, are
+ * never changed after that, and end by being unlinked. Nothing depends on the cache: what cannot be written is one
+ * warning in the log.
  *
  * <p>Folder and files are this user's alone. Files that the cache did not make are left alone.
  */
@@ -74,9 +75,9 @@ public final class WeightCache {
     }
 
     /**
-     * The folder that dolly4j caches in unless told otherwise: the one that the system property {@code dolly4j.cache.dir}
-     * names, or the environment variable {@code DOLLY4J_CACHE_DIR}, or {@code dolly4j} in {@code XDG_CACHE_HOME}, or
-     * {@code .cache/dolly4j} in the home folder.
+     * The folder that dolly4j caches in unless told otherwise: the one that the system property
+     * {@code dolly4j.cache.dir} names, or the environment variable {@code DOLLY4J_CACHE_DIR}, or {@code dolly4j} in
+     * {@code XDG_CACHE_HOME}, or {@code .cache/dolly4j} in the home folder.
      */
     public static Path defaultBase() {
         String stated = System.getProperty(FOLDER_PROPERTY, System.getenv(FOLDER_VARIABLE));

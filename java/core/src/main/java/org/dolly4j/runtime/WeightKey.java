@@ -20,8 +20,8 @@ import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.SlotRows;
 
 /**
- * What packed weights are made of: which bytes of which files go where in a decoder, in which type, and in which version
- * of the packed layout. The same key means the same weights.
+ * What packed weights are made of: which bytes of which files go where in a decoder, in which type, and in which
+ * version of the packed layout. The same key means the same weights.
  *
  * <p>A file is known by its place, size and time of change. One in the cache of huggingface_hub, whose name is the hash
  * of what it holds, is known by that alone, wherever the cache lies.

@@ -126,8 +126,8 @@ public final class Candidates {
     }
 
     /**
-     * Mean of (max - score) weighted by probability, right after {@link #softmax}. The entropy is this and the logarithm
-     * of {@link #expSum}.
+     * Mean of (max - score) weighted by probability, right after {@link #softmax}. The entropy is this and the
+     * logarithm of {@link #expSum}.
      */
     double meanBelowMax() {
         double moment0 = 0;
@@ -288,7 +288,10 @@ public final class Candidates {
         }
     }
 
-    /** Fills the keys with score - max, from 0 down to {@link Exponential#LEAST}, and the weights with their exponentials. */
+    /**
+     * Fills the keys with score - max, from 0 down to {@link Exponential#LEAST}, and the weights with their
+     * exponentials.
+     */
     private void fillWeights(float max) {
         reserve(count);
         double greatest = max;

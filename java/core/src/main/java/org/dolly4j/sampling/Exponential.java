@@ -3,9 +3,9 @@ package org.dolly4j.sampling;
 /**
  * The exponential function for softmax weights.
  *
- * <p>Method: exp(x) = exp(x / 2^10)^(2^10), the inner one by its series, the outer power by squaring. These are additions
- * and multiplications over arrays, which the JIT compiler turns into vector instructions, several times as fast as
- * {@link Math#exp}; and they give the same bits on every machine and JVM, as a seed must give the same text.
+ * <p>Method: exp(x) = exp(x / 2^10)^(2^10), the inner one by its series, the outer power by squaring. These are
+ * additions and multiplications over arrays, which the JIT compiler turns into vector instructions, several times as
+ * fast as {@link Math#exp}; and they give the same bits on every machine and JVM, as a seed must give the same text.
  */
 final class Exponential {
     /** Below it the result is 0. A softmax weight of exp(-64) = 2e-28 is lost in the rounding of any sum. */

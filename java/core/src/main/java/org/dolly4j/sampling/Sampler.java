@@ -61,8 +61,8 @@ public final class Sampler {
     /**
      * Chooses the next token.
      *
-     * @param logits at least {@code vocabSize} floats from its position on, of which negative infinity means impossible;
-     *     not changed
+     * @param logits at least {@code vocabSize} floats from its position on, of which negative infinity means
+     *     impossible; not changed
      * @param history prompt and tokens so far; ids outside the vocabulary are ignored
      * @param historyLength how many of {@code history} count; also the position of the drawn token
      * @param promptLength how many of them are the prompt

@@ -14,7 +14,8 @@ import java.util.List;
  *     those from {@code repetitionPenalty} on count. Default false
  * @param temperature divisor of the scores, finite and greater than 0; default 1
  * @param topK how many of the best tokens stay, and with them those that tie with the last; 0 (default) for all
- * @param topP the fewest best tokens stay that reach this probability together, at least one; in [0, 1], default 1 (all)
+ * @param topP the fewest best tokens stay that reach this probability together, at least one; in [0, 1], default 1
+ *     (all)
  * @param minP least probability as a share of the best token's; in [0, 1], default 0 (none)
  * @param typicalP the fewest most typical tokens stay that reach this probability together (Meister et al. 2022); in
  *     (0, 1], default 1 (all)
@@ -26,8 +27,8 @@ import java.util.List;
  * @param noRepeatNgramSize length of token sequences that may occur only once; 0 (default) for no such rule
  * @param badWordsIds token sequences that are never completed, none empty; one that is a single end token has no effect
  * @param minLength tokens of prompt and answer together before an end token may come; default 0
- * @param minNewTokens tokens of the answer before an end token may come, default 0; takes the place of {@code minLength}
- *     if both are set
+ * @param minNewTokens tokens of the answer before an end token may come, default 0; takes the place of
+ *     {@code minLength} if both are set
  * @param suppressTokens tokens that are never chosen; ids outside the vocabulary have no effect
  * @param beginSuppressTokens tokens that the answer never begins with; ids outside the vocabulary have no effect
  * @param renormalizeLogits whether the scores are made log-probabilities at last; changes no choice. Default false

@@ -5,9 +5,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Text to ids, step by step as the tokenizers library does it: added tokens are cut out of the text as given, each piece
- * between them is normalised, normalized added tokens are cut out of that, and each piece left is cut into words, which
- * BPE encodes. No piece knows its neighbours. Immutable but for the cache, and thread-safe.
+ * Text to ids, step by step as the tokenizers library does it: added tokens are cut out of the text as given, each
+ * piece between them is normalised, normalized added tokens are cut out of that, and each piece left is cut into
+ * words, which BPE encodes. No piece knows its neighbours. Immutable but for the cache, and thread-safe.
  */
 final class TextEncoder {
     private final TokenizerPipeline pipeline;

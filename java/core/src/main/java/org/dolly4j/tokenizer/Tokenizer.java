@@ -81,9 +81,10 @@ public final class Tokenizer {
      * Decodes ids; an id without a token decodes to nothing.
      *
      * @param skipSpecialTokens whether special tokens are left out
-     * @return the UTF-8 of all tokens' bytes together, each maximal invalid part replaced by U+FFFD, and spaces cleaned
-     *     up if tokenizer_config.json sets {@code clean_up_tokenization_spaces} and {@code
-     *     clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output}: alone the first has no effect on BPE
+     * @return the UTF-8 of all tokens' bytes together, each maximal invalid part replaced by U+FFFD, and spaces
+     *     cleaned up if tokenizer_config.json sets {@code clean_up_tokenization_spaces} and
+     *     {@code clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output}: alone the first has no
+     *     effect on BPE
      */
     public String decode(int[] ids, boolean skipSpecialTokens) {
         String text = tokens.decode(ids, skipSpecialTokens);

@@ -28,13 +28,14 @@ import org.slf4j.LoggerFactory;
  *
  * <p>The class of the tokenizer, where one is stated, else that of the model type in config.json, matters in two ways:
  * {@code GPTNeoXTokenizer} has defaults for names that are not stated, and takes add_prefix_space from
- * tokenizer_config.json; for the others tokenizer.json alone counts. (A tokenizer.json alone has no class and no names.)
+ * tokenizer_config.json; for the others tokenizer.json alone counts. (A tokenizer.json alone has no class and no
+ * names.)
  *
  * @param declaredTokens added tokens with the id stated: of added_tokens_decoder, else of added_tokens.json
  * @param namedTokens special tokens by name (eos_token, pad_token ...), id -1
  * @param extraTokens further special tokens (additional_special_tokens, extra_special_tokens), id -1
- * @param cleanUpSpaces whether clean_up_tokenization_spaces is said and, as byte-level BPE needs its spaces, the key that
- *     insists on it, too
+ * @param cleanUpSpaces whether clean_up_tokenization_spaces is said and, as byte-level BPE needs its spaces, the key
+ *     that insists on it, too
  * @param splitSpecialTokens split_special_tokens, false if not said
  * @param addPrefixSpace add_prefix_space in the place of the one of tokenizer.json; empty if that counts
  */
@@ -141,7 +142,10 @@ record TokenizerSettings(
         return named;
     }
 
-    /** The further special tokens, but for additional_special_tokens of the map, which counts if no other list is there. */
+    /**
+     * The further special tokens, but for additional_special_tokens of the map, which counts if no other list is
+     * there.
+     */
     private static List<AddedToken> extraTokens(Source config, Source map) {
         List<AddedToken> extra = new ArrayList<>(config.tokens(EXTRA, false));
         if (extra.isEmpty()) {

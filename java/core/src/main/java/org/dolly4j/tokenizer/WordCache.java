@@ -5,8 +5,8 @@ import java.util.Arrays;
 /**
  * Ids of words met before: a table of fixed size in which a newer word replaces an older one of the same place.
  *
- * <p>Threads share it without locks. A slot is one reference to an entry of final fields, so a reader sees a whole entry
- * or none, and a lost write costs no more than encoding the word again.
+ * <p>Threads share it without locks. A slot is one reference to an entry of final fields, so a reader sees a whole
+ * entry or none, and a lost write costs no more than encoding the word again.
  */
 final class WordCache {
     /** Longer words are rare and not worth the room. */

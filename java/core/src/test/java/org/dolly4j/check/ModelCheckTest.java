@@ -30,8 +30,8 @@ class ModelCheckTest {
             "{\"checkpoint\": \"" + NAME + "\", \"family\": \"gpt_neox\", \"format\": \"safetensors\"}";
 
     /**
-     * float32: 5 prompts, 5 greedy, 2 cached, 4 hidden; bfloat16: 5 and 2 of Hugging Face's, their mean, 2 greedy; int8 and
-     * int4: their divergence.
+     * float32: 5 prompts, 5 greedy, 2 cached, 4 hidden; bfloat16: 5 and 2 of Hugging Face's, their mean, 2 greedy;
+     * int8 and int4: their divergence.
      */
     private static final int PASSED = 16 + 8 + 2 + 2;
 

@@ -5,7 +5,9 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.util.List;
 
-/** Reads the elements of small tensors, element by element by offset and strides, as the contract of a location says. */
+/**
+ * Reads the elements of small tensors, element by element by offset and strides, as the contract of a location says.
+ */
 public final class TensorBytes {
     private TensorBytes() {}
 

@@ -79,8 +79,9 @@ class GptNeoXConfigTest {
     }
 
     /**
-     * Sizes of the published models. Parameters in all and without the two vocabulary matrices: for Pythia 70m to 12b as
-     * its paper states them (table 1), for the 20B model in all as its paper does; the others follow from the sizes.
+     * Sizes of the published models. Parameters in all and without the two vocabulary matrices: for Pythia 70m to 12b
+     * as its paper states them (table 1), for the 20B model in all as its paper does; the others follow from the
+     * sizes.
      */
     @ParameterizedTest
     @CsvSource({
