@@ -3,10 +3,11 @@
 
   bench/start_up.py --model DIR [--dtypes bfloat16,int8,int4] [--cached int8,int4] [--starts 5] [--threads N]
 
-Every start is a process of its own (StartUp.java). Starts from the files of the model alternate between the types, each
-time with the files dropped from the page cache, beside a plain read of them as cold, and then warm. After that each type
-in --cached is started once with an empty cache, which keeps its weights, and then again and again. Needs the jars that
-`mvn -q -DskipTests package` builds. Prints Markdown: minimum, median and maximum.
+Every start is a process of its own (StartUp.java). Starts from the files of the model alternate between the types,
+each time with the files dropped from the page cache, beside a plain read of them as cold, and then warm. After that
+each type in --cached is started once with an empty cache, which keeps its weights, and then again and again, with the
+file in the page cache. Needs the jars that `mvn -q -DskipTests package` builds. Prints Markdown: minimum, median and
+maximum.
 """
 
 import argparse
@@ -100,14 +101,15 @@ def from_files(model, files, dtypes, threads, repetitions):
 
 def from_cache(model, dtypes, threads, repetitions, tokens):
     print("\nWith the cache of packed weights:\n")
-    row("weights", "first start: load, s", "most resident, MB", "beyond weights and KV, MB", "second starts: load, s",
+    row("weights", "first start: load, s", "most resident, MB", "beyond weights and KV, MB", "second starts, warm: load, s",
         "first token since JVM start, s", "most resident, MB", "beyond weights and KV, MB")
     row(*["---"] * 8)
     for dtype in dtypes:
         with tempfile.TemporaryDirectory() as cache:
             first = start(model, dtype, threads, cache)
             seconds = [start(model, dtype, threads, cache) for _ in range(repetitions)]
-        assert {one["token"] for one in [first] + seconds} == {tokens.get(dtype, first["token"])}, "another token"
+        if {one["token"] for one in [first] + seconds} != {tokens.get(dtype, first["token"])}:
+            raise SystemExit(f"{dtype}: from the cache another token follows than from the files")
         row(dtype, f"{first['load_s']:.2f}", f"{resident([first]):.0f}", f"{over_need([first]):.0f}",
             spread([one["load_s"] for one in seconds]), spread([one["first_token_s"] for one in seconds]),
             f"{resident(seconds):.0f}", f"{over_need(seconds):.0f}")
@@ -121,10 +123,10 @@ def main():
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0, help="0: physical cores")
     arguments = parser.parse_args()
-    files = sorted(str(path) for pattern in ("*.safetensors", "*.bin")
-                   for path in pathlib.Path(arguments.model).glob(pattern))
+    folder = pathlib.Path(arguments.model)
+    files = sorted(map(str, folder.glob("*.safetensors"))) or sorted(map(str, folder.glob("*.bin")))
     if not files:
-        parser.error(f"{arguments.model} has no .safetensors or .bin file")
+        parser.error(f"{folder} has no .safetensors or .bin file")
     tokens = from_files(arguments.model, files, arguments.dtypes.split(","), arguments.threads, arguments.starts)
     from_cache(arguments.model, arguments.cached.split(","), arguments.threads, arguments.starts, tokens)
 

@@ -211,9 +211,10 @@ D4J_API d4j_status d4j_model_map(const d4j_decoder_spec* spec, const d4j_model_o
 D4J_API d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks);
 
 /*
- * Looks at some of the rows before any are loaded: int8 and int4 lose less if all rows of all norms, and of the
- * matrices behind them, were surveyed. Other rows and types need none, and it does nothing with them. Fails if rows of
- * the same norm or of a matrix behind it are loaded already.
+ * Looks at some of the rows, which are as for d4j_model_load_rows, before any are loaded: int8 and int4 lose less if all
+ * rows of the blocks' norms, and of the matrices behind them, were surveyed. It may be called for all other rows and types
+ * too, and does nothing with them but to check the arguments. Thread-safe. Fails with D4J_BAD_FILE as loading does, and
+ * with D4J_INVALID_ARGUMENT if rows of the same norm, or of a matrix behind it, are loaded already.
  */
 D4J_API d4j_status d4j_model_survey_rows(d4j_model* model, const d4j_rows* rows);
 
@@ -229,7 +230,8 @@ D4J_API d4j_status d4j_model_load_rows(d4j_model* model, const d4j_rows* rows);
  * on the disk; then gives the memory of the weights up and maps the file in its place. All rows are loaded, and the
  * model is not finished yet. The key, D4J_PACKED_KEY_LENGTH characters, says what they were made of, and the
  * description what is to be known of the file: of both only the key is checked. After D4J_BAD_FILE, with the system's
- * reason, the file is not to be used by others, and the model can be finished all the same.
+ * reason, or D4J_OUT_OF_MEMORY the file is not to be used by others, nor written again: the model, which can be
+ * finished all the same, may hold a part of it.
  */
 D4J_API d4j_status d4j_model_save(d4j_model* model, const char* path, const char* key, const char* description);
 

@@ -15,6 +15,7 @@
 #include <numeric>
 #include <thread>
 
+#include "api/error.h"
 #include "loaded_model.h"
 #include "ops/packed_linear.h"
 #include "random.h"
@@ -373,6 +374,43 @@ TEST(PackedFile, aModelThatCannotBeSavedGoesOn) {
     expect_failure(save("/dev/full"), D4J_BAD_FILE, "/dev/full: cannot be written: No space left on device");
   });
   EXPECT_EQ(logits_of(model, spec), logits_of(LoadedModel(spec, options, weights), spec));
+}
+
+TEST(PackedFile, aModelIsSavedOnce) {
+  const TemporaryFile file{std::vector<char>{}};
+  const d4j_decoder_spec spec = small_decoder();
+  const LoadedModel model(spec, kernels(D4J_INT8), random_decoder_weights(spec, 5), [&](d4j_model* loaded) {
+    check(d4j_model_save(loaded, file.path().c_str(), kKey.c_str(), ""));
+    expect_failure(d4j_model_save(loaded, file.path().c_str(), kKey.c_str(), ""), D4J_INVALID_ARGUMENT,
+                   "mapped from a file already");
+  });
+}
+
+TEST(PackedFile, whatIsTakenBeforeAMappingFailsIsAsItShouldBe) {
+  const Saved saved(small_decoder(), D4J_INT4);
+  const std::vector<SlotMatrix> matrices = weight_matrices(saved.spec, D4J_INT4, WeightLayout::packed);
+  std::vector<AlignedMemory> expected(matrices.size());
+  map_packed_file(saved.file.path(), kKey, matrices, 1,
+                  [&](std::size_t i, AlignedMemory memory) { expected[i] = std::move(memory); });
+  for (const int threads : {1, 3}) {
+    std::vector<AlignedMemory> taken(matrices.size());
+    EXPECT_THROW(map_packed_file(saved.file.path(), kKey, matrices, threads,
+                                 [&](std::size_t i, AlignedMemory memory) {
+                                   if (i == matrices.size() / 2) {
+                                     throw Error(D4J_OUT_OF_MEMORY, "no memory");
+                                   }
+                                   taken[i] = std::move(memory);
+                                 }),
+                 Error);
+    EXPECT_NE(taken[0].data(), nullptr);
+    EXPECT_EQ(taken[matrices.size() / 2].data(), nullptr);
+    for (std::size_t i = 0; i < matrices.size(); i++) {
+      if (taken[i].data() != nullptr) {
+        ASSERT_EQ(taken[i].bytes(), expected[i].bytes());
+        EXPECT_EQ(std::memcmp(taken[i].data(), expected[i].data(), expected[i].bytes()), 0) << i;
+      }
+    }
+  }
 }
 
 // ---- samples ----

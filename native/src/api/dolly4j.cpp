@@ -234,16 +234,17 @@ d4j_status d4j_model_save(d4j_model* model, const char* path, const char* key, c
     check_packed_file(model->options, key);
     require(std::strlen(description) <= dolly4j::kMostDescriptionBytes, "the description is too long");
     require(model->weights != nullptr, "the model is finished already");
+    require(!model->is_mapped, "the weights are mapped from a file already");
     model->weights->check_complete();
     const std::vector<dolly4j::SlotMatrix> matrices =
         dolly4j::weight_matrices(model->spec, weight_type(model->options), layout_of(model->options));
     dolly4j::write_packed_file(path, key, description, matrices, *model->weights);
-    // One after the other, so that there is never much more than the weights once.
+    model->is_mapped = true;  // in part at least: the file must not be written again
+    // One after the other, so that this process never needs much more memory than for the weights once.
     dolly4j::map_packed_file(path, key, matrices, model->options.threads,
                              [&](std::size_t i, dolly4j::AlignedMemory mapped) {
                                model->weights->move(matrices[i].slot, matrices[i].layer, std::move(mapped));
                              });
-    model->is_mapped = true;
   });
 }
 

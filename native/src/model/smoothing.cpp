@@ -16,25 +16,23 @@ Part part_of(d4j_slot slot) {
   switch (slot) {
     case D4J_ATTENTION_NORM_WEIGHT:
     case D4J_FFN_NORM_WEIGHT:
-    case D4J_FINAL_NORM_WEIGHT:
       return Part::gain;
     case D4J_ATTENTION_NORM_BIAS:
     case D4J_FFN_NORM_BIAS:
-    case D4J_FINAL_NORM_BIAS:
       return Part::bias;
     case D4J_QKV_WEIGHT:
     case D4J_FC1_WEIGHT:
-    case D4J_HEAD_WEIGHT:
       return Part::matrix;
     default:
       return Part::none;
   }
 }
 
-// Enough for every checkpoint; keeps products of weights and factors far from the ends of float32.
-constexpr int kMostExponent = 12;
+// Of a channel 4,096 times as large in proportion as the others. Not all rows are looked at, so a column may hold larger
+// weights than are known: what they can do to their rows is limited as well.
+constexpr int kMostExponent = 6;
 
-/// The power of two nearest to sqrt(ratio), by the exponent alone: the same on every machine.
+/// The power of two nearest to sqrt(ratio) by its logarithm; from the exponent alone, so the same on every machine.
 float nearest_root(float ratio) {
   const int exponent = static_cast<int>(std::floor(0.5 * (std::ilogb(ratio) + 1)));
   return std::ldexp(1.0F, std::clamp(exponent, -kMostExponent, kMostExponent));
@@ -73,23 +71,14 @@ Smoothing::Smoothing(const d4j_decoder_spec& spec)
     : hidden_size_(spec.hidden_size),
       layers_(spec.layers),
       shared_norm_(spec.shared_norm != 0),
-      groups_(static_cast<std::size_t>(2 * layers_ + 1)) {}
+      groups_(static_cast<std::size_t>(2 * layers_)) {}
 
 bool Smoothing::concerns(d4j_slot slot) { return part_of(slot) != Part::none; }
 
 Smoothing::Group& Smoothing::group_of(d4j_slot slot, int layer) {
-  switch (slot) {
-    case D4J_ATTENTION_NORM_WEIGHT:
-    case D4J_ATTENTION_NORM_BIAS:
-    case D4J_QKV_WEIGHT:
-      return groups_[static_cast<std::size_t>(layer)];
-    case D4J_FFN_NORM_WEIGHT:
-    case D4J_FFN_NORM_BIAS:
-    case D4J_FC1_WEIGHT:
-      return groups_[static_cast<std::size_t>(shared_norm_ ? layer : layers_ + layer)];
-    default:
-      return groups_.back();
-  }
+  const bool is_attention =
+      slot == D4J_ATTENTION_NORM_WEIGHT || slot == D4J_ATTENTION_NORM_BIAS || slot == D4J_QKV_WEIGHT;
+  return groups_[static_cast<std::size_t>(is_attention || shared_norm_ ? layer : layers_ + layer)];
 }
 
 void Smoothing::look(d4j_slot slot, int layer, std::int64_t first, std::int64_t count, const float* values) {
@@ -106,8 +95,10 @@ void Smoothing::look(d4j_slot slot, int layer, std::int64_t first, std::int64_t 
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   Group& group = group_of(slot, layer);
-  require(group.factors.empty(), std::string(slot_name(slot)) + " of layer " + std::to_string(layer) +
-                                     " is looked at after rows of its norm or of a matrix behind it were loaded");
+  if (!group.factors.empty()) {
+    throw Error(D4J_INVALID_ARGUMENT, std::string(slot_name(slot)) + " of layer " + std::to_string(layer) +
+                                          " is looked at after rows of its norm or of a matrix behind it were loaded");
+  }
   if (group.gain.empty()) {
     group.gain.assign(size, 0.0F);
     group.bias.assign(size, 0.0F);

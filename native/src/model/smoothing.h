@@ -1,14 +1,15 @@
-// Evens out the columns of the quantised matrices behind a LayerNorm, before they are quantised.
+// Evens out the columns of the quantised matrices of the blocks behind their LayerNorms, before they are quantised.
 //
 //   W x = (W diag(s)) (x / s)      where x / s = n gain / s + bias / s,  n the normalised input of the norm
 //
-//   s[j] = the power of two nearest to sqrt(q[j] / median of q)
+//   s[j] = 2^k, k whole and nearest to log2(sqrt(q[j] / median of q)), of -6 .. 6
 //   q[j] = sqrt(gain[j]^2 + bias[j]^2) / max over rows of |W[row, j]|
 //
-// That is SmoothQuant (Xiao et al. 2023, alpha 1/2) with the size that the norm itself gives a channel in place of
-// measured activations. In large models a few channels are many times as large as the others and their weights as much
-// smaller, so that a scale that is shared with other columns leaves those few bits; where large channels have weights
-// like all others, s stays near 1. A power of two changes no bit of what is not quantised.
+// That is the formula of SmoothQuant (Xiao et al. 2023, alpha 1/2), with the size that the norm itself gives a channel in
+// place of measured activations. Columns share a scale with others: those that are small because their channel is large
+// keep more bits if they are made larger. Half of the ratio goes into the weights, so that a large channel with weights of
+// the usual size does not make its column the only one that counts. A power of two changes no bit of what is not
+// quantised. The final norm stays as it is, since what it gives out can be asked for.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,7 @@ class Smoothing {
   std::int64_t hidden_size_;
   std::int64_t layers_;
   bool shared_norm_;
-  std::vector<Group> groups_;  // attention norms by layer, norms of the feed-forward by layer, the final norm
+  std::vector<Group> groups_;  // attention norms by layer, then norms of the feed-forward by layer
   std::mutex mutex_;           // of groups_
 };
 

@@ -115,37 +115,6 @@ bool convert_row(std::int32_t dtype, const std::uint8_t* source, std::int64_t st
 constexpr d4j_dtype type_of(const float*) { return D4J_FLOAT32; }
 constexpr d4j_dtype type_of(const bfloat16*) { return D4J_BFLOAT16; }
 
-template <typename Target>
-void read_rows_as(const InputFile& file, const d4j_rows& rows, std::int64_t first, std::int64_t count, Target* target,
-                  std::vector<std::uint8_t>& buffer) {
-  const std::int64_t size = element_bytes(rows.dtype);
-  const TileSize tile = tile_size(rows, count);
-  // Rows that lie in the file as they are wanted are read to their place.
-  const bool in_place = rows.dtype == type_of(target) && rows.column_stride == 1 && rows.row_stride == rows.columns &&
-                        tile.columns == rows.columns;
-  for (std::int64_t row = 0; row < count; row += tile.rows) {
-    const std::int64_t row_count = std::min(tile.rows, count - row);
-    for (std::int64_t column = 0; column < rows.columns; column += tile.columns) {
-      const std::int64_t column_count = std::min(tile.columns, rows.columns - column);
-      const std::int64_t element = (first + row) * rows.row_stride + column * rows.column_stride;
-      const std::int64_t bytes = span_bytes(rows, row_count, column_count);
-      if (!in_place && static_cast<std::int64_t>(buffer.size()) < bytes) {
-        buffer.resize(static_cast<std::size_t>(bytes));
-      }
-      std::uint8_t* source = in_place ? reinterpret_cast<std::uint8_t*>(target + row * rows.columns) : buffer.data();
-      file.read(rows.offset + element * size, bytes, source);
-      for (std::int64_t r = 0; r < row_count; ++r) {
-        if (!convert_row(rows.dtype, source + r * rows.row_stride * size, rows.column_stride, column_count,
-                         target + (row + r) * rows.columns + column)) {
-          throw Error(D4J_BAD_FILE, where(rows) + " holds NaN, infinity or a number too large in row " +
-                                        std::to_string(first + row + r) +
-                                        ". The weights are damaged: download the file again.");
-        }
-      }
-    }
-  }
-}
-
 }  // namespace
 
 std::string where(const d4j_rows& rows) { return std::string(rows.path) + ": tensor '" + rows.name + "'"; }
@@ -183,18 +152,45 @@ void check_extent(const InputFile& file, const d4j_rows& rows) {
   }
 }
 
-void read_ahead(const InputFile& file, const d4j_rows& rows) {
-  const std::int64_t bytes = span_bytes(rows, rows.rows, rows.columns);
-  if (bytes == rows.rows * rows.columns * element_bytes(rows.dtype)) {
-    file.read_ahead(rows.offset, bytes);
+template <typename Target>
+void RowReader::read_as(std::int64_t first, std::int64_t count, Target* target) {
+  const std::int64_t size = element_bytes(rows_.dtype);
+  const TileSize tile = tile_size(rows_, count);
+  // Rows that lie in the file as they are wanted are read to their place.
+  const bool in_place = rows_.dtype == type_of(target) && rows_.column_stride == 1 &&
+                        rows_.row_stride == rows_.columns && tile.columns == rows_.columns;
+  for (std::int64_t row = 0; row < count; row += tile.rows) {
+    const std::int64_t row_count = std::min(tile.rows, count - row);
+    for (std::int64_t column = 0; column < rows_.columns; column += tile.columns) {
+      const std::int64_t column_count = std::min(tile.columns, rows_.columns - column);
+      const std::int64_t element = (first + row) * rows_.row_stride + column * rows_.column_stride;
+      const std::int64_t offset = rows_.offset + element * size;
+      const std::int64_t bytes = span_bytes(rows_, row_count, column_count);
+      if (!in_place && static_cast<std::int64_t>(buffer_.size()) < bytes) {
+        buffer_.resize(static_cast<std::size_t>(bytes));
+      }
+      std::uint8_t* source = in_place ? reinterpret_cast<std::uint8_t*>(target + row * rows_.columns) : buffer_.data();
+      if (ahead_bytes_ > 0) {
+        file_.read_ahead(offset + bytes, ahead_bytes_);
+      }
+      file_.read(offset, bytes, source);
+      for (std::int64_t r = 0; r < row_count; ++r) {
+        if (!convert_row(rows_.dtype, source + r * rows_.row_stride * size, rows_.column_stride, column_count,
+                         target + (row + r) * rows_.columns + column)) {
+          throw Error(D4J_BAD_FILE, where(rows_) + " holds NaN, infinity or a number too large in row " +
+                                        std::to_string(first + row + r) +
+                                        ". The weights are damaged: download the file again.");
+        }
+      }
+    }
   }
 }
 
 void RowReader::read(std::int64_t first, std::int64_t count, void* target, bool to_float32) {
   if (to_float32) {
-    read_rows_as(file_, rows_, first, count, static_cast<float*>(target), buffer_);
+    read_as(first, count, static_cast<float*>(target));
   } else {
-    read_rows_as(file_, rows_, first, count, static_cast<bfloat16*>(target), buffer_);
+    read_as(first, count, static_cast<bfloat16*>(target));
   }
 }
 

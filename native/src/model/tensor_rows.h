@@ -20,13 +20,12 @@ void check_rows(const d4j_rows& rows);
 /// Throws D4J_BAD_FILE unless the file is long enough to hold the whole tensor.
 void check_extent(const InputFile& file, const d4j_rows& rows);
 
-/// Lets the system read the tensor beside what this thread does, if it lies in one piece.
-void read_ahead(const InputFile& file, const d4j_rows& rows);
-
 /// Reads rows of a tensor that check_rows and check_extent have passed, on one thread. Both arguments must outlive it.
 class RowReader {
  public:
-  RowReader(const InputFile& file, const d4j_rows& rows) : file_(file), rows_(rows) {}
+  /// `ahead_bytes`: how far the system is to read on beside what is done with the rows; 0 if they are few and far between.
+  RowReader(const InputFile& file, const d4j_rows& rows, std::int64_t ahead_bytes)
+      : file_(file), rows_(rows), ahead_bytes_(ahead_bytes) {}
 
   /// Copies the rows [first, first + count) to `target` [count, columns], row-major, float32 or else bfloat16 (rounded
   /// to nearest even). Throws D4J_BAD_FILE if a number is NaN, infinite, or beyond the range of the target's type.
@@ -34,8 +33,12 @@ class RowReader {
   void read(std::int64_t first, std::int64_t count, void* target, bool to_float32);
 
  private:
+  template <typename Target>
+  void read_as(std::int64_t first, std::int64_t count, Target* target);
+
   const InputFile& file_;
   const d4j_rows& rows_;
+  std::int64_t ahead_bytes_;
   std::vector<std::uint8_t> buffer_;  // what was read and not converted yet
 };
 

@@ -49,7 +49,8 @@ std::vector<Slot> slots_of(const d4j_decoder_spec& spec, WeightLayout layout) {
   return slots;
 }
 
-/// Of a matrix that is surveyed, about so many rows, in blocks of kBlockOutputs evenly over it.
+/// Of a matrix that is surveyed, about so many rows, in blocks of kBlockOutputs evenly over it: a reading of 1 in 30 rows
+/// of a model of 2.8 billion weights.
 constexpr std::int64_t kSurveyedRows = 256;
 
 /// The matrix of a slot, without memory.
@@ -111,7 +112,7 @@ Weights::Weights(const d4j_decoder_spec& spec, d4j_dtype weight_type, WeightLayo
   if (packs_tied_head_) {
     slots_[D4J_HEAD_WEIGHT][0].missing = 0;  // comes with the embedding
   }
-  if (weight_type == D4J_INT8 || weight_type == D4J_INT4) {
+  if (layout == WeightLayout::packed && (weight_type == D4J_INT8 || weight_type == D4J_INT4)) {
     smoothing_ = std::make_unique<Smoothing>(spec);
   }
 }
@@ -188,50 +189,57 @@ void Weights::release(Entry& entry, const d4j_rows& rows, std::int64_t count) {
 
 void Weights::survey(const d4j_rows& rows) {
   check_rows(rows);
-  const Entry& entry = entry_of(rows);
-  const auto given = static_cast<d4j_slot>(rows.slot);
-  const d4j_slot slot = given == D4J_EMBEDDING && packs_tied_head_ ? D4J_HEAD_WEIGHT : given;
+  const WeightMatrix& matrix = entry_of(rows).matrix;
+  const auto slot = static_cast<d4j_slot>(rows.slot);
   if (smoothing_ == nullptr || !Smoothing::concerns(slot)) {
     return;
   }
   const InputFile file(rows.path);
   check_extent(file, rows);
-  // All of a norm; of a matrix, the first rows of every so many.
-  const bool is_norm = entry.matrix.columns == 1;
-  const std::int64_t distance =
-      is_norm ? kBlockOutputs
-              : std::max<std::int64_t>(kBlockOutputs, entry.matrix.rows / kSurveyedRows * kBlockOutputs);
-  RowReader reader(file, rows);
-  std::vector<float> buffer(static_cast<std::size_t>(kBlockOutputs * entry.matrix.columns));
+  RowReader reader(file, rows, 0);
+  std::vector<float> buffer;
+  const auto look = [&](std::int64_t source, std::int64_t target, std::int64_t count) {
+    buffer.resize(static_cast<std::size_t>(count * matrix.columns));
+    reader.read(source, count, buffer.data(), true);
+    smoothing_->look(slot, rows.layer, target, count, buffer.data());
+  };
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     const Run run = run_of(rows, i);
-    std::int64_t row = run.target;
-    while (row < run.target + run.count) {
-      const std::int64_t in_block = row % distance;
-      if (in_block >= kBlockOutputs) {
-        row += distance - in_block;
+    if (!matrix.is_packed) {
+      look(run.source, run.target, run.count);  // a norm
+      continue;
+    }
+    // Of a matrix the first rows of every so many, whatever the runs.
+    const std::int64_t distance = std::max<std::int64_t>(1, matrix.rows / kSurveyedRows) * kBlockOutputs;
+    const std::int64_t end = run.target + run.count;
+    for (std::int64_t row = run.target; row < end;) {
+      const std::int64_t begun = row % distance;
+      if (begun >= kBlockOutputs) {
+        row += distance - begun;
         continue;
       }
-      const std::int64_t count = std::min(kBlockOutputs - in_block, run.target + run.count - row);
-      reader.read(run.source + row - run.target, count, buffer.data(), true);
-      smoothing_->look(slot, rows.layer, row, count, buffer.data());
+      const std::int64_t count = std::min(kBlockOutputs - begun, end - row);
+      look(run.source + row - run.target, row, count);
       row += count;
     }
   }
 }
 
-/// Reads the rows of all runs to their place in the matrix of a slot.
-void Weights::store(WeightMatrix& matrix, d4j_slot slot, const InputFile& file, const d4j_rows& rows) const {
+/// Reads the rows of all runs to their place in the matrix.
+void Weights::store(WeightMatrix& matrix, const InputFile& file, const d4j_rows& rows) const {
   // As many rows at a time as are read at once.
   constexpr std::int64_t kPieceBytes = 1 << 20;
+  // What a disk reads in the time that packing such a piece takes.
+  constexpr std::int64_t kReadAheadBytes = 4 << 20;
   // Rows that become biases are rounded on the way, rows to be quantised are not.
   const bool as_float32 = matrix.type != WeightType::bfloat16 && !matrix.is_widened;
   const std::int64_t row_bytes = matrix.columns * (as_float32 ? 4 : 2);
   const std::int64_t piece =
       std::max<std::int64_t>(kBlockOutputs, kPieceBytes / row_bytes / kBlockOutputs * kBlockOutputs);
+  const auto slot = static_cast<d4j_slot>(rows.slot);
   const float* factors =
       smoothing_ != nullptr && Smoothing::concerns(slot) ? smoothing_->factors(slot, rows.layer) : nullptr;
-  RowReader reader(file, rows);
+  RowReader reader(file, rows, kReadAheadBytes);
   std::vector<std::uint8_t> buffer;  // rows to be packed
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     const Run run = run_of(rows, i);
@@ -275,15 +283,14 @@ void Weights::load(const d4j_rows& rows) {
   const InputFile file(rows.path);
   check_extent(file, rows);
   claim(entry, rows);
-  read_ahead(file, rows);
   std::int64_t total = 0;
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     total += run_of(rows, i).count;
   }
   try {
-    store(entry.matrix, static_cast<d4j_slot>(rows.slot), file, rows);
+    store(entry.matrix, file, rows);
     if (packs_tied_head_ && rows.slot == D4J_EMBEDDING) {
-      store(slots_[D4J_HEAD_WEIGHT][0].matrix, D4J_HEAD_WEIGHT, file, rows);
+      store(slots_[D4J_HEAD_WEIGHT][0].matrix, file, rows);
     }
   } catch (...) {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -89,13 +89,13 @@ class Weights {
     std::int64_t missing = 0;           // rows not loaded yet
   };
 
-  void store(WeightMatrix& matrix, d4j_slot slot, const InputFile& file, const d4j_rows& rows) const;
+  void store(WeightMatrix& matrix, const InputFile& file, const d4j_rows& rows) const;
   Entry& entry_of(const d4j_rows& rows);
   void claim(Entry& entry, const d4j_rows& rows);
   static void release(Entry& entry, const d4j_rows& rows, std::int64_t count);
 
   bool packs_tied_head_;
-  std::unique_ptr<Smoothing> smoothing_;                  // of int8 and int4
+  std::unique_ptr<Smoothing> smoothing_;                  // while int8 and int4 are loaded, else null
   std::array<std::vector<Entry>, D4J_SLOT_COUNT> slots_;  // entries by layer; none where the decoder lacks the slot
   mutable std::mutex mutex_;                              // of claimed and missing
 };

@@ -53,7 +53,7 @@ final class OutlierCheckpoint {
                 continue; // a mask
             }
             float change = change(tensor.name(), factor);
-            changed |= change != 1;
+            changed |= isChanged(tensor.name());
             rules.add(new TensorRule(
                     tensor.name(), DType.FLOAT32, tensor.shape(), content(tensor, factors(tensor, change, channels))));
         }
@@ -67,6 +67,10 @@ final class OutlierCheckpoint {
         }
         copyOtherFiles(source, target);
         new SafetensorsWriter(new TensorWriter(threads)).write(target.resolve("model.safetensors"), rules);
+    }
+
+    private static boolean isChanged(String name) {
+        return Stream.concat(LARGER.stream(), SMALLER.stream()).anyMatch(name::endsWith);
     }
 
     private static float change(String name, float factor) {

@@ -27,8 +27,18 @@ public final class StartUp {
 
     private StartUp() {}
 
-    /** Runs the tool. */
+    /** Runs the tool; exits with 2 if an option is wrong. */
     public static void main(String[] args) throws IOException {
+        try {
+            run(args);
+        } catch (IllegalArgumentException e) {
+            System.err.println(e.getMessage());
+            System.err.println("usage: StartUp --model DIR --dtype TYPE [--threads N] [--cache DIR]");
+            System.exit(2);
+        }
+    }
+
+    private static void run(String[] args) throws IOException {
         ToolOptions options = new ToolOptions(args, OPTIONS);
         WeightType type = options.choose("--dtype", WeightType.values(), ToolOptions::label);
         DollyOptions.Builder builder = DollyOptions.builder()

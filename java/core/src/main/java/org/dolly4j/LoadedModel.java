@@ -56,18 +56,16 @@ record LoadedModel(
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     static LoadedModel load(String name, Path folder, DollyOptions options) {
-        // Beside the weights: from the cache they are there sooner than the tokenizer.
-        CompletableFuture<Tokenizer> tokenizer = CompletableFuture.supplyAsync(
-                () -> Tokenizer.load(options.tokenizer().orElse(folder)));
+        CompletableFuture<Tokenizer> tokenizer = loadTokenizer(options.tokenizer().orElse(folder));
         Checkpoint checkpoint = Checkpoint.open(folder);
         WeightPlan plan = Family.planFor(checkpoint);
-        if (tokenizer.isCompletedExceptionally()) {
-            await(tokenizer); // a missing file is known before long reading
-        }
         ModelOptions modelOptions = options.modelOptions(automaticType(checkpoint));
         warnOfRounding(checkpoint, options, modelOptions);
         int blocks = kvBlocks(options, plan.spec(), modelOptions.kvCacheDtype());
         Optional<WeightCache> cache = weightCache(options, plan.spec(), modelOptions);
+        if (cache.isEmpty()) {
+            await(tokenizer); // what is wrong with it is said before gigabytes are read
+        }
         DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions, blocks, cache);
         try {
             Tokenizer ready = await(tokenizer);
@@ -81,11 +79,23 @@ record LoadedModel(
         }
     }
 
+    /** Loads it beside other work: weights from the cache are there sooner. */
+    private static CompletableFuture<Tokenizer> loadTokenizer(Path folder) {
+        return CompletableFuture.supplyAsync(() -> Tokenizer.load(folder), task -> {
+            Thread thread = new Thread(task, "dolly4j-tokenizer");
+            thread.setDaemon(true);
+            thread.start();
+        });
+    }
+
     private static Tokenizer await(CompletableFuture<Tokenizer> tokenizer) {
         try {
             return tokenizer.join();
         } catch (CompletionException e) {
             if (e.getCause() instanceof RuntimeException cause) {
+                throw cause;
+            }
+            if (e.getCause() instanceof Error cause) {
                 throw cause;
             }
             throw e;

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,6 +16,7 @@ import org.assertj.core.api.SoftAssertions;
 import org.dolly4j.check.Divergence;
 import org.dolly4j.check.SequenceDecoder;
 import org.dolly4j.checkpoint.Checkpoint;
+import org.dolly4j.checkpoint.TensorLocation;
 import org.dolly4j.model.Family;
 import org.dolly4j.model.WeightPlan;
 import org.dolly4j.runtime.DecoderModel;
@@ -21,6 +24,7 @@ import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.sampling.SamplingOptions;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -101,11 +105,26 @@ class DemoModelTest {
     @CsvSource({"INT8, 5e-5", "INT4, 1.5e-3"})
     void quantised_distributionsOfTheAnswersTokensAreCloseToThoseOfFloat32(WeightType type, double bound)
             throws IOException {
+        assertThat(divergence(MODEL, type)).isLessThan(bound);
+    }
+
+    /** Unless the columns are evened out, int8 loses 9e-5 and int4 6e-3. */
+    @ParameterizedTest
+    @CsvSource({"INT8, 5e-5", "INT4, 1.5e-3"})
+    void quantisedWithOutlierChannels_losesNoMore(WeightType type, double bound, @TempDir Path folder)
+            throws IOException {
+        addOutliers(folder);
+
+        assertThat(divergence(folder, type)).isLessThan(bound);
+    }
+
+    /** Mean divergence of the answers' tokens by weights of that type from the demo model in float32. */
+    private static double divergence(Path folder, WeightType type) throws IOException {
         Divergence divergence = new Divergence();
         WeightPlan plan = Family.planFor(Checkpoint.open(MODEL));
         try (Dolly dolly = load(WeightType.FLOAT32, Backend.KERNELS);
                 DecoderModel exact = load(plan, WeightType.FLOAT32);
-                DecoderModel quantised = load(plan, type)) {
+                DecoderModel quantised = load(Family.planFor(Checkpoint.open(folder)), type)) {
             for (Case one : cases()) {
                 int[] prompt = dolly.promptTokens(one.request);
                 int[] tokens = Arrays.copyOf(prompt, prompt.length + one.answer.length - 1);
@@ -116,7 +135,33 @@ class DemoModelTest {
                         plan.spec().vocabSize());
             }
         }
-        assertThat(divergence.mean()).isLessThan(bound);
+        return divergence.mean();
+    }
+
+    /**
+     * Copies the demo model, whose weights are bfloat16, with every 64th channel of the blocks' norms 64 times as large
+     * and the weights that take them as much smaller: the same function to the last bit.
+     */
+    private static void addOutliers(Path folder) throws IOException {
+        Files.copy(MODEL.resolve("config.json"), folder.resolve("config.json"));
+        Path file = Files.copy(MODEL.resolve("model.safetensors"), folder.resolve("model.safetensors"));
+        ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+        for (TensorLocation tensor : Checkpoint.open(MODEL).tensors().values()) {
+            boolean isNorm = tensor.name().matches(".*\\.(input|post_attention)_layernorm\\.(weight|bias)");
+            boolean isBehind = tensor.name().matches(".*\\.(query_key_value|dense_h_to_4h)\\.weight");
+            if (isNorm || isBehind) {
+                int channels =
+                        Math.toIntExact(tensor.shape().get(tensor.shape().size() - 1));
+                for (int i = 0; i < tensor.elements(); i++) {
+                    if (i % channels % 64 == 0) {
+                        int at = Math.toIntExact(tensor.offset()) + i * Short.BYTES;
+                        float value = Float.intBitsToFloat(bytes.getShort(at) << Short.SIZE) * (isNorm ? 64 : 1 / 64f);
+                        bytes.putShort(at, (short) (Float.floatToRawIntBits(value) >>> Short.SIZE));
+                    }
+                }
+            }
+        }
+        Files.write(file, bytes.array());
     }
 
     private static DecoderModel load(WeightPlan plan, WeightType type) {

@@ -15,8 +15,13 @@ public final class Divergence {
      *
      * @param exact logits, row-major [rows, {@code vocabSize}]
      * @param approximate logits of the same shape
+     * @throws IllegalArgumentException if the shapes differ or there is a part of a row
      */
     public void add(float[] exact, float[] approximate, int vocabSize) {
+        if (exact.length != approximate.length || exact.length % vocabSize != 0) {
+            throw new IllegalArgumentException("There must be as many rows of " + vocabSize + " logits of both, not "
+                    + exact.length + " and " + approximate.length + " logits.");
+        }
         for (int row = 0; row < exact.length; row += vocabSize) {
             double divergence = divergence(exact, approximate, row, vocabSize);
             sum += divergence;
@@ -28,7 +33,7 @@ public final class Divergence {
         }
     }
 
-    /** Divergence on average over the rows; NaN if a logit is. */
+    /** Divergence on average over the rows; NaN if a logit is, or if there is no row. */
     public double mean() {
         return sum / rows;
     }

@@ -29,7 +29,9 @@ public final class SequenceDecoder {
     /**
      * Logits that follow the last {@code wanted} tokens of a prompt, run as a whole.
      *
+     * @param prompt at least one token, at most 1,024, and no more than the context holds
      * @return float32, row-major [{@code wanted}, {@link #vocabSize()}]
+     * @throws IllegalArgumentException if the prompt is not so
      */
     public float[] logits(int[] prompt, int wanted) {
         try (DecoderSession session = newSession(wanted)) {
@@ -52,7 +54,12 @@ public final class SequenceDecoder {
         return all;
     }
 
-    /** The {@code count} most likely tokens, one after the other, after a prompt; end tokens do not end it. */
+    /**
+     * The {@code count} most likely tokens, one after the other, after a prompt; end tokens do not end it.
+     *
+     * @param prompt at least one token, at most 1,024; with the answer no more than the context holds
+     * @throws IllegalArgumentException if the prompt is not so
+     */
     public int[] greedy(int[] prompt, int count) {
         int[] tokens = new int[count];
         try (DecoderSession session = newSession(1)) {
