@@ -211,10 +211,10 @@ D4J_API d4j_status d4j_model_map(const d4j_decoder_spec* spec, const d4j_model_o
 D4J_API d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks);
 
 /*
- * Looks at some of the rows, which are as for d4j_model_load_rows, before any are loaded: int8 and int4 lose less if all
- * rows of the blocks' norms, and of the matrices behind them, were surveyed. It may be called for all other rows and types
- * too, and does nothing with them but to check the arguments. Thread-safe. Fails with D4J_BAD_FILE as loading does, and
- * with D4J_INVALID_ARGUMENT if rows of the same norm, or of a matrix behind it, are loaded already.
+ * Looks at some of the rows, which are as for d4j_model_load_rows, before any are loaded: int8 and int4 lose less if
+ * all rows of the blocks' norms, and of the matrices behind them, were surveyed. It may be called for all other rows
+ * and types too, and does nothing with them but to check the arguments. Thread-safe. Fails with D4J_BAD_FILE as
+ * loading does, and with D4J_INVALID_ARGUMENT if rows of the same norm, or of a matrix behind it, are loaded already.
  */
 D4J_API d4j_status d4j_model_survey_rows(d4j_model* model, const d4j_rows* rows);
 

@@ -28,8 +28,8 @@ Part part_of(d4j_slot slot) {
   }
 }
 
-// Of a channel 4,096 times as large in proportion as the others. Not all rows are looked at, so a column may hold larger
-// weights than are known: what they can do to their rows is limited as well.
+// Of a channel 4,096 times as large in proportion as the others. Not all rows are looked at, so a column may hold
+// larger weights than are known: what they can do to their rows is limited as well.
 constexpr int kMostExponent = 6;
 
 /// The power of two nearest to sqrt(ratio) by its logarithm; from the exponent alone, so the same on every machine.

@@ -5,11 +5,11 @@
 //   s[j] = 2^k, k whole and nearest to log2(sqrt(q[j] / median of q)), of -6 .. 6
 //   q[j] = sqrt(gain[j]^2 + bias[j]^2) / max over rows of |W[row, j]|
 //
-// That is the formula of SmoothQuant (Xiao et al. 2023, alpha 1/2), with the size that the norm itself gives a channel in
-// place of measured activations. Columns share a scale with others: those that are small because their channel is large
-// keep more bits if they are made larger. Half of the ratio goes into the weights, so that a large channel with weights of
-// the usual size does not make its column the only one that counts. A power of two changes no bit of what is not
-// quantised. The final norm stays as it is, since what it gives out can be asked for.
+// That is the formula of SmoothQuant (Xiao et al. 2023, alpha 1/2), with the size that the norm itself gives a channel
+// in place of measured activations. Columns share a scale with others: those that are small because their channel is
+// large keep more bits if they are made larger. Half of the ratio goes into the weights, so that a large channel with
+// weights of the usual size does not make its column the only one that counts. A power of two changes no bit of what
+// is not quantised. The final norm stays as it is, since what it gives out can be asked for.
 #pragma once
 
 #include <cstdint>

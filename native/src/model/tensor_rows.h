@@ -23,7 +23,8 @@ void check_extent(const InputFile& file, const d4j_rows& rows);
 /// Reads rows of a tensor that check_rows and check_extent have passed, on one thread. Both arguments must outlive it.
 class RowReader {
  public:
-  /// `ahead_bytes`: how far the system is to read on beside what is done with the rows; 0 if they are few and far between.
+  /// `ahead_bytes`: how far the system is to read on beside what is done with the rows; 0 if they are few and far
+  /// between.
   RowReader(const InputFile& file, const d4j_rows& rows, std::int64_t ahead_bytes)
       : file_(file), rows_(rows), ahead_bytes_(ahead_bytes) {}
 

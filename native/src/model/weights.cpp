@@ -49,8 +49,8 @@ std::vector<Slot> slots_of(const d4j_decoder_spec& spec, WeightLayout layout) {
   return slots;
 }
 
-/// Of a matrix that is surveyed, about so many rows, in blocks of kBlockOutputs evenly over it: a reading of 1 in 30 rows
-/// of a model of 2.8 billion weights.
+/// Of a matrix that is surveyed, about so many rows, in blocks of kBlockOutputs evenly over it: a reading of 1 in 30
+/// rows of a model of 2.8 billion weights.
 constexpr std::int64_t kSurveyedRows = 256;
 
 /// The matrix of a slot, without memory.
