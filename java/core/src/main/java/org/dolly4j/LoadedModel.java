@@ -56,7 +56,8 @@ record LoadedModel(
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     static LoadedModel load(String name, Path folder, DollyOptions options) {
-        CompletableFuture<Tokenizer> tokenizer = loadTokenizer(options.tokenizer().orElse(folder));
+        CompletableFuture<Tokenizer> tokenizer =
+                loadTokenizer(options.tokenizer().orElse(folder));
         Checkpoint checkpoint = Checkpoint.open(folder);
         WeightPlan plan = Family.planFor(checkpoint);
         ModelOptions modelOptions = options.modelOptions(automaticType(checkpoint));

@@ -150,8 +150,7 @@ class DemoModelTest {
             boolean isNorm = tensor.name().matches(".*\\.(input|post_attention)_layernorm\\.(weight|bias)");
             boolean isBehind = tensor.name().matches(".*\\.(query_key_value|dense_h_to_4h)\\.weight");
             if (isNorm || isBehind) {
-                int channels =
-                        Math.toIntExact(tensor.shape().get(tensor.shape().size() - 1));
+                int channels = Math.toIntExact(tensor.shape().get(tensor.shape().size() - 1));
                 for (int i = 0; i < tensor.elements(); i++) {
                     if (i % channels % 64 == 0) {
                         int at = Math.toIntExact(tensor.offset()) + i * Short.BYTES;

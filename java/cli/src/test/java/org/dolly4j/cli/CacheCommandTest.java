@@ -58,8 +58,10 @@ class CacheCommandTest {
         assertThat(run.lines().get(0)).matches(".*weights: [34][0-9]\\.[0-9] MiB");
         assertThat(run.lines().get(1)).matches("ID +SIZE +DTYPE +LAST USED +MODEL");
         assertThat(run.lines().subList(2, 4))
-                .anyMatch(line -> line.matches("[0-9a-f]{12}  1[34]\\.[0-9] MiB  bfloat16  20[-0-9]+ [:0-9]+  /.*demo[^ ]*"))
-                .anyMatch(line -> line.matches("[0-9a-f]{12}  2[67]\\.[0-9] MiB  float32   20[-0-9]+ [:0-9]+  /.*demo[^ ]*"));
+                .anyMatch(line ->
+                        line.matches("[0-9a-f]{12}  1[34]\\.[0-9] MiB  bfloat16  20[-0-9]+ [:0-9]+  /.*demo[^ ]*"))
+                .anyMatch(line ->
+                        line.matches("[0-9a-f]{12}  2[67]\\.[0-9] MiB  float32   20[-0-9]+ [:0-9]+  /.*demo[^ ]*"));
     }
 
     @Test
