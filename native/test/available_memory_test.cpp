@@ -95,6 +95,17 @@ TEST_F(AvailableMemory, ofVersion1IsReadFromItsFilesWhereverTheContainerSeesThem
   EXPECT_EQ(megabytes(), 2000);
 }
 
+TEST_F(AvailableMemory, ofAGroupWhoseStatisticsLagBehindIsAtMostItsLimit) {
+  write_machine();
+  write("/proc/self/cgroup", "4:memory:/\n");
+  write("/sys/fs/cgroup/memory/memory.usage_in_bytes", "1000000000\n");
+  write("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file 6000000000\ntotal_active_file 0\n");
+  write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(megabytes(), 16000);
+  write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "4000000000\n");
+  EXPECT_EQ(megabytes(), 4000);
+}
+
 TEST_F(AvailableMemory, isNeverBelowZero) {
   write_machine();
   write("/proc/self/cgroup", "0::/\n");

@@ -54,7 +54,9 @@ std::int64_t left_by_groups(const std::string& mount, std::string path, const Gr
       const std::string statistics = folder + "/memory.stat";
       const std::int64_t cache = number_of(statistics, files.inactive_cache).value_or(0) +
                                  number_of(statistics, files.active_cache).value_or(0);
-      left = std::min(left, std::max<std::int64_t>(*limit - *usage + cache, 0));
+      // The statistics lag behind, so they may hold more page cache than the group still uses.
+      const std::int64_t kept = std::max<std::int64_t>(*usage - cache, 0);
+      left = std::min(left, std::max<std::int64_t>(*limit - kept, 0));
     }
     if (path.empty()) {
       return left;
