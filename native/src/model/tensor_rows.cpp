@@ -170,9 +170,6 @@ void RowReader::read_as(std::int64_t first, std::int64_t count, Target* target) 
         buffer_.resize(static_cast<std::size_t>(bytes));
       }
       std::uint8_t* source = in_place ? reinterpret_cast<std::uint8_t*>(target + row * rows_.columns) : buffer_.data();
-      if (ahead_bytes_ > 0) {
-        file_.read_ahead(offset + bytes, ahead_bytes_);
-      }
       file_.read(offset, bytes, source);
       for (std::int64_t r = 0; r < row_count; ++r) {
         if (!convert_row(rows_.dtype, source + r * rows_.row_stride * size, rows_.column_stride, column_count,

@@ -23,10 +23,7 @@ void check_extent(const InputFile& file, const d4j_rows& rows);
 /// Reads rows of a tensor that check_rows and check_extent have passed, on one thread. Both arguments must outlive it.
 class RowReader {
  public:
-  /// `ahead_bytes`: how far the system is to read on beside what is done with the rows; 0 if they are few and far
-  /// between.
-  RowReader(const InputFile& file, const d4j_rows& rows, std::int64_t ahead_bytes)
-      : file_(file), rows_(rows), ahead_bytes_(ahead_bytes) {}
+  RowReader(const InputFile& file, const d4j_rows& rows) : file_(file), rows_(rows) {}
 
   /// Copies the rows [first, first + count) to `target` [count, columns], row-major, float32 or else bfloat16 (rounded
   /// to nearest even). Throws D4J_BAD_FILE if a number is NaN, infinite, or beyond the range of the target's type.
@@ -39,7 +36,6 @@ class RowReader {
 
   const InputFile& file_;
   const d4j_rows& rows_;
-  std::int64_t ahead_bytes_;
   std::vector<std::uint8_t> buffer_;  // what was read and not converted yet
 };
 

@@ -196,7 +196,7 @@ void Weights::survey(const d4j_rows& rows) {
   }
   const InputFile file(rows.path);
   check_extent(file, rows);
-  RowReader reader(file, rows, 0);
+  RowReader reader(file, rows);
   std::vector<float> buffer;
   const auto look = [&](std::int64_t source, std::int64_t target, std::int64_t count) {
     buffer.resize(static_cast<std::size_t>(count * matrix.columns));
@@ -229,8 +229,6 @@ void Weights::survey(const d4j_rows& rows) {
 void Weights::store(WeightMatrix& matrix, const InputFile& file, const d4j_rows& rows) const {
   // As many rows at a time as are read at once.
   constexpr std::int64_t kPieceBytes = 1 << 20;
-  // What a disk reads in the time that packing such a piece takes.
-  constexpr std::int64_t kReadAheadBytes = 4 << 20;
   // Rows that become biases are rounded on the way, rows to be quantised are not.
   const bool as_float32 = matrix.type != WeightType::bfloat16 && !matrix.is_widened;
   const std::int64_t row_bytes = matrix.columns * (as_float32 ? 4 : 2);
@@ -239,7 +237,7 @@ void Weights::store(WeightMatrix& matrix, const InputFile& file, const d4j_rows&
   const auto slot = static_cast<d4j_slot>(rows.slot);
   const float* factors =
       smoothing_ != nullptr && Smoothing::concerns(slot) ? smoothing_->factors(slot, rows.layer) : nullptr;
-  RowReader reader(file, rows, kReadAheadBytes);
+  RowReader reader(file, rows);
   std::vector<std::uint8_t> buffer;  // rows to be packed
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     const Run run = run_of(rows, i);
