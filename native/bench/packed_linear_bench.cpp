@@ -1,6 +1,6 @@
 // Speed of packed_linear.h on the matrices of a decoder of the 3b shape, beside what the machine can do.
 //
-//   packed_linear_bench [--threads=2] [--repetitions=9] [--isa=avx2] [--kind=pairs|tiles|int8|int8t|int4|float32]
+//   packed_linear_bench [--threads=2] [--repetitions=9] [--isa=avx2] [--kind=pairs|tiles|int8|int4|float32]
 //                       [--shape=fc1] [--rows=1,8,256] [--clock=wall|thread]
 //
 // Every kernel's results are compared with the oracle's first. Then, in every repetition, everything is measured once,
@@ -37,10 +37,11 @@ struct Kind {
   WeightType type;
   SumOrder order;
 };
-constexpr Kind kKinds[] = {
-    {"pairs", WeightType::bfloat16, SumOrder::pairs}, {"tiles", WeightType::bfloat16, SumOrder::tiles},
-    {"int8", WeightType::int8, SumOrder::pairs},      {"int8t", WeightType::int8, SumOrder::tiles},
-    {"int4", WeightType::int4, SumOrder::pairs},      {"float32", WeightType::float32, SumOrder::pairs}};
+constexpr Kind kKinds[] = {{"pairs", WeightType::bfloat16, SumOrder::pairs},
+                           {"tiles", WeightType::bfloat16, SumOrder::tiles},
+                           {"int8", WeightType::int8, SumOrder::pairs},
+                           {"int4", WeightType::int4, SumOrder::pairs},
+                           {"float32", WeightType::float32, SumOrder::pairs}};
 
 // One after the other, so that none is in a cache when its turn comes again.
 constexpr std::int64_t kWeightBytes = std::int64_t{1} << 29;
@@ -230,11 +231,10 @@ void print(const char* shape, const char* kind, Isa isa, int rows, Figures& figu
 
 // The peak that a kernel is measured by. Tiles do not fit into registers: theirs is the one fed from a cache.
 MultiplyAdds peak_for(Isa isa, const Kind& kind) {
-  const bool in_bfloat16 = kind.type == WeightType::bfloat16 || kind.type == WeightType::int8;
-  const bool dots = isa == (kind.order == SumOrder::tiles ? Isa::amx : Isa::avx512_bf16);
-  const Number number = kind.type == WeightType::int4 ? Number::int8
-                        : in_bfloat16 && dots         ? Number::bfloat16
-                                                      : Number::float32;
+  const bool in_groups = kind.type == WeightType::int8 || kind.type == WeightType::int4;
+  const bool in_bfloat16 =
+      kind.type == WeightType::bfloat16 && isa == (kind.order == SumOrder::tiles ? Isa::amx : Isa::avx512_bf16);
+  const Number number = in_groups ? Number::int8 : in_bfloat16 ? Number::bfloat16 : Number::float32;
   const PeakLoops& loops = peak(isa, number).loops;
   return isa == Isa::amx && number != Number::float32 ? loops.l2 : loops.registers;
 }

@@ -176,7 +176,8 @@ Conformance check_decoder(const DecoderFactory& factory, Device device, const Su
       largest = std::max(largest, magnitude(number));
     }
     const bool is_exact = types == DecoderTypes(D4J_FLOAT32);
-    const Tolerance allowed = tolerance(types.weights == D4J_INT4 ? Op::int4_decoder_step : Op::decoder_step, device,
+    const bool is_quantised = types.weights == D4J_INT8 || types.weights == D4J_INT4;
+    const Tolerance allowed = tolerance(is_quantised ? Op::quantised_decoder_step : Op::decoder_step, device,
                                         is_exact ? DType::float32 : DType::bfloat16, DType::float32);
     const auto scale_of = [&](std::int64_t) { return Scale{largest, 0}; };
     comparison.compare(what.c_str(), Buffer(actual, DType::float32), Buffer(expected, DType::float32), allowed,

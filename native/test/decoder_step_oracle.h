@@ -11,7 +11,7 @@
 // Computing in bfloat16 rounds, once and to nearest even: all weights but those of the norms, and the inputs of every
 // linear; a cache in bfloat16, Q after rotation, K and V as they enter it. All else is float32, the results of every
 // linear too. With weights in int8 or int4, matrices of linears are quantised instead (ops/quantization.h), the head
-// in int8 always, and linears are those of ops/packed_linear.h, in pairs order.
+// in int8 always, and linears are those of ops/packed_linear.h.
 #pragma once
 
 #include <cstdint>

@@ -90,7 +90,7 @@ std::vector<float> meaning_of(const Bytes& block, const PackedWeight& weight) {
     for (int k = 0; k < weight.inputs; k++) {
       if (weight.type == WeightType::int8) {
         const float scale = reinterpret_cast<const float*>(block.data())[n];
-        result.push_back(scale * reinterpret_cast<const std::int8_t*>(block.data())[64 + k * 16 + n]);
+        result.push_back(scale * static_cast<float>(block.data()[64 + k / 4 * 64 + n * 4 + k % 4] - 128));
         continue;
       }
       const std::uint8_t* pair = block.data() + k / 128 * 1088;

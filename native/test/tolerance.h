@@ -24,7 +24,7 @@ enum class Op {
   paged_attention,
   residual_add,
   decoder_step,
-  int4_decoder_step
+  quantised_decoder_step
 };
 
 enum class Device { cpu, cuda };
@@ -76,7 +76,7 @@ inline Tolerance tolerance(Op op, Device device, DType inputs, DType result) {
       {Op::decoder_step, f32, f32, {3e-6, 0, 0}, {3e-6, 0, 0}},
       {Op::decoder_step, b16, f32, {1e-2, 0, 0}, {2e-2, 0, 0}},
       // Inputs are rounded to 127 steps, of which the difference of a bit may make the next one.
-      {Op::int4_decoder_step, b16, f32, {2e-2, 0, 0}, {2e-2, 0, 0}},
+      {Op::quantised_decoder_step, b16, f32, {2e-2, 0, 0}, {2e-2, 0, 0}},
   };
   for (const Row& row : kTable) {
     if (row.op == op && row.inputs == inputs && row.result == result) {

@@ -33,6 +33,22 @@ struct Avx2 {
     __m256i high;
   };
   static constexpr int kDotsAtOnce = 8;
+  static constexpr int kMostDots = 4;
+  // Products of bytes without sign by bytes with it overflow 16 bits, so both are widened to these: numbers 0 and 2, and
+  // 1 and 3, of every four, as pairs whose products are added to 32 bits.
+  struct Bytes {
+    Quads even;
+    Quads odd;
+  };
+  using ByteNumber = std::int16_t;
+  struct ByteQuad {
+    __m256i even;
+    __m256i odd;
+  };
+  struct ByteDots {
+    __m256i low;
+    __m256i high;
+  };
 
   static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static F set(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
@@ -75,11 +91,6 @@ struct Avx2 {
     __builtin_memcpy(to, numbers, static_cast<unsigned>(count) * sizeof(bfloat16));
   }
 
-  static F load_int8(const void* from) {
-    const auto* bytes = static_cast<const std::uint8_t*>(from);
-    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes)))),
-            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + 8))))};
-  }
   static void store_int8(void* to, F x) {
     const __m256i low = _mm256_cvtps_epi32(x.low);
     const __m256i high = _mm256_cvtps_epi32(x.high);
@@ -106,15 +117,6 @@ struct Avx2 {
   static F odd(Pairs x) {
     const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000U));
     return {_mm256_castsi256_ps(_mm256_and_si256(x.low, upper)), _mm256_castsi256_ps(_mm256_and_si256(x.high, upper))};
-  }
-
-  static Pairs pairs(F even, F odd) {
-    return {_mm256_or_si256(_mm256_castps_si256(odd.low), _mm256_srli_epi32(_mm256_castps_si256(even.low), 16)),
-            _mm256_or_si256(_mm256_castps_si256(odd.high), _mm256_srli_epi32(_mm256_castps_si256(even.high), 16))};
-  }
-  static void store_pairs(void* to, Pairs x) {
-    _mm256_storeu_si256(static_cast<__m256i*>(to), x.low);
-    _mm256_storeu_si256(static_cast<__m256i*>(to) + 1, x.high);
   }
 
   static Quads load_quads(const void* from) {
@@ -151,6 +153,36 @@ struct Avx2 {
     const __m256i ones = _mm256_set1_epi16(1);
     return {_mm256_cvtepi32_ps(_mm256_madd_epi16(a.low, ones)), _mm256_cvtepi32_ps(_mm256_madd_epi16(a.high, ones))};
   }
+
+  static Bytes load_bytes(const void* from) {
+    const Quads x = load_quads(from);
+    const __m256i lower = _mm256_set1_epi16(255);
+    return {{_mm256_and_si256(x.low, lower), _mm256_and_si256(x.high, lower)},
+            {_mm256_srli_epi16(x.low, 8), _mm256_srli_epi16(x.high, 8)}};
+  }
+  static void spread_bytes(const std::int8_t* from, ByteNumber* to, int count) {
+    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    for (int i = 0; i < count; i += 16) {
+      const __m128i bytes = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)), order);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_cvtepi8_epi16(bytes));
+    }
+  }
+  static ByteQuad broadcast_quad(const ByteNumber* from) {
+    // By the instruction that takes its number from memory: g++ would take both through other registers.
+    const auto broadcast_pair = [](const ByteNumber* pair) {
+      return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(pair)));
+    };
+    return {broadcast_pair(from), broadcast_pair(from + 2)};
+  }
+  static ByteDots no_byte_dots() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+  static ByteDots dot(Bytes w, ByteQuad x, ByteDots a) {
+    add(_mm256_madd_epi16(w.even.low, x.even), a.low);
+    add(_mm256_madd_epi16(w.even.high, x.even), a.high);
+    add(_mm256_madd_epi16(w.odd.low, x.odd), a.low);
+    add(_mm256_madd_epi16(w.odd.high, x.odd), a.high);
+    return a;
+  }
+  static F to_float(ByteDots a) { return {_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)}; }
 
   static F add(F a, F b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
   static F sub(F a, F b) { return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
@@ -202,7 +234,9 @@ struct Avx2 {
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
   }
 
-  static void prefetch(const void* place) { _mm_prefetch(static_cast<const char*>(place), _MM_HINT_T0); }
+  [[gnu::always_inline]] static void prefetch(const void* place) {
+    _mm_prefetch(static_cast<const char*>(place), _MM_HINT_T0);
+  }
 
  private:
   struct Mask {
@@ -210,6 +244,8 @@ struct Avx2 {
     __m256i high;
   };
 
+  // a += x of 32 bits. Left to itself g++ makes trees of the sums of a kernel, for which there are not registers enough.
+  [[gnu::always_inline]] static void add(__m256i x, __m256i& a) { __asm__("vpaddd %1, %0, %0" : "+x"(a) : "x"(x)); }
   // All bits set in the first `count` lanes.
   static Mask first_lanes(int count) {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

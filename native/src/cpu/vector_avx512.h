@@ -20,6 +20,10 @@ struct Avx512 {
   using Quad = __m512i;
   using Dots = __m512i;
   static constexpr int kDotsAtOnce = 8;  // as the others have it
+  static constexpr int kMostDots = 12;
+  using Bytes = Quads;
+  using ByteNumber = std::int8_t;
+  using ByteDots = Dots;
 
   static F zero() { return _mm512_setzero_ps(); }
   static F set(float value) { return _mm512_set1_ps(value); }
@@ -35,9 +39,6 @@ struct Avx512 {
   static void store(bfloat16* to, F x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), narrow(x)); }
   static void store_first(bfloat16* to, F x, int count) { _mm256_mask_storeu_epi16(to, first_lanes(count), narrow(x)); }
 
-  static F load_int8(const void* from) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from))));
-  }
   static void store_int8(void* to, F x) {
     _mm_storeu_si128(static_cast<__m128i*>(to), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
   }
@@ -52,11 +53,6 @@ struct Avx512 {
     return _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(static_cast<int>(0xffff0000U))));
   }
 
-  static Pairs pairs(F even, F odd) {
-    return _mm512_or_si512(_mm512_castps_si512(odd), _mm512_srli_epi32(_mm512_castps_si512(even), 16));
-  }
-  static void store_pairs(void* to, Pairs x) { _mm512_storeu_si512(to, x); }
-
   static Quads load_quads(const void* from) { return _mm512_loadu_si512(from); }
   static void store_quads(void* to, Quads x) { _mm512_storeu_si512(to, x); }
   static Quads low(Quads x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
@@ -69,6 +65,12 @@ struct Avx512 {
   static Dots no_dots() { return _mm512_setzero_si512(); }
   static Dots dot(Quads w, Quad x, Dots a) { return _mm512_dpbusd_epi32(a, w, x); }
   static F to_float(Dots a) { return _mm512_cvtepi32_ps(a); }
+
+  static Bytes load_bytes(const void* from) { return load_quads(from); }
+  static void spread_bytes(const std::int8_t* from, ByteNumber* to, int count) {
+    __builtin_memcpy(to, from, static_cast<unsigned>(count));
+  }
+  static ByteDots no_byte_dots() { return no_dots(); }
 
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
@@ -105,7 +107,9 @@ struct Avx512 {
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
   }
 
-  static void prefetch(const void* place) { _mm_prefetch(static_cast<const char*>(place), _MM_HINT_T0); }
+  [[gnu::always_inline]] static void prefetch(const void* place) {
+    _mm_prefetch(static_cast<const char*>(place), _MM_HINT_T0);
+  }
 
  private:
   static __mmask16 first_lanes(int count) {

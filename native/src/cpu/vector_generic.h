@@ -28,7 +28,7 @@ struct Generic {
     bfloat16 number[kLanes][2];
   };
 
-  // 64 bytes of packed weights: 16 rows x 4 numbers of a row, 0 .. 15.
+  // 64 bytes of packed weights: 16 rows x 4 numbers of a row, without sign.
   struct Quads {
     std::uint8_t number[kLanes][4];
   };
@@ -38,11 +38,17 @@ struct Generic {
     std::int8_t number[4];
   };
 
-  // Per lane, a sum of up to kDotsAtOnce dot products of a lane of Quads and a Quad.
+  // Per lane, a sum of up to kDotsAtOnce dot products of a lane of Quads, of 0 .. 15, and a Quad.
   struct Dots {
     std::int32_t lane[kLanes];
   };
   static constexpr int kDotsAtOnce = 8;
+  static constexpr int kMostDots = 4;  // Dots or ByteDots that the registers hold beside what is multiplied
+
+  // The same with numbers of all 8 bits, and no limit: what is multiplied may be laid out in another way for that.
+  using Bytes = Quads;
+  using ByteNumber = std::int8_t;
+  using ByteDots = Dots;
 
   template <typename Function>
   static F each(Function function) {
@@ -96,10 +102,6 @@ struct Generic {
     }
   }
 
-  // Whole numbers of 8 bits, signed.
-  static F load_int8(const void* from) {
-    return each([=](int i) { return static_cast<float>(static_cast<const std::int8_t*>(from)[i]); });
-  }
   // Of whole numbers from -128 to 127.
   static void store_int8(void* to, F x) {
     for (int i = 0; i < kLanes; ++i) {
@@ -126,17 +128,6 @@ struct Generic {
   static F odd(Pairs x) {
     return each([&](int i) { return dolly4j::to_float(x.number[i][1]); });
   }
-
-  // Of numbers that bfloat16 holds exactly.
-  static Pairs pairs(F even, F odd) {
-    Pairs result;
-    for (int i = 0; i < kLanes; ++i) {
-      result.number[i][0] = to_bfloat16(even.lane[i]);
-      result.number[i][1] = to_bfloat16(odd.lane[i]);
-    }
-    return result;
-  }
-  static void store_pairs(void* to, Pairs x) { std::memcpy(to, &x, sizeof x); }
 
   static Quads load_quads(const void* from) {
     Quads quads;
@@ -174,6 +165,13 @@ struct Generic {
     return a;
   }
   static F to_float(Dots a) { return load_int32(a.lane); }
+
+  static Bytes load_bytes(const void* from) { return load_quads(from); }
+  // `count` numbers, a multiple of 4, as broadcast_quad takes them.
+  static void spread_bytes(const std::int8_t* from, ByteNumber* to, int count) {
+    std::memcpy(to, from, static_cast<std::size_t>(count));
+  }
+  static ByteDots no_byte_dots() { return {}; }
 
   static F add(F a, F b) {
     return each([&](int i) { return a.lane[i] + b.lane[i]; });
@@ -256,7 +254,7 @@ struct Generic {
     return result;
   }
 
-  static void prefetch(const void* place) { __builtin_prefetch(place); }
+  [[gnu::always_inline]] static void prefetch(const void* place) { __builtin_prefetch(place); }
 };
 
 }  // namespace

@@ -17,11 +17,10 @@
 //   bfloat16, tiles    e = 0, o = 0;  e = fma(x[j], w[j], e), o = fma(x[j + 1], w[j + 1], o)  for j = k, k + 2, .. k + 30
 //                      a = a + (e + o)                                                  for k = 0, 32, 64, ...
 //                      what AMX's TDPBF16PS does
-//   int8               a of bfloat16, in pairs or tiles, with w = the whole numbers, which bfloat16 holds exactly
-//   int4               x[k .. k + 63] is quantised: p[j] = x[j] * (127 / m), of -127 .. 127 and rounded to nearest even,
+//   int8, int4         x[k .. k + 63] is quantised: p[j] = x[j] * (127 / m), of -127 .. 127 and rounded to nearest even,
 //                      with m = the largest |x[j]|, and s = m / 127; all 0 where m < 2^-100
-//                      a = fma(sum of p[j] * w[j], scale[n, k / 64] * s, a)             for k = 0, 64, 128, ...
-//                      with w = the whole numbers, so that their sum is exact
+//                      a = fma(sum of p[j] * w[j], t, a)                                for k = 0, 64, 128, ...
+//                      with w = the whole numbers, so that their sum is exact, and t = s, of int4 scale[n, k / 64] * s
 //
 // The bias is added to the sum at last; int8: v = fma(a, scale[n], bias[n]), without bias a * scale[n]. What pads the
 // inputs are zeros, which change no sum.
@@ -41,27 +40,27 @@ enum class SumOrder { pairs, tiles };
 
 constexpr int kBlockOutputs = 16;
 
-// int4: inputs that share a scale, and inputs that lie together.
+// int8, int4: inputs that share a scale, of x and of int4 weights, and inputs that lie together.
 constexpr int kGroupInputs = 64;
 constexpr int kGroupPairInputs = 2 * kGroupInputs;
 
 // Of what lies in a file of packed weights: to be raised whenever the bytes that a checkpoint's rows become change, be
 // it by the layout, its padding or the rounding.
-constexpr std::uint32_t kPackedVersion = 2;
+constexpr std::uint32_t kPackedVersion = 3;
 
 // A matrix in blocks of 16 outputs, which lie behind each other:
 //
 //   float32   [inputs, 16 outputs]                  64 bytes an input
 //   bfloat16  [inputs / 2, 16 outputs, 2 inputs]    64 bytes a pair of inputs, "VNNI" order
-//   int8      [16 outputs] float32, the scales, then [inputs, 16 outputs], of -127 .. 127
+//   int8      [16 outputs] float32, the scales, then [inputs / 4, 16 outputs, 4 inputs], of -127 .. 127 and 128 more
 //   int4      [inputs / 128] of
 //               [2 groups, 16 outputs] float16, the scales
 //               [2 groups, 64 inputs / 8, 16 outputs, 4 inputs], two numbers a byte, of -8 .. 7 and 8 more: input j of
 //               8 in the lower half, j + 4 in the upper one
 //
-// so that 64 bytes are what one vector instruction of AVX-512 takes, 1 KiB of bfloat16 is an AMX tile, and one mask and
-// one shift make of 64 bytes of int4 two operands of a dot product of bytes. Inputs are padded to a multiple of 32, of
-// int4 to one of 128; padding is 0, of outputs too. 64-byte aligned.
+// so that 64 bytes are what one vector instruction of AVX-512 takes, 1 KiB of bfloat16 or int8 is an AMX tile, and one
+// mask and one shift make of 64 bytes of int4 two operands of a dot product of bytes. Inputs are padded to a multiple of
+// 32, of int8 and int4 to one of 128; padding is 0, and outputs that pad have scale 0. 64-byte aligned.
 struct PackedWeight {
   WeightType type;
   int outputs;
@@ -71,7 +70,8 @@ struct PackedWeight {
 
   [[gnu::always_inline]] int blocks() const { return (outputs + kBlockOutputs - 1) / kBlockOutputs; }
   [[gnu::always_inline]] int padded_inputs() const {
-    const int multiple = type == WeightType::int4 ? kGroupPairInputs : kTileInputs;
+    const bool in_groups = type == WeightType::int8 || type == WeightType::int4;
+    const int multiple = in_groups ? kGroupPairInputs : kTileInputs;
     return (inputs + multiple - 1) / multiple * multiple;
   }
   [[gnu::always_inline]] std::int64_t block_bytes() const {
@@ -105,7 +105,7 @@ enum class LinearResult { store, gelu, add };
 
 struct PackedLinearArgs {
   PackedWeight weight;
-  SumOrder order;  // of bfloat16 and int8
+  SumOrder order;  // of bfloat16
   Activations x;
   int rows;
   LinearResult result;
@@ -125,7 +125,7 @@ struct PackedLinear {
   std::int64_t (*scratch_bytes)(int rows, int inputs);  // for up to so many rows and inputs
 };
 
-// The implementation for an instruction set that this CPU has; `order` for bfloat16 and int8 weights.
+// The implementation for an instruction set that this CPU has; `order` for bfloat16 weights.
 PackedLinear packed_linear(Isa isa, WeightType type, SumOrder order);
 
 // Plain loops in the orders above; slow. Outputs of all blocks.

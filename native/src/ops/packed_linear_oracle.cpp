@@ -36,7 +36,7 @@ float weight_at(const PackedWeight& weight, int output, int input) {
     case WeightType::bfloat16:
       return to_float(reinterpret_cast<const bfloat16*>(block)[(input / 2 * kBlockOutputs + lane) * 2 + input % 2]);
     case WeightType::int8:
-      return reinterpret_cast<const std::int8_t*>(block)[input * kBlockOutputs + lane];
+      return static_cast<float>(block[(input / 4 * kBlockOutputs + lane) * 4 + input % 4] - 128);
     case WeightType::int4:
       break;
   }
@@ -73,8 +73,16 @@ float sum_of_pairs(const PackedLinearArgs& args, int row, int output) {
   return a;
 }
 
+// The scale of a group of weights that the sum is multiplied with; int8 has one for all, which is left to the end.
+float scale_of_group(const PackedWeight& weight, int output, int input) {
+  if (weight.type == WeightType::int8) {
+    return 1;
+  }
+  const std::uint8_t* scales = weight.numbers(output / kBlockOutputs) + GroupPlace(input).scales;
+  return to_float(reinterpret_cast<const float16*>(scales)[output % kBlockOutputs]);
+}
+
 float sum_of_groups(const PackedLinearArgs& args, int row, int output) {
-  const std::uint8_t* block = args.weight.numbers(output / kBlockOutputs);
   float a = 0;
   for (int group = 0; group < args.weight.padded_inputs(); group += kGroupInputs) {
     float x[kGroupInputs] = {};
@@ -91,15 +99,14 @@ float sum_of_groups(const PackedLinearArgs& args, int row, int output) {
       const float p = std::nearbyint(std::clamp(x[j] * (127 / m), -127.0F, 127.0F));
       dot += static_cast<int>(p) * static_cast<int>(weight_at(args.weight, output, group + j));
     }
-    const GroupPlace place(group);
-    const float scale = to_float(reinterpret_cast<const float16*>(block + place.scales)[output % kBlockOutputs]);
-    a = std::fma(static_cast<float>(dot), scale * (m / 127), a);
+    a = std::fma(static_cast<float>(dot), scale_of_group(args.weight, output, group) * (m / 127), a);
   }
   return a;
 }
 
 float sum_of(const PackedLinearArgs& args, int row, int output) {
-  return args.weight.type == WeightType::int4 ? sum_of_groups(args, row, output) : sum_of_pairs(args, row, output);
+  const bool in_groups = args.weight.type == WeightType::int8 || args.weight.type == WeightType::int4;
+  return in_groups ? sum_of_groups(args, row, output) : sum_of_pairs(args, row, output);
 }
 
 float with_scale_and_bias(const PackedWeight& weight, int output, float sum) {

@@ -14,7 +14,7 @@ float whole(float x, float least, float most) { return std::nearbyint(std::clamp
 
 void make_int8(const QuantizeArgs& args, const float* row, int lane) {
   auto* scales = static_cast<float*>(args.block);
-  auto* numbers = static_cast<std::int8_t*>(args.block) + args.weight.scale_bytes();
+  auto* numbers = static_cast<std::uint8_t*>(args.block) + args.weight.scale_bytes();
   float m = 0;
   for (int k = 0; k < args.weight.inputs; ++k) {
     m = std::max(m, std::abs(row[k]));
@@ -23,7 +23,7 @@ void make_int8(const QuantizeArgs& args, const float* row, int lane) {
   scales[lane] = is_zero ? 0 : m / 127;
   for (int k = 0; k < args.weight.padded_inputs(); ++k) {
     const float w = k < args.weight.inputs && !is_zero ? row[k] * (127 / m) : 0;
-    numbers[k * kBlockOutputs + lane] = static_cast<std::int8_t>(whole(w, -127, 127));
+    numbers[(k / 4 * kBlockOutputs + lane) * 4 + k % 4] = static_cast<std::uint8_t>(whole(w, -127, 127) + 128);
   }
 }
 

@@ -34,7 +34,6 @@ struct ArrayFunctions {
     moved("load bfloat16", V::load(operands.pairs[0]));
     moved("even", V::even(pairs));
     moved("odd", V::odd(pairs));
-    moved("load int8", V::load_int8(operands.numbers));
     moved("load int32", V::load_int32(operands.integers));
     computed("load float16", V::load(reinterpret_cast<const float16*>(operands.pairs)));
     auto dots = V::no_dots();
@@ -44,6 +43,13 @@ struct ArrayFunctions {
       dots = V::dot(V::high(quads), V::broadcast_quad(operands.numbers + i + 4), dots);
     }
     moved("dot", V::to_float(dots));
+    typename V::ByteNumber spread[16];
+    V::spread_bytes(operands.numbers, spread, 16);
+    auto byte_dots = V::no_byte_dots();
+    for (int i = 0; i < 16; i += 4) {
+      byte_dots = V::dot(V::load_bytes(operands.quads), V::broadcast_quad(spread + i), byte_dots);
+    }
+    moved("dot of bytes", V::to_float(byte_dots));
     moved("abs", V::abs(a));
     moved("copysign", V::copysign(a, b));
     moved("where_less", V::where_less(a, b, b, c));
@@ -62,7 +68,6 @@ struct ArrayFunctions {
     computed("sum", V::set(V::sum(a)));
     V::store(results.stored, a);
     V::store_int8(results.stored_bytes, V::load(operands.byte));
-    V::store_pairs(results.stored_pairs, V::pairs(V::load_int8(operands.numbers), V::load(operands.byte)));
     V::store_quads(results.stored_quads, V::high(quads));
     V::prefetch(operands.a);
   }

@@ -47,7 +47,6 @@ struct VectorResults {
   int count = 0;
   bfloat16 stored[kVectorLanes];
   std::int8_t stored_bytes[kVectorLanes];
-  std::uint8_t stored_pairs[4 * kVectorLanes];
   std::uint8_t stored_quads[4 * kVectorLanes];
 };
 

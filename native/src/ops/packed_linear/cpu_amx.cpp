@@ -24,21 +24,19 @@ struct AmxLinear {
   }
 };
 
-template <template <class> class Pair, template <class> class Weights>
-using AmxPairs = AmxLinear<VectorLinear<TileSums<Avx512, Pair<Avx512>>, 12, 24>, TileLinear<AmxTiles, Avx512, Weights>>;
-
-using AmxGroups = AmxLinear<VectorLinear<GroupSums<Avx512>, 12, 24>, GroupTileLinear<AmxTiles, Avx512>>;
+template <template <class> class Groups, template <class> class Tiles>
+using AmxGroups = AmxLinear<VectorLinear<GroupSums<Avx512, Groups>, 12, 24>, GroupTileLinear<AmxTiles, Avx512, Tiles>>;
 
 }  // namespace
 
 PackedLinear packed_linear_amx(WeightType type) {
   switch (type) {
     case WeightType::int8:
-      return kernels<AmxPairs<Int8Pair, Int8Tiles>>();
+      return kernels<AmxGroups<Int8Groups, Int8Tiles>>();
     case WeightType::int4:
-      return kernels<AmxGroups>();
+      return kernels<AmxGroups<Int4Groups, Int4Tiles>>();
     default:
-      return kernels<AmxPairs<Bfloat16Pair, Bfloat16Tiles>>();
+      return kernels<AmxLinear<VectorLinear<TileSums<Avx512>, 12, 24>, TileLinear<AmxTiles, Avx512>>>();
   }
 }
 

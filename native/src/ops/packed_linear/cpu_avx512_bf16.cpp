@@ -20,27 +20,12 @@ struct PairProducts {
   }
 };
 
-// The weights of a pair of inputs, kBytes of a block.
-struct Bfloat16Words {
-  static constexpr int kBytes = kBlockOutputs * 4;
-
-  static Avx512::Pairs load(const std::uint8_t* place) { return Avx512::load_pairs(place); }
-};
-struct Int8Words {
-  static constexpr int kBytes = kBlockOutputs * 2;
-
-  static Avx512::Pairs load(const std::uint8_t* place) {
-    return Avx512::pairs(Avx512::load_int8(place), Avx512::load_int8(place + kBlockOutputs));
-  }
-};
-
-template <class Words>
 struct DotSums {
   using V = Avx512;
   using X = bfloat16;
   static constexpr int kInputs = kTileInputs;
   static constexpr int kNumbers = kTileInputs;
-  static constexpr int kTileBytes = kTileInputs / 2 * Words::kBytes;
+  static constexpr int kTileBytes = kTileInputs / 2 * kPairBytes;
 
   static void read_x(const Activations& x, int row, int tile, X* to) {
     const auto* from = static_cast<const bfloat16*>(x.data) + x.place(row, tile * kTileInputs);
@@ -54,14 +39,11 @@ struct DotSums {
     const X* x = panel.x;
     Ahead<V, B> ahead(panel);
     for (int tile = 0; tile < panel.tiles; ++tile) {
-      for (int k = 0; k < kTileInputs; k += kLineInputs<Words>) {
+      for (int k = 0; k < kTileInputs; k += 2) {
         ahead.fetch();
-#pragma GCC unroll 2
-        for (int pair = 0; pair < kLineInputs<Words>; pair += 2) {
-          sum.template add_products<PairProducts>(x + k + pair,
-                                                  [&](int b) { return Words::load(weight + b * panel.block_bytes); });
-          weight += Words::kBytes;
-        }
+        sum.template add_products<PairProducts>(x + k,
+                                                [&](int b) { return V::load_pairs(weight + b * panel.block_bytes); });
+        weight += kPairBytes;
       }
       x += R * kTileInputs;
     }
@@ -71,9 +53,6 @@ struct DotSums {
 
 }  // namespace
 
-PackedLinear packed_linear_avx512_bf16(WeightType type) {
-  return type == WeightType::bfloat16 ? kernels<VectorLinear<DotSums<Bfloat16Words>, 12, 24>>()
-                                      : kernels<VectorLinear<DotSums<Int8Words>, 12, 24>>();
-}
+PackedLinear packed_linear_avx512_bf16() { return kernels<VectorLinear<DotSums, 12, 24>>(); }
 
 }  // namespace dolly4j

@@ -13,26 +13,21 @@ PackedLinear kernels() {
   return {Linear::run, Linear::scratch_bytes};
 }
 
-template <class V, class Pair, int kMaxRows, int kAccumulators>
-PackedLinear pair_kernels(SumOrder order) {
-  return order == SumOrder::pairs ? kernels<VectorLinear<PairSums<V, Pair>, kMaxRows, kAccumulators>>()
-                                  : kernels<VectorLinear<TileSums<V, Pair>, kMaxRows, kAccumulators>>();
-}
-
-// kMaxRows, kAccumulators: see vector_skeleton.h; kGroup..., those of int4.
+// kMaxRows, kAccumulators: see vector_skeleton.h; kGroup..., those of int8 and int4.
 template <class V, int kMaxRows, int kAccumulators, int kGroupMaxRows, int kGroupAccumulators>
 PackedLinear fma_kernels(WeightType type, SumOrder order) {
   switch (type) {
     case WeightType::float32:
       return kernels<VectorLinear<Float32Sums<V>, kMaxRows, kAccumulators>>();
     case WeightType::bfloat16:
-      return pair_kernels<V, Bfloat16Pair<V>, kMaxRows, kAccumulators>(order);
+      return order == SumOrder::pairs ? kernels<VectorLinear<PairSums<V>, kMaxRows, kAccumulators>>()
+                                      : kernels<VectorLinear<TileSums<V>, kMaxRows, kAccumulators>>();
     case WeightType::int8:
-      return pair_kernels<V, Int8Pair<V>, kMaxRows, kAccumulators>(order);
+      return kernels<VectorLinear<GroupSums<V, Int8Groups>, kGroupMaxRows, kGroupAccumulators>>();
     case WeightType::int4:
       break;
   }
-  return kernels<VectorLinear<GroupSums<V>, kGroupMaxRows, kGroupAccumulators>>();
+  return kernels<VectorLinear<GroupSums<V, Int4Groups>, kGroupMaxRows, kGroupAccumulators>>();
 }
 
 }  // namespace

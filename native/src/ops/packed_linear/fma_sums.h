@@ -120,10 +120,15 @@ class Ahead {
   void fetch() {
 #pragma GCC unroll 4
     for (int b = 0; b < B; ++b) {
-      V::prefetch(place_ + b * block_bytes_);
+      fetch(b, 0);
     }
-    place_ += step_;
+    go_on(1);
   }
+  // Of one block, what belongs to the `line`th 64 bytes from here. Inlined, else g++ finds it to be without effect.
+  [[gnu::always_inline]] void fetch(int block, int line) const {
+    V::prefetch(place_ + block * block_bytes_ + line * step_);
+  }
+  void go_on(int lines) { place_ += lines * step_; }
 
  private:
   const std::uint8_t* place_;
@@ -153,25 +158,8 @@ struct Float32Inputs {
   }
 };
 
-// The weights of a pair of inputs, kBytes of a block, as float32.
-template <class V>
-struct Bfloat16Pair {
-  static constexpr int kBytes = kBlockOutputs * 4;
-
-  static typename V::F even(const std::uint8_t* place) { return V::even(V::load_pairs(place)); }
-  static typename V::F odd(const std::uint8_t* place) { return V::odd(V::load_pairs(place)); }
-};
-template <class V>
-struct Int8Pair {
-  static constexpr int kBytes = kBlockOutputs * 2;
-
-  static typename V::F even(const std::uint8_t* place) { return V::load_int8(place); }
-  static typename V::F odd(const std::uint8_t* place) { return V::load_int8(place + kBlockOutputs); }
-};
-
-// Inputs of which the weights fill 64 bytes.
-template <class Pair>
-constexpr int kLineInputs = 2 * kBlockOutputs * 4 / Pair::kBytes;
+// Bytes of a block that hold the weights of a pair of inputs.
+constexpr int kPairBytes = kBlockOutputs * 4;
 
 template <class V>
 struct Float32Sums : Float32Inputs<V, float> {
@@ -197,10 +185,10 @@ struct Float32Sums : Float32Inputs<V, float> {
   }
 };
 
-template <class V, class Pair>
+template <class V>
 struct PairSums : Float32Inputs<V, bfloat16> {
   using X = float;
-  static constexpr int kTileBytes = kTileInputs / 2 * Pair::kBytes;
+  static constexpr int kTileBytes = kTileInputs / 2 * kPairBytes;
 
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
@@ -209,15 +197,12 @@ struct PairSums : Float32Inputs<V, bfloat16> {
     const X* x = panel.x;
     Ahead<V, B> ahead(panel);
     for (int tile = 0; tile < panel.tiles; ++tile) {
-      for (int k = 0; k < kTileInputs; k += kLineInputs<Pair>) {
+      for (int k = 0; k < kTileInputs; k += 2) {
         ahead.fetch();
-#pragma GCC unroll 2
-        for (int pair = 0; pair < kLineInputs<Pair>; pair += 2) {
-          sum.add_products(x + k + pair + 1, [&](int b) { return Pair::odd(weight + b * panel.block_bytes); });
-          weight = again(weight);
-          sum.add_products(x + k + pair, [&](int b) { return Pair::even(weight + b * panel.block_bytes); });
-          weight += Pair::kBytes;
-        }
+        sum.add_products(x + k + 1, [&](int b) { return V::odd(V::load_pairs(weight + b * panel.block_bytes)); });
+        weight = again(weight);
+        sum.add_products(x + k, [&](int b) { return V::even(V::load_pairs(weight + b * panel.block_bytes)); });
+        weight += kPairBytes;
       }
       x += R * kTileInputs;
     }
@@ -227,10 +212,10 @@ struct PairSums : Float32Inputs<V, bfloat16> {
 
 // The evens of a tile first, then its odds, so that one set of accumulators is enough; the tile's second reading comes
 // from the first-level cache.
-template <class V, class Pair>
+template <class V>
 struct TileSums : Float32Inputs<V, bfloat16> {
   using X = float;
-  static constexpr int kTileBytes = kTileInputs / 2 * Pair::kBytes;
+  static constexpr int kTileBytes = kTileInputs / 2 * kPairBytes;
 
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
@@ -241,18 +226,16 @@ struct TileSums : Float32Inputs<V, bfloat16> {
       auto even = Accumulators<V, R, B>::zero();
 #pragma GCC unroll 2
       for (int k = 0; k < kTileInputs; k += 2) {
-        if (k % kLineInputs<Pair> == 0) {
-          ahead.fetch();
-        }
-        even.add_products(x + k, [&](int b) { return Pair::even(weight + b * panel.block_bytes); });
-        weight += Pair::kBytes;
+        ahead.fetch();
+        even.add_products(x + k, [&](int b) { return V::even(V::load_pairs(weight + b * panel.block_bytes)); });
+        weight += kPairBytes;
       }
       weight = again(weight - kTileBytes);
       auto odd = Accumulators<V, R, B>::zero();
 #pragma GCC unroll 2
       for (int k = 0; k < kTileInputs; k += 2) {
-        odd.add_products(x + k + 1, [&](int b) { return Pair::odd(weight + b * panel.block_bytes); });
-        weight += Pair::kBytes;
+        odd.add_products(x + k + 1, [&](int b) { return V::odd(V::load_pairs(weight + b * panel.block_bytes)); });
+        weight += kPairBytes;
       }
       auto sum = Accumulators<V, R, B>::load(panel);
       even.add(odd);

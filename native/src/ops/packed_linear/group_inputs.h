@@ -1,4 +1,4 @@
-// x of packed_linear.h as int4 weights take it: whole numbers of 8 bits and a scale for every group of 64 inputs.
+// x of packed_linear.h as int8 and int4 weights take it: whole numbers of 8 bits and a scale for every group of 64 inputs.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,9 @@ namespace {
 constexpr float kSmallestOfLargest = 0x1p-100F;
 constexpr float kMostOfByte = 127;
 
-// Quantises a group of a row: 64 numbers, their scale, and 8 times their sum. The latter has to be taken from dot
-// products with weights that are 8 too large.
-template <class V>
+// Quantises a group of a row: 64 numbers, their scale, and their sum times what weights have been made larger by: that has
+// to be taken from dot products with them.
+template <class V, int kOffset>
 [[gnu::always_inline]] inline void read_group(const Activations& x, int row, int group, std::int8_t* numbers,
                                               float* scale, float* excess) {
   using F = typename V::F;
@@ -41,7 +41,7 @@ template <class V>
     sum = V::add(sum, number);
   }
   *scale = is_zero ? 0 : most / kMostOfByte;
-  *excess = 8 * V::sum(sum);
+  *excess = kOffset * V::sum(sum);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
-// packed_linear.h, int4, on matrix tiles of bytes: 16 rows x 64 inputs, a group, times 64 inputs x 16 outputs gives
-// the dot products of 16 rows x 16 outputs, which are stored, and added to the sums as float32 by vectors.
+// packed_linear.h, int8 and int4, on matrix tiles of bytes: 16 rows x 64 inputs, a group, times 64 inputs x 16 outputs
+// gives the dot products of 16 rows x 16 outputs, which are stored, and added to the sums as float32 by vectors.
 //
 // That addition takes most of the time, so a tile of rows keeps its sums in registers for a chunk of groups, in which
-// the weights of a block, made bytes once for all rows, stay in the first-level cache, and the rows in the second.
-// Between chunks the sums wait in scratch, which changes no bit.
+// the weights of a block, of int4 made bytes once for all rows, stay in the first-level cache, and the rows in the
+// second. Between chunks the sums wait in scratch, which changes no bit.
 //
 // Tiles are those of tile_skeleton.h, with
 //
@@ -21,14 +21,92 @@
 namespace dolly4j {
 namespace {
 
-template <class Tiles, class V>
+// A group of a block as a tile of bytes: of int8 it is one where it lies, of int4 it is made.
+template <class V>
+class Int8Tiles {
+ public:
+  static constexpr int kOffset = 128;
+  static constexpr std::int64_t kScratchBytes = 0;
+
+  Int8Tiles(const PackedWeight& weight, void*) : weight_(weight) {}
+
+  // Reads an even number of groups from an even one on; the first rows to pass do it for all.
+  void read(int block, int first_group, int) { groups_ = weight_.numbers(block) + std::int64_t{first_group} * kBytes; }
+  // A group of these; prefetches what is read later if the rows are the first to pass.
+  const std::uint8_t* tile(int group, bool first) const {
+    const std::uint8_t* place = groups_ + group * kBytes;
+    for (int line = 0; first && line < kBytes; line += kLineBytes) {
+      V::prefetch(place + kPrefetchBytes + line);
+    }
+    return place;
+  }
+  static typename V::F factor(int, float s) { return V::set(s); }
+
+ private:
+  static constexpr int kBytes = kGroupInputs * kBlockOutputs;
+  static constexpr int kLineBytes = 64;
+  static constexpr int kPrefetchBytes = 8192;  // as in tile_skeleton.h
+
+  PackedWeight weight_;
+  const std::uint8_t* groups_ = nullptr;
+};
+
+template <class V>
+class Int4Tiles {
+ public:
+  static constexpr int kOffset = 8;
+  static constexpr int kMostGroups = 16;  // that are made bytes at a time: 16 KiB
+  static constexpr std::int64_t kScratchBytes =
+      kMostGroups * kBlockOutputs * (kGroupInputs + std::int64_t{sizeof(float)});
+
+  Int4Tiles(const PackedWeight& weight, void* scratch)
+      : weight_(weight),
+        bytes_(static_cast<std::uint8_t*>(scratch)),
+        scales_(reinterpret_cast<float*>(bytes_ + kMostGroups * kBytes)) {}
+
+  void read(int block, int first_group, int groups) {
+    const std::uint8_t* from = weight_.numbers(block) + std::int64_t{first_group / 2} * kPairBytes;
+    std::uint8_t* to = bytes_;
+    for (int group = 0; group < groups; ++group) {
+      if (group % 2 == 0) {
+        V::prefetch(from + kPrefetchBytes);
+        for (int i = 0; i < 2; ++i) {
+          V::store(scales_ + (group + i) * kBlockOutputs, V::load(reinterpret_cast<const float16*>(from)));
+          from += kBlockOutputs * 2;
+        }
+      }
+      for (int line = 0; line < kBytes / 2 / kLineBytes; ++line) {
+        V::prefetch(from + kPrefetchBytes);
+        const auto quads = V::load_quads(from);
+        V::store_quads(to, V::low(quads));
+        V::store_quads(to + kLineBytes, V::high(quads));
+        from += kLineBytes;
+        to += 2 * kLineBytes;
+      }
+    }
+  }
+  const std::uint8_t* tile(int group, bool) const { return bytes_ + group * kBytes; }
+  typename V::F factor(int group, float s) const { return V::mul(V::load(scales_ + group * kBlockOutputs), V::set(s)); }
+
+ private:
+  static constexpr int kBytes = kGroupInputs * kBlockOutputs;
+  static constexpr int kPairBytes = 2 * (kBlockOutputs * 2 + kBytes / 2);
+  static constexpr int kLineBytes = 64;
+  static constexpr int kPrefetchBytes = 4096;
+
+  PackedWeight weight_;
+  std::uint8_t* bytes_;  // [groups], a tile each
+  float* scales_;        // [groups][16]
+};
+
+template <class Tiles, class V, template <class> class Weights>
 class GroupTileLinear {
  public:
   static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
     Tiles tiles;
     const Parts chunks(tiles_of(args.rows), kChunkRowTiles);
     for (int chunk = 0; chunk < chunks.count; ++chunk) {
-      const GroupTileLinear rows(args, chunks.first(chunk), chunks.size(chunk), tiles, scratch);
+      GroupTileLinear rows(args, chunks.first(chunk), chunks.size(chunk), tiles, scratch);
       rows.read_x();
       for (int block = first_block; block < last_block; block += kBlocks) {
         rows.run_blocks(block, last_block - block < kBlocks ? last_block - block : kBlocks);
@@ -45,16 +123,12 @@ class GroupTileLinear {
   using F = typename V::F;
 
   static constexpr int kBlocks = 8;          // that share the rows in the second-level cache
-  static constexpr int kChunk = 16;          // groups: 16 KiB of weights
+  static constexpr int kChunk = 16;          // groups, even: 16 KiB of weights
   static constexpr int kChunkRowTiles = 16;  // 256 KiB of x a chunk, 128 KiB of sums
-  static constexpr int kLineBytes = 64;
-  static constexpr int kPrefetchBytes = 4096;  // as in tile_skeleton.h
-  static constexpr int kPairBytes = 2 * (kBlockOutputs * 2 + kGroupInputs * kBlockOutputs / 2);
   static constexpr std::int64_t kTileBytes = 1024;
   // Of a tile of rows and a group: numbers, then for every row the scale and the excess.
   static constexpr std::int64_t kGroupBytes = kTileBytes + 2 * kTileRows * std::int64_t{sizeof(float)};
-  static constexpr std::int64_t kScalesBytes = kChunk * kBlockOutputs * std::int64_t{sizeof(float)};
-  static constexpr std::int64_t kFixedBytes = 2 * kTileBytes + kChunk * kTileBytes + kScalesBytes;
+  static constexpr std::int64_t kFixedBytes = 2 * kTileBytes + Weights<V>::kScratchBytes;
 
   static int tiles_of(int rows) { return (rows + kTileRows - 1) / kTileRows; }
   static int groups_of(int inputs) { return (inputs + kGroupPairInputs - 1) / kGroupPairInputs * 2; }
@@ -66,9 +140,8 @@ class GroupTileLinear {
         groups_(groups_of(args.x.inputs)),
         tiles_(tiles),
         dots_(static_cast<std::int32_t*>(scratch)),
-        weights_(static_cast<std::uint8_t*>(scratch) + 2 * kTileBytes),
-        scales_(reinterpret_cast<float*>(weights_ + kChunk * kTileBytes)),
-        sums_(scales_ + kChunk * kBlockOutputs),
+        weights_(args.weight, static_cast<std::uint8_t*>(scratch) + 2 * kTileBytes),
+        sums_(reinterpret_cast<float*>(static_cast<std::uint8_t*>(scratch) + kFixedBytes)),
         x_(reinterpret_cast<std::uint8_t*>(sums_) + row_tiles * kBlocks * kTileBytes) {}
 
   std::uint8_t* x(int row_tile, int group) const {
@@ -84,19 +157,20 @@ class GroupTileLinear {
         for (int r = 0; r < kTileRows; ++r) {
           const int row = (first_row_tile_ + tile) * kTileRows + r;
           if (row < args_.rows) {
-            read_group<V>(args_.x, row, group, reinterpret_cast<std::int8_t*>(to) + r * kGroupInputs, scale + r,
-                          scale + kTileRows + r);
+            read_group<V, Weights<V>::kOffset>(args_.x, row, group,
+                                               reinterpret_cast<std::int8_t*>(to) + r * kGroupInputs, scale + r,
+                                               scale + kTileRows + r);
           }
         }
       }
     }
   }
 
-  void run_blocks(int first_block, int blocks) const {
+  void run_blocks(int first_block, int blocks) {
     for (int group = 0; group < groups_; group += kChunk) {
       const int groups = groups_ - group < kChunk ? groups_ - group : kChunk;
       for (int block = 0; block < blocks; ++block) {
-        read_weights(first_block + block, group, groups);
+        weights_.read(first_block + block, group, groups);
         for (int tile = 0; tile < row_tiles_; ++tile) {
           float* sums = sums_ + (std::int64_t{block} * row_tiles_ + tile) * kTileRows * kBlockOutputs;
           if (group == 0) {
@@ -113,29 +187,6 @@ class GroupTileLinear {
     }
   }
 
-  // An even number of groups of a block as tiles of bytes, and their scales as float32.
-  void read_weights(int block, int first_group, int groups) const {
-    const std::uint8_t* from = args_.weight.numbers(block) + std::int64_t{first_group / 2} * kPairBytes;
-    std::uint8_t* to = weights_;
-    for (int group = 0; group < groups; ++group) {
-      if (group % 2 == 0) {
-        V::prefetch(from + kPrefetchBytes);
-        for (int i = 0; i < 2; ++i) {
-          V::store(scales_ + (group + i) * kBlockOutputs, V::load(reinterpret_cast<const float16*>(from)));
-          from += kBlockOutputs * 2;
-        }
-      }
-      for (int line = 0; line < kGroupInputs * kBlockOutputs / 2 / kLineBytes; ++line) {
-        V::prefetch(from + kPrefetchBytes);
-        const auto quads = V::load_quads(from);
-        V::store_quads(to, V::low(quads));
-        V::store_quads(to + kLineBytes, V::high(quads));
-        from += kLineBytes;
-        to += 2 * kLineBytes;
-      }
-    }
-  }
-
   // Groups in pairs: while the products of one are added, those of the other are made.
   void add_groups(int row_tile, int first_group, int groups, float* sums) const {
     F sum[kTileRows];
@@ -144,8 +195,8 @@ class GroupTileLinear {
     }
     for (int group = 0; group < groups; group += 2) {
       const std::uint8_t* inputs = x(row_tile, first_group + group);
-      multiply<0>(inputs, group);
-      multiply<1>(inputs + kGroupBytes, group + 1);
+      multiply<0>(inputs, weights_.tile(group, row_tile == 0));
+      multiply<1>(inputs + kGroupBytes, weights_.tile(group + 1, row_tile == 0));
       add(inputs, group, sum);
       add(inputs + kGroupBytes, group + 1, sum);
     }
@@ -155,22 +206,21 @@ class GroupTileLinear {
   }
 
   template <int kHalf>
-  void multiply(const std::uint8_t* inputs, int group) const {
+  void multiply(const std::uint8_t* inputs, const std::uint8_t* weights) const {
     tiles_.template zero<kHalf>();
     tiles_.template load<2 + kHalf>(inputs);
-    tiles_.template load<4 + kHalf>(weights_ + group * kTileBytes);
+    tiles_.template load<4 + kHalf>(weights);
     tiles_.template dot_bytes<kHalf, 2 + kHalf, 4 + kHalf>();
     tiles_.template store<kHalf>(dots_ + kHalf * kTileRows * kBlockOutputs);
   }
 
   [[gnu::always_inline]] void add(const std::uint8_t* inputs, int group, F (&sum)[kTileRows]) const {
     const auto* scales = reinterpret_cast<const float*>(inputs + kTileBytes);
-    const F scale = V::load(scales_ + group * kBlockOutputs);
     const std::int32_t* dots = dots_ + group % 2 * kTileRows * kBlockOutputs;
 #pragma GCC unroll 16
     for (int r = 0; r < kTileRows; ++r) {
       const F dot = V::sub(V::load_int32(dots + r * kBlockOutputs), V::set(scales[kTileRows + r]));
-      sum[r] = V::fma(dot, V::mul(scale, V::set(scales[r])), sum[r]);
+      sum[r] = V::fma(dot, weights_.factor(group, scales[r]), sum[r]);
     }
   }
 
@@ -179,11 +229,10 @@ class GroupTileLinear {
   const int row_tiles_;
   const int groups_;
   Tiles& tiles_;
-  std::int32_t* const dots_;     // [2][16][16]
-  std::uint8_t* const weights_;  // [groups of the chunk], a tile each
-  float* const scales_;          // [groups of the chunk][16]
-  float* const sums_;            // [blocks][tiles of rows][16][16]
-  std::uint8_t* const x_;        // [tiles of rows][groups], kGroupBytes each
+  std::int32_t* const dots_;  // [2][16][16]
+  Weights<V> weights_;
+  float* const sums_;      // [blocks][tiles of rows][16][16]
+  std::uint8_t* const x_;  // [tiles of rows][groups], kGroupBytes each
 };
 
 }  // namespace

@@ -9,10 +9,10 @@ PackedLinear packed_linear_generic(WeightType type, SumOrder order);
 PackedLinear packed_linear_avx2(WeightType type, SumOrder order);
 PackedLinear packed_linear_avx512(WeightType type, SumOrder order);
 
-// Bfloat16 and int8, in pairs order by VDPBF16PS.
-PackedLinear packed_linear_avx512_bf16(WeightType type);
+// Bfloat16 in pairs order, by VDPBF16PS.
+PackedLinear packed_linear_avx512_bf16();
 
-// Bfloat16 and int8, in tiles order by TDPBF16PS; int4 by TDPBSUD.
+// Bfloat16 in tiles order, by TDPBF16PS; int8 and int4 by TDPBSUD.
 PackedLinear packed_linear_amx(WeightType type);
 
 }  // namespace dolly4j

@@ -1,6 +1,5 @@
-// packed_linear.h, bfloat16 and int8 in tiles order, on matrix tiles: 16 rows x 32 inputs of x, which is a tile of the
-// activations, times 32 inputs x 16 outputs, which is 1 KiB of a block of bfloat16, or made of half as much of int8;
-// added to 16 rows x 16 outputs.
+// packed_linear.h, bfloat16 in tiles order, on matrix tiles: 16 rows x 32 inputs of x, which is a tile of the activations,
+// times 32 inputs x 16 outputs, which is 1 KiB of a block, added to 16 rows x 16 outputs.
 //
 // Two tiles of rows x two of outputs are summed in registers, so that every tile loaded is used twice. Inputs go in
 // chunks, so that the chunk of two blocks stays in the first-level cache while all rows pass, and that of the rows in
@@ -26,35 +25,7 @@
 namespace dolly4j {
 namespace {
 
-// Tiles of a block that are read where they are.
-template <class V>
-struct Bfloat16Tiles {
-  static constexpr bool kInPlace = true;
-  static constexpr int kTileBytes = 1024;
-};
-
-// Tiles of a block that are made of its numbers, for a chunk of inputs at a time.
-template <class V>
-struct Int8Tiles {
-  static constexpr bool kInPlace = false;
-  static constexpr int kTileBytes = kTileInputs * kBlockOutputs;
-  // Bytes ahead: about a microsecond of a thread's share of the memory's speed.
-  static constexpr int kPrefetchBytes = 4096;
-  static constexpr int kLineBytes = 64;
-
-  static void make(const std::uint8_t* numbers, int tiles, std::uint8_t* to) {
-    for (int line = 0; line < tiles * kTileInputs * kBlockOutputs / kLineBytes; ++line) {
-      V::prefetch(numbers + kPrefetchBytes);
-      for (int pair = 0; pair < 2; ++pair) {
-        V::store_pairs(to, V::pairs(V::load_int8(numbers), V::load_int8(numbers + kBlockOutputs)));
-        numbers += 2 * kBlockOutputs;
-        to += 4 * kBlockOutputs;
-      }
-    }
-  }
-};
-
-template <class Tiles, class V, template <class> class Weights>
+template <class Tiles, class V>
 class TileLinear {
  public:
   static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
@@ -73,7 +44,7 @@ class TileLinear {
 
   static std::int64_t scratch_bytes(int rows, int) {
     const int row_tiles = tiles_of(rows) < kChunkRowTiles ? tiles_of(rows) : kChunkRowTiles;
-    return sums_bytes(row_tiles) + (Weights<V>::kInPlace ? 0 : 2 * kMadeBytes);
+    return sums_bytes(row_tiles);
   }
 
  private:
@@ -99,8 +70,6 @@ class TileLinear {
     bool prefetch;
   };
 
-  static constexpr std::int64_t kMadeBytes = std::int64_t{kChunk} * kTileBytes;  // of a block
-
   static std::int64_t sums_bytes(int row_tiles) {
     return std::int64_t{kGroup} * row_tiles * kSumsOfTile * std::int64_t{sizeof(float)};
   }
@@ -111,20 +80,14 @@ class TileLinear {
         first_row_tile_(first_row_tile),
         row_tiles_(row_tiles),
         input_tiles_(args.x.tiles_across()),
-        chunk_(row_tiles <= 2 && Weights<V>::kInPlace ? input_tiles_ : kChunk),
+        chunk_(row_tiles <= 2 ? input_tiles_ : kChunk),
         tiles_(tiles),
-        sums_(static_cast<float*>(scratch)),
-        made_(static_cast<std::uint8_t*>(scratch) + sums_bytes(row_tiles)) {}
+        sums_(static_cast<float*>(scratch)) {}
 
   void run_group(int first_block, int blocks) const {
     for (int k = 0; k < input_tiles_; k += chunk_) {
       for (int block = 0; block < blocks; block += 2) {
         const int count = blocks - block < 2 ? 1 : 2;
-        if constexpr (!Weights<V>::kInPlace) {
-          for (int b = 0; b < count; ++b) {
-            Weights<V>::make(numbers(first_block + block + b, k), tiles_from(k), made_ + b * kMadeBytes);
-          }
-        }
         for (int row_tile = 0; row_tile < row_tiles_; row_tile += 2) {
           add(row_tile, first_block + block, count, k, block_sums() * block);
         }
@@ -132,25 +95,20 @@ class TileLinear {
     }
   }
 
-  const std::uint8_t* numbers(int block, int input_tile) const {
-    return args_.weight.numbers(block) + std::int64_t{input_tile} * Weights<V>::kTileBytes;
-  }
-  int tiles_from(int k) const { return input_tiles_ - k < chunk_ ? input_tiles_ - k : chunk_; }
   std::int64_t block_sums() const { return std::int64_t{row_tiles_} * kSumsOfTile; }
 
   // Adds the chunk of inputs from input tile k on to the sums of up to two tiles of rows and one or two blocks.
   void add(int row_tile, int block, int blocks, int k, std::int64_t first_sums) const {
     const int row_tiles = row_tiles_ - row_tile < 2 ? 1 : 2;
-    const int tiles = tiles_from(k);
+    const int tiles = input_tiles_ - k < chunk_ ? input_tiles_ - k : chunk_;
     const std::int64_t tile = std::int64_t{first_row_tile_ + row_tile} * input_tiles_ + k;
-    const bool in_place = Weights<V>::kInPlace;
-    const Panel panel{in_place ? numbers(block, k) : made_,
-                      in_place ? args_.weight.block_bytes() : kMadeBytes,
+    const Panel panel{args_.weight.numbers(block) + std::int64_t{k} * kTileBytes,
+                      args_.weight.block_bytes(),
                       static_cast<const bfloat16*>(args_.x.data) + tile * kTileNumbers,
                       sums_ + first_sums + row_tile * kSumsOfTile,
                       tiles,
                       k == 0,
-                      in_place && row_tile == 0};
+                      row_tile == 0};
     if (row_tiles == 2) {
       blocks == 2 ? add_tiles<2, 2>(panel) : add_tiles<2, 1>(panel);
     } else {
@@ -231,8 +189,7 @@ class TileLinear {
   const int input_tiles_;
   const int chunk_;  // tiles of inputs; all of them where nothing is read twice
   Tiles& tiles_;
-  float* const sums_;         // [blocks of the group][tiles of rows][16][16]
-  std::uint8_t* const made_;  // [2 blocks][tiles of the chunk], where weights are not read in place
+  float* const sums_;  // [blocks of the group][tiles of rows][16][16]
 };
 
 }  // namespace

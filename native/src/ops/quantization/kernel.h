@@ -101,12 +101,18 @@ class Quantization {
     auto* to = static_cast<std::uint8_t*>(args_.block) + args_.weight.scale_bytes();
     for (int first = 0; first < inputs_; first += kGroupInputs) {
       transpose(first);
-      const int columns = inputs_ - first < kGroupInputs ? inputs_ - first : kGroupInputs;
-      for (int k = 0; k < columns; ++k) {
-        std::int8_t numbers[kBlockOutputs];
-        V::store_int8(numbers, whole(V::mul(column(k), factor), -127, 127));
-        put<1>(to, numbers);
-        to += kBlockOutputs;
+      for (int k = 0; k < kGroupInputs; k += 4) {
+        std::int8_t numbers[4][kBlockOutputs];
+        for (int j = 0; j < 4; ++j) {
+          V::store_int8(numbers[j], whole(V::mul(column(k + j), factor), -127, 127));
+        }
+        std::uint32_t quads[kBlockOutputs];
+        for (int i = 0; i < kBlockOutputs; ++i) {
+          const auto byte = [&](int j) { return static_cast<std::uint32_t>(numbers[j][i] + 128) << (8 * j); };
+          quads[i] = byte(0) | byte(1) | byte(2) | byte(3);
+        }
+        put<4>(to, quads);
+        to += sizeof quads;
       }
     }
   }

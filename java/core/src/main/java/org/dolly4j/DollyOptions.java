@@ -189,8 +189,8 @@ public final class DollyOptions {
 
         /**
          * Makes the kernels add up in the order of AMX on every CPU, so that all CPUs give the same bits and so the
-         * same text; by default only CPUs with AMX do, and the others use the order that is fastest there. Float32 has
-         * one order only.
+         * same text; by default only CPUs with AMX do, and the others use the order that is fastest there. That concerns
+         * weights in bfloat16: all others have one order.
          */
         public Builder portableBits(boolean value) {
             portableBits = value;
