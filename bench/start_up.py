@@ -6,7 +6,7 @@
 Every start is a process of its own (StartUp.java). Starts from the files of the model alternate between the types,
 each time with the files dropped from the page cache, beside a plain read of them as cold, and then warm. After that
 each type in --cached is started once with an empty cache, which keeps its weights, and then again and again, with the
-file in the page cache. Needs the jars that `mvn -q -DskipTests package` builds. Prints Markdown: minimum, median and
+file in the page cache and, as ./dolly does, with Java's classes from an archive that the first start made. Needs the jars that `mvn -q -DskipTests package` builds. Prints Markdown: minimum, median and
 maximum.
 """
 
@@ -46,9 +46,13 @@ def read_seconds(files):
 
 
 def start(model, dtype, threads, cache=None):
-    """What StartUp reports of one start."""
+    """What StartUp reports of one start; `cache` is a folder for packed weights and Java's classes."""
     classpath = f"{ROOT}/bench/target/*:{ROOT}/bench/target/lib/*"
-    command = ["java", "-cp", classpath, "org.dolly4j.bench.StartUp", "--model", model, "--dtype", dtype]
+    java = ["java", "-XX:+UseSerialGC", "-Xlog:cds*=off"]
+    if cache:
+        classes = pathlib.Path(cache, "classes.jsa")
+        java.append(f"-XX:{'SharedArchiveFile' if classes.exists() else 'ArchiveClassesAtExit'}={classes}")
+    command = [*java, "-cp", classpath, "org.dolly4j.bench.StartUp", "--model", model, "--dtype", dtype]
     command += ["--threads", str(threads)] + (["--cache", cache] if cache else [])
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])

@@ -171,7 +171,7 @@ final class JsonFile implements AutoCloseable {
         expect(JsonToken.NUMBER, "a number");
         String digits = reader.nextString();
         long value = -1;
-        if (digits.length() <= 10 && digits.chars().allMatch(c -> c >= '0' && c <= '9')) {
+        if (digits.length() <= 10 && isDecimal(digits)) {
             value = Long.parseLong(digits);
         }
         if (value < 0 || value > most) {
@@ -179,6 +179,16 @@ final class JsonFile implements AutoCloseable {
                     .formatted(path, place(reader.getPreviousPath()), digits, most));
         }
         return (int) value;
+    }
+
+    /** A loop: a stream for each number of a vocabulary is most of what a first start compiles. */
+    private static boolean isDecimal(String text) {
+        for (int i = 0; i < text.length(); i++) {
+            if (text.charAt(i) < '0' || text.charAt(i) > '9') {
+                return false;
+            }
+        }
+        return true;
     }
 
     boolean bool() throws IOException {
