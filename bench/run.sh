@@ -58,13 +58,13 @@ install_node() {
 }
 
 build_probe() {
-  cmake -S native -B "$work/native" -DDOLLY4J_BENCH=ON &&
-    cmake --build "$work/native" --target limits_probe --parallel "$(nproc)"
+  cmake -S native -B build/native-bench -DDOLLY4J_BENCH=ON &&
+    cmake --build build/native-bench --target limits_probe --parallel "$(nproc)"
 }
 
 current "$(echo bench/target/dolly4j-bench-*.jar)" pom.xml native/src native/include java/core/src/main bench/src ||
   step "building dolly4j" mvn -q -B -ntp -DskipTests -pl bench -am package
-current "$work/native/bench/limits_probe" native/bench native/src/cpu || step "building the limits probe" build_probe
+current build/native-bench/bench/limits_probe native/bench native/src/cpu || step "building the limits probe" build_probe
 cmp -s "$cpu/requirements.txt" "$work/venv/requirements.txt" || step "installing the Python peers" install_python
 cmp -s "$cpu/package.json" "$work/node/package.json" && [[ -e $work/node/node_modules/.package-lock.json ]] ||
   step "installing node-llama-cpp" install_node || true

@@ -52,7 +52,7 @@ class Paths:
 
     @property
     def limits_probe(self):
-        return self.work / "native/bench/limits_probe"
+        return Path(__file__).resolve().parents[2] / "build/native-bench/bench/limits_probe"
 
 
 def made(path, command, variables):
