@@ -5,9 +5,9 @@
 
 Every start is a process of its own (StartUp.java). Starts from the files of the model alternate between the types,
 each time with the files dropped from the page cache, beside a plain read of them as cold, and then warm. After that
-each type in --cached is started once with an empty cache, which keeps its weights, and then again and again, with the
-file in the page cache and, as ./dolly does, with Java's classes from an archive that the first start made. Needs the jars that `mvn -q -DskipTests package` builds. Prints Markdown: minimum, median and
-maximum.
+each type in --cached is started once with an empty cache, which keeps its weights, once more to archive Java's classes,
+and then again and again, with the file in the page cache and the classes from their archive, as ./dolly keeps them.
+Needs the jars that `mvn -q -DskipTests package` builds. Prints Markdown: minimum, median and maximum.
 """
 
 import argparse
@@ -45,15 +45,12 @@ def read_seconds(files):
     return time.monotonic() - start
 
 
-def start(model, dtype, threads, cache=None):
-    """What StartUp reports of one start; `cache` is a folder for packed weights and Java's classes."""
+def start(model, dtype, threads, cache=None, options=()):
+    """What StartUp reports of one start."""
     classpath = f"{ROOT}/bench/target/*:{ROOT}/bench/target/lib/*"
-    java = ["java", "-XX:+UseSerialGC", "-Xlog:cds*=off"]
-    if cache:
-        classes = pathlib.Path(cache, "classes.jsa")
-        java.append(f"-XX:{'SharedArchiveFile' if classes.exists() else 'ArchiveClassesAtExit'}={classes}")
-    command = [*java, "-cp", classpath, "org.dolly4j.bench.StartUp", "--model", model, "--dtype", dtype]
-    command += ["--threads", str(threads)] + (["--cache", cache] if cache else [])
+    command = ["java", "-XX:+UseSerialGC", "-Xlog:cds*=off", *options, "-cp", classpath, "org.dolly4j.bench.StartUp"]
+    command += ["--model", model, "--dtype", dtype, "--threads", str(threads)]
+    command += ["--cache", cache] if cache else []
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -111,7 +108,9 @@ def from_cache(model, dtypes, threads, repetitions, tokens):
     for dtype in dtypes:
         with tempfile.TemporaryDirectory() as cache:
             first = start(model, dtype, threads, cache)
-            seconds = [start(model, dtype, threads, cache) for _ in range(repetitions)]
+            start(model, dtype, threads, cache, [f"-XX:ArchiveClassesAtExit={cache}/classes.jsa"])
+            archive = [f"-XX:SharedArchiveFile={cache}/classes.jsa"]
+            seconds = [start(model, dtype, threads, cache, archive) for _ in range(repetitions)]
         if {one["token"] for one in [first] + seconds} != {tokens.get(dtype, first["token"])}:
             raise SystemExit(f"{dtype}: from the cache another token follows than from the files")
         row(dtype, f"{first['load_s']:.2f}", f"{resident([first]):.0f}", f"{over_need([first]):.0f}",

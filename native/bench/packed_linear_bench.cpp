@@ -231,10 +231,9 @@ void print(const char* shape, const char* kind, Isa isa, int rows, Figures& figu
 
 // The peak that a kernel is measured by. Tiles do not fit into registers: theirs is the one fed from a cache.
 MultiplyAdds peak_for(Isa isa, const Kind& kind) {
-  const bool in_groups = kind.type == WeightType::int8 || kind.type == WeightType::int4;
   const bool in_bfloat16 =
       kind.type == WeightType::bfloat16 && isa == (kind.order == SumOrder::tiles ? Isa::amx : Isa::avx512_bf16);
-  const Number number = in_groups ? Number::int8 : in_bfloat16 ? Number::bfloat16 : Number::float32;
+  const Number number = in_groups(kind.type) ? Number::int8 : in_bfloat16 ? Number::bfloat16 : Number::float32;
   const PeakLoops& loops = peak(isa, number).loops;
   return isa == Isa::amx && number != Number::float32 ? loops.l2 : loops.registers;
 }

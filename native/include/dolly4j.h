@@ -89,14 +89,15 @@ typedef struct {
   /*
    * D4J_FLOAT32 or D4J_BFLOAT16: weights and inputs of matmuls. With the kernels also D4J_INT8, one scale a row of a
    * matrix, or D4J_INT4, one scale for each 64 weights of a row: of the matrices of matmuls, but for the head, which is
-   * int8 in either; all else is as with bfloat16.
+   * int8 in either. Inputs of these are rounded to bfloat16 and then to 8 bits, with a scale for each 64; all else is
+   * as with bfloat16.
    */
   int32_t weight_type;
   int32_t kv_type;     /* D4J_FLOAT32 or D4J_BFLOAT16: KV cache, and queries that are multiplied with its keys */
   int32_t cuda_device; /* ordinal of a CUDA device, or -1 for the CPU, which is the only one of the kernels */
   /* Of the kernels: */
   int32_t threads;       /* CPU threads of a step, 1 or more */
-  int32_t portable_bits; /* 0 or 1: sums in the order of AMX, so that every CPU gives the same bits */
+  int32_t portable_bits; /* 0 or 1: sums of bfloat16 in the order of AMX, so that every CPU gives the same bits */
 } d4j_model_options;
 
 /* A tensor in a file, and which of its rows go to which rows of a slot. Strides count elements. */

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "buffer.h"
@@ -79,6 +80,33 @@ TEST_P(PackedLinearOf, aRowDependsOnNoOther) {
       PackedLinearCase::run_blocks(kernel(kind), args);
     }
     EXPECT_TRUE(alone == together) << describe(shape);
+  }
+}
+
+TEST_P(PackedLinearOf, aRowWithANumberThatIsNoneIsNaNAndNoOtherIs) {
+  for (const Kind& kind : {kInt8, kInt4}) {
+    for (const int rows : {3, 40}) {
+      const PackedLinearShape shape{rows,          70,   250,  kind.type, kind.order, LinearResult::store,
+                                    GeluForm::erf, true, false};
+      const PackedLinearCase test(shape, 3);
+      PackedLinearCase::Result expected = test.run(kernel(kind));
+      for (const float bad : {NAN, INFINITY}) {
+        PackedLinearCase::Result actual = test.before();
+        PackedLinearArgs args = test.args(actual);
+        Bytes x(activation_elements(rows, shape.inputs) * size_of(args.x.dtype));
+        std::memcpy(x.data(), args.x.data, x.size());
+        args.x.data = x.data();
+        Output(args.x.data, args.x.dtype).set(args.x.place(1, 77), bad);
+        PackedLinearCase::run_blocks(kernel(kind), args);
+        for (int t = 0; t < rows; ++t) {
+          for (int n = 0; n < shape.outputs; ++n) {
+            const std::int64_t i = t * args.y_stride + n;
+            EXPECT_TRUE(t == 1 ? std::isnan(args.y[i]) : args.y[i] == test.args(expected).y[i])
+                << describe(shape) << ": row " << t << ", output " << n << " is " << args.y[i];
+          }
+        }
+      }
+    }
   }
 }
 

@@ -78,12 +78,12 @@ bool tdpbf16ps_has_tiles_order() {
 PackedLinear packed_linear(Isa isa, WeightType type, SumOrder order) {
 #if defined(__x86_64__)
   // Pairs on a CPU with AMX: by AVX-512, since VDPBF16PS is slower there than two multiply-adds.
-  const bool in_bfloat16 = type == WeightType::bfloat16;
-  if (isa == Isa::avx512_bf16 && in_bfloat16 && order == SumOrder::pairs && vdpbf16ps_has_pairs_order()) {
+  if (isa == Isa::avx512_bf16 && type == WeightType::bfloat16 && order == SumOrder::pairs &&
+      vdpbf16ps_has_pairs_order()) {
     return packed_linear_avx512_bf16();
   }
-  const bool in_groups = type == WeightType::int8 || type == WeightType::int4;
-  if (isa == Isa::amx && (in_groups || (in_bfloat16 && order == SumOrder::tiles && tdpbf16ps_has_tiles_order()))) {
+  if (isa == Isa::amx &&
+      (in_groups(type) || (type == WeightType::bfloat16 && order == SumOrder::tiles && tdpbf16ps_has_tiles_order()))) {
     return packed_linear_amx(type);
   }
   if (isa >= Isa::avx512) {

@@ -18,7 +18,8 @@
 //                      a = a + (e + o)                                                  for k = 0, 32, 64, ...
 //                      what AMX's TDPBF16PS does
 //   int8, int4         x[k .. k + 63] is quantised: p[j] = x[j] * (127 / m), of -127 .. 127 and rounded to nearest even,
-//                      with m = the largest |x[j]|, and s = m / 127; all 0 where m < 2^-100
+//                      with m = the largest |x[j]|, and s = m / 127; all 0 where m < 2^-100; s is NaN where an x[j] is
+//                      NaN or infinite
 //                      a = fma(sum of p[j] * w[j], t, a)                                for k = 0, 64, 128, ...
 //                      with w = the whole numbers, so that their sum is exact, and t = s, of int4 scale[n, k / 64] * s
 //
@@ -35,6 +36,9 @@
 namespace dolly4j {
 
 enum class WeightType { float32, bfloat16, int8, int4 };
+
+// Whether weights are whole numbers, multiplied by groups.
+constexpr bool in_groups(WeightType type) { return type == WeightType::int8 || type == WeightType::int4; }
 
 enum class SumOrder { pairs, tiles };
 
@@ -70,8 +74,7 @@ struct PackedWeight {
 
   [[gnu::always_inline]] int blocks() const { return (outputs + kBlockOutputs - 1) / kBlockOutputs; }
   [[gnu::always_inline]] int padded_inputs() const {
-    const bool in_groups = type == WeightType::int8 || type == WeightType::int4;
-    const int multiple = in_groups ? kGroupPairInputs : kTileInputs;
+    const int multiple = in_groups(type) ? kGroupPairInputs : kTileInputs;
     return (inputs + multiple - 1) / multiple * multiple;
   }
   [[gnu::always_inline]] std::int64_t block_bytes() const {

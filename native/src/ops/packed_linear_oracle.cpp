@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cpu/float16.h"
 #include "cpu/flush_denormals.h"
@@ -89,6 +90,9 @@ float sum_of_groups(const PackedLinearArgs& args, int row, int output) {
     float m = 0;
     for (int j = 0; j < kGroupInputs && group + j < args.x.inputs; ++j) {
       x[j] = Input(args.x.data, args.x.dtype).at(args.x.place(row, group + j));
+      if (!std::isfinite(x[j])) {
+        return std::numeric_limits<float>::quiet_NaN();
+      }
       m = std::max(m, std::abs(x[j]));
     }
     if (m < 0x1p-100F) {
@@ -105,8 +109,7 @@ float sum_of_groups(const PackedLinearArgs& args, int row, int output) {
 }
 
 float sum_of(const PackedLinearArgs& args, int row, int output) {
-  const bool in_groups = args.weight.type == WeightType::int8 || args.weight.type == WeightType::int4;
-  return in_groups ? sum_of_groups(args, row, output) : sum_of_pairs(args, row, output);
+  return in_groups(args.weight.type) ? sum_of_groups(args, row, output) : sum_of_pairs(args, row, output);
 }
 
 float with_scale_and_bias(const PackedWeight& weight, int output, float sum) {

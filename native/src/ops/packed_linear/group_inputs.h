@@ -22,6 +22,7 @@ template <class V, int kOffset>
   constexpr int kPartsOfTile = kTileInputs / V::kLanes;
   F part[kParts];
   F largest = V::zero();
+  F zero_or_nan = V::zero();
   for (int i = 0; i < kParts; ++i) {
     const int tile = group * (kGroupInputs / kTileInputs) + i / kPartsOfTile;
     const int within = i % kPartsOfTile * V::kLanes;
@@ -29,6 +30,7 @@ template <class V, int kOffset>
                   ? V::load(static_cast<const bfloat16*>(x.data) + x.place(row, tile * kTileInputs + within))
                   : V::zero();
     largest = V::max(largest, V::abs(part[i]));
+    zero_or_nan = V::fma(part[i], V::zero(), zero_or_nan);
   }
   const float most = V::largest(largest);
   const bool is_zero = most < kSmallestOfLargest;
@@ -40,7 +42,7 @@ template <class V, int kOffset>
     V::store_int8(numbers + i * V::kLanes, number);
     sum = V::add(sum, number);
   }
-  *scale = is_zero ? 0 : most / kMostOfByte;
+  *scale = (is_zero ? 0 : most / kMostOfByte) + V::sum(zero_or_nan);
   *excess = kOffset * V::sum(sum);
 }
 

@@ -44,12 +44,12 @@ class TileLinear {
 
   static std::int64_t scratch_bytes(int rows, int) {
     const int row_tiles = tiles_of(rows) < kChunkRowTiles ? tiles_of(rows) : kChunkRowTiles;
-    return sums_bytes(row_tiles);
+    return std::int64_t{kGroup} * row_tiles * kSumsOfTile * std::int64_t{sizeof(float)};
   }
 
  private:
   // 2 blocks x 16 tiles of inputs are 32 KiB of a first-level cache of 48; 256 rows x 512 inputs are 256 KiB of a
-  // second- level cache of 2 MiB, and what they are summed into is 128.
+  // second-level cache of 2 MiB, and what they are summed into is 128.
   static constexpr int kGroup = 8;           // blocks
   static constexpr int kChunk = 16;          // tiles of inputs
   static constexpr int kChunkRowTiles = 16;  // even
@@ -70,9 +70,6 @@ class TileLinear {
     bool prefetch;
   };
 
-  static std::int64_t sums_bytes(int row_tiles) {
-    return std::int64_t{kGroup} * row_tiles * kSumsOfTile * std::int64_t{sizeof(float)};
-  }
   static int tiles_of(int rows) { return (rows + kTileRows - 1) / kTileRows; }
 
   TileLinear(const PackedLinearArgs& args, int first_row_tile, int row_tiles, Tiles& tiles, void* scratch)

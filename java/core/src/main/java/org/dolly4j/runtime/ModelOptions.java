@@ -67,11 +67,14 @@ public record ModelOptions(
         FLOAT32,
         /** Half the memory: also matmul inputs are bfloat16; residual stream, norms and softmax are float32. */
         BFLOAT16,
-        /** A quarter of the memory: matrices in whole numbers with a scale for each row, all else as BFLOAT16. */
+        /**
+         * A quarter of the memory: matrices in whole numbers with a scale for each row, multiplied by inputs in whole
+         * numbers with a scale for each 64; all else as BFLOAT16.
+         */
         INT8,
         /**
-         * An eighth of the memory: matrices in whole numbers with a scale for each 64 weights of a row, multiplied by
-         * inputs that are quantised likewise; the output head as INT8, all else as BFLOAT16.
+         * An eighth of the memory: matrices in whole numbers with a scale for each 64 weights of a row, inputs and
+         * the output head as INT8; all else as BFLOAT16.
          */
         INT4;
 
