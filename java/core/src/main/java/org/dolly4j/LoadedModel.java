@@ -3,6 +3,7 @@ package org.dolly4j;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import org.dolly4j.checkpoint.Checkpoint;
@@ -64,10 +65,7 @@ record LoadedModel(
         warnOfRounding(checkpoint, options, modelOptions);
         int blocks = kvBlocks(options, plan.spec(), modelOptions.kvCacheDtype());
         Optional<WeightCache> cache = weightCache(options, plan.spec(), modelOptions);
-        if (cache.isEmpty()) {
-            await(tokenizer); // what is wrong with it is said before gigabytes are read
-        }
-        DecoderModel weights = DecoderModel.load(plan.spec(), plan.rows(), modelOptions, blocks, cache);
+        DecoderModel weights = loadWeights(plan, modelOptions, blocks, cache, tokenizer);
         try {
             Tokenizer ready = await(tokenizer);
             ModelInfo info = info(name, checkpoint, weights, blocks);
@@ -80,7 +78,23 @@ record LoadedModel(
         }
     }
 
-    /** Loads it beside other work: weights from the cache are there sooner. */
+    /** Loads them, unless the tokenizer turns out not to load: that is said before gigabytes are read. */
+    private static DecoderModel loadWeights(
+            WeightPlan plan,
+            ModelOptions options,
+            int blocks,
+            Optional<WeightCache> cache,
+            CompletableFuture<Tokenizer> tokenizer) {
+        try {
+            return DecoderModel.load(
+                    plan.spec(), plan.rows(), options, blocks, cache, tokenizer::isCompletedExceptionally);
+        } catch (CancellationException e) {
+            await(tokenizer);
+            throw e;
+        }
+    }
+
+    /** Loads it beside the weights. */
     private static CompletableFuture<Tokenizer> loadTokenizer(Path folder) {
         return CompletableFuture.supplyAsync(() -> Tokenizer.load(folder), task -> {
             Thread thread = new Thread(task, "dolly4j-tokenizer");

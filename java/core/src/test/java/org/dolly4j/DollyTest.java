@@ -74,6 +74,15 @@ class DollyTest {
     }
 
     @Test
+    void load_tokenizerThatIsDamaged_isSaidWhateverTheWeightsDo(@TempDir Path folder) throws IOException {
+        Path damaged = Files.writeString(folder.resolve("tokenizer.json"), "{");
+        assertThatThrownBy(() -> Dolly.load(
+                        CHECKPOINT, DollyOptions.builder().tokenizer(folder).build()))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageStartingWith(damaged.toString());
+    }
+
+    @Test
     void info_saysWhatTheModelIs() {
         ModelInfo info = dolly.info();
         assertThat(info.name()).isEqualTo("dolly-tiny-ends");

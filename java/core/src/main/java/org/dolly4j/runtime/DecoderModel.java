@@ -5,11 +5,13 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.function.ToIntBiFunction;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.IntPointer;
@@ -65,7 +67,7 @@ public final class DecoderModel implements AutoCloseable {
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     public static DecoderModel load(DecoderSpec spec, List<SlotRows> rows, ModelOptions options) {
-        return load(spec, rows, options, 0, Optional.empty());
+        return load(spec, rows, options, 0, Optional.empty(), () -> false);
     }
 
     /**
@@ -74,9 +76,16 @@ public final class DecoderModel implements AutoCloseable {
      * @param kvBlocks KV blocks that they will have in all: if memory is too short for weights and cache, that is said
      *     before anything is read
      * @param cache where packed weights of the kernels are looked for and kept, or empty to do neither
+     * @param isGivenUp asked before every tensor by the threads that load them; true ends loading
+     * @throws CancellationException if it was given up
      */
     public static DecoderModel load(
-            DecoderSpec spec, List<SlotRows> rows, ModelOptions options, int kvBlocks, Optional<WeightCache> cache) {
+            DecoderSpec spec,
+            List<SlotRows> rows,
+            ModelOptions options,
+            int kvBlocks,
+            Optional<WeightCache> cache,
+            BooleanSupplier isGivenUp) {
         switch (options.backend()) {
             case KERNELS -> NativeLibrary.load();
             case LIBTORCH -> NativeLibrary.attachLibtorch(options.threads());
@@ -92,9 +101,9 @@ public final class DecoderModel implements AutoCloseable {
             NativeLibrary.check(NativeApi.d4j_model_check_memory(handle, kvBlocks));
             if (mapped.isEmpty()) {
                 if (options.dtype().isQuantised()) {
-                    forAllRows(handle, rows, threads, NativeApi::d4j_model_survey_rows);
+                    forAllRows(handle, rows, threads, isGivenUp, NativeApi::d4j_model_survey_rows);
                 }
-                forAllRows(handle, rows, threads, NativeApi::d4j_model_load_rows);
+                forAllRows(handle, rows, threads, isGivenUp, NativeApi::d4j_model_load_rows);
             }
             Optional<Path> saved = finish(handle, mapped.isEmpty() ? entry : Optional.empty());
             int running = options.backend() == Backend.LIBTORCH
@@ -181,7 +190,11 @@ public final class DecoderModel implements AutoCloseable {
 
     /** Calls native code for tensors in parallel; the first failure ends the rest and is thrown. */
     private static void forAllRows(
-            ModelHandle handle, List<SlotRows> rows, int threads, ToIntBiFunction<ModelHandle, NativeRows> function) {
+            ModelHandle handle,
+            List<SlotRows> rows,
+            int threads,
+            BooleanSupplier isGivenUp,
+            ToIntBiFunction<ModelHandle, NativeRows> function) {
         ExecutorService pool = Executors.newFixedThreadPool(threads, task -> {
             Thread thread = new Thread(task, "dolly4j-load");
             thread.setDaemon(true);
@@ -190,7 +203,12 @@ public final class DecoderModel implements AutoCloseable {
         try {
             List<Future<?>> futures = new ArrayList<>();
             for (SlotRows part : rows) {
-                futures.add(pool.submit(() -> forRows(handle, part, function)));
+                futures.add(pool.submit(() -> {
+                    if (isGivenUp.getAsBoolean()) {
+                        throw new CancellationException("Loading the weights was given up");
+                    }
+                    forRows(handle, part, function);
+                }));
             }
             for (Future<?> future : futures) {
                 future.get();

@@ -13,11 +13,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.dolly4j.BackendException;
 import org.dolly4j.CheckpointException;
 import org.dolly4j.checkpoint.DType;
@@ -106,6 +108,16 @@ class DecoderModelTest {
     }
 
     @Test
+    void load_thatIsGivenUp_endsBeforeTheNextTensor() {
+        TinyModel tiny = new TinyModel(folder, backend);
+        ModelOptions options = new ModelOptions(WeightType.FLOAT32, backend, "cpu", 1, false);
+        AtomicInteger left = new AtomicInteger(3);
+        assertThatThrownBy(() -> DecoderModel.load(
+                        TinyModel.SPEC, tiny.rows(), options, 8, Optional.empty(), () -> left.getAndDecrement() <= 0))
+                .isInstanceOf(CancellationException.class);
+    }
+
+    @Test
     void load_cudaDeviceThatIsNotThere_saysHowManyThereAre() {
         TinyModel tiny = new TinyModel(folder, backend);
         ModelOptions options = new ModelOptions(WeightType.FLOAT32, Backend.LIBTORCH, "cuda:700", 1, false);
@@ -139,10 +151,11 @@ class DecoderModelTest {
         assertThatThrownBy(() -> DecoderModel.load(huge, List.of(), options))
                 .isInstanceOf(BackendException.class)
                 .hasMessageContainingAll("for its weights", "of memory are available", "bfloat16");
-        assertThatThrownBy(() -> DecoderModel.load(TinyModel.SPEC, List.of(), options, 1 << 26, Optional.empty()))
+        assertThatThrownBy(() ->
+                        DecoderModel.load(TinyModel.SPEC, List.of(), options, 1 << 26, Optional.empty(), () -> false))
                 .isInstanceOf(BackendException.class)
                 .hasMessageContainingAll(" GB for its KV cache", "of memory are available", "KV cache smaller");
-        DecoderModel.load(TinyModel.SPEC, tiny.rows(), options, 8, Optional.empty())
+        DecoderModel.load(TinyModel.SPEC, tiny.rows(), options, 8, Optional.empty(), () -> false)
                 .close();
     }
 

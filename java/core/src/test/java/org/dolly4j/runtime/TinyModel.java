@@ -137,7 +137,7 @@ final class TinyModel {
 
     /** Loads with the kernels and a cache of packed weights. */
     DecoderModel load(WeightType type, WeightCache cache) {
-        return DecoderModel.load(SPEC, rows(), kernels(type), 8, Optional.of(cache));
+        return DecoderModel.load(SPEC, rows(), kernels(type), 8, Optional.of(cache), () -> false);
     }
 
     /** Options of the kernels. */

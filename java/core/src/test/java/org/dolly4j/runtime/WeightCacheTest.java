@@ -370,7 +370,12 @@ class WeightCacheTest {
             WeightCache cache = new WeightCache(folder.resolve("cache"), PLENTY);
             for (int i = 0; i < 10; i++) {
                 try (DecoderModel model = DecoderModel.load(
-                        TinyModel.SPEC, rows, TinyModel.kernels(WeightType.BFLOAT16), 8, Optional.of(cache))) {
+                        TinyModel.SPEC,
+                        rows,
+                        TinyModel.kernels(WeightType.BFLOAT16),
+                        8,
+                        Optional.of(cache),
+                        () -> false)) {
                     System.out.println(logits(model).hashCode());
                 }
                 cache.list().forEach(cache::delete);
