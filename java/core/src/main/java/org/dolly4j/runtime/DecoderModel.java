@@ -3,6 +3,7 @@ package org.dolly4j.runtime;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
@@ -31,6 +32,12 @@ import org.slf4j.LoggerFactory;
 /** The weights of a model in native memory. Thread-safe. */
 public final class DecoderModel implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(DecoderModel.class);
+
+    /** Most of a file that a thread reads in one go. */
+    private static final long STRETCH_BYTES = 256L << 20;
+
+    /** Least stretches for each thread, so that all end at about the same time. */
+    private static final int STRETCHES_OF_A_THREAD = 4;
 
     private final DecoderSpec spec;
     private final ModelOptions options;
@@ -202,12 +209,14 @@ public final class DecoderModel implements AutoCloseable {
         });
         try {
             List<Future<?>> futures = new ArrayList<>();
-            for (SlotRows part : rows) {
+            for (List<SlotRows> stretch : stretches(rows, threads)) {
                 futures.add(pool.submit(() -> {
-                    if (isGivenUp.getAsBoolean()) {
-                        throw new CancellationException("Loading the weights was given up");
+                    for (SlotRows part : stretch) {
+                        if (isGivenUp.getAsBoolean() || pool.isShutdown()) {
+                            throw new CancellationException("Loading the weights was given up");
+                        }
+                        forRows(handle, part, function);
                     }
-                    forRows(handle, part, function);
                 }));
             }
             for (Future<?> future : futures) {
@@ -225,6 +234,32 @@ public final class DecoderModel implements AutoCloseable {
             pool.shutdownNow();
             awaitEnd(pool);
         }
+    }
+
+    /**
+     * The tensors in the order of the files, in stretches for a thread each. Threads that read far apart from each other,
+     * each one place after the other, are up to twice as fast as those that take turns at every tensor.
+     */
+    private static List<List<SlotRows>> stretches(List<SlotRows> rows, int threads) {
+        long total = 0;
+        for (SlotRows part : rows) {
+            total += part.source().length();
+        }
+        long most = Math.min(STRETCH_BYTES, total / threads / STRETCHES_OF_A_THREAD);
+        List<SlotRows> inOrder = new ArrayList<>(rows);
+        inOrder.sort(Comparator.comparing((SlotRows part) -> part.source().path())
+                .thenComparingLong(part -> part.source().offset()));
+        List<List<SlotRows>> stretches = new ArrayList<>();
+        long bytes = most;
+        for (SlotRows part : inOrder) {
+            if (bytes >= most) {
+                stretches.add(new ArrayList<>());
+                bytes = 0;
+            }
+            stretches.get(stretches.size() - 1).add(part);
+            bytes += part.source().length();
+        }
+        return stretches;
     }
 
     /** Waits until no thread of the pool touches the model any more, interrupted or not. */
