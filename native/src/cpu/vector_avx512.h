@@ -20,7 +20,7 @@ struct Avx512 {
   using Quad = __m512i;
   using Dots = __m512i;
   static constexpr int kDotsAtOnce = 8;  // as the others have it
-  static constexpr int kMostDots = 12;
+  static constexpr int kMostDots = 12;   // not measured
   using Bytes = Quads;
   using ByteNumber = std::int8_t;
   using ByteDots = Dots;

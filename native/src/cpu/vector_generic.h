@@ -254,6 +254,7 @@ struct Generic {
     return result;
   }
 
+  // Inlined always: else g++ may take a call for one without effect and leave it out.
   [[gnu::always_inline]] static void prefetch(const void* place) { __builtin_prefetch(place); }
 };
 

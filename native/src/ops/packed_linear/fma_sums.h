@@ -124,7 +124,7 @@ class Ahead {
     }
     go_on(1);
   }
-  // Of one block, what belongs to the `line`th 64 bytes from here. Inlined, else g++ finds it to be without effect.
+  // Of one block, what belongs to the `line`th 64 bytes from here. Inlined as prefetch is.
   [[gnu::always_inline]] void fetch(int block, int line) const {
     V::prefetch(place_ + block * block_bytes_ + line * step_);
   }

@@ -108,7 +108,7 @@ class DemoModelTest {
         assertThat(divergence(MODEL, type)).isLessThan(bound);
     }
 
-    /** Unless the columns are evened out, int8 loses 1.6e-3 and int4 6e-3. */
+    /** Unless the columns are evened out, int4 loses 6e-3, and int8 (in a simulation) 1.6e-3. */
     @ParameterizedTest
     @CsvSource({"INT8, 5e-5", "INT4, 1.5e-3"})
     void quantisedWithOutlierChannels_losesNoMore(WeightType type, double bound, @TempDir Path folder)
