@@ -161,7 +161,9 @@ class Runner {
  public:
   Runner(PackedLinear kernel, const Stopwatch& stopwatch, int most_rows, int inputs)
       : kernel_(kernel), stopwatch_(stopwatch) {
-    const std::int64_t bytes = kernel.scratch_bytes(most_rows, inputs);
+    prepared_ = memory(kernel.prepared_bytes(most_rows, inputs));
+    std::memset(prepared_.data(), 0, prepared_.bytes());
+    const std::int64_t bytes = kernel.scratch_bytes(most_rows);
     for (int thread = 0; thread < stopwatch.threads; ++thread) {
       scratch_.push_back(memory(bytes));
       std::memset(scratch_.back().data(), 0, scratch_.back().bytes());
@@ -169,10 +171,13 @@ class Runner {
   }
 
   // Returns the seconds it took.
-  double run(const PackedLinearArgs& args) const {
-    return stopwatch_.time([&](int thread) {
+  double run(PackedLinearArgs args) const {
+    args.prepared = prepared_.data();
+    const int threads = stopwatch_.threads;
+    const double preparing = stopwatch_.time(
+        [&](int thread) { kernel_.prepare(args, args.rows * thread / threads, args.rows * (thread + 1) / threads); });
+    return preparing + stopwatch_.time([&](int thread) {
       const int blocks = args.weight.blocks();
-      const int threads = stopwatch_.threads;
       kernel_.run(args, blocks * thread / threads, blocks * (thread + 1) / threads, scratch_[thread].data());
     });
   }
@@ -180,6 +185,7 @@ class Runner {
  private:
   PackedLinear kernel_;
   Stopwatch stopwatch_;
+  AlignedMemory prepared_;
   std::vector<AlignedMemory> scratch_;
 };
 

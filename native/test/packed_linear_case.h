@@ -135,16 +135,27 @@ class PackedLinearCase {
     return result;
   }
 
-  static void run_blocks(const PackedLinear& kernel, const PackedLinearArgs& args, int blocks_at_once = 1 << 20) {
+  static void run_blocks(const PackedLinear& kernel, PackedLinearArgs args, int blocks_at_once = 1 << 20) {
     const FlushDenormals flush;
+    Bytes prepared(rounded(kernel.prepared_bytes(args.rows, args.weight.inputs)));
+    std::memset(prepared.data(), 0xff, prepared.size());  // NaN
+    args.prepared = prepared.data();
+    // In parts, as threads do it.
+    for (int row = args.rows; row > 0; row -= kPreparedAtOnce) {
+      kernel.prepare(args, std::max(row - kPreparedAtOnce, 0), row);
+    }
     for (int block = 0; block < args.weight.blocks(); block += blocks_at_once) {
-      Bytes scratch((kernel.scratch_bytes(args.rows, args.weight.inputs) + 63) / 64 * 64);
+      Bytes scratch(rounded(kernel.scratch_bytes(args.rows)));
       std::memset(scratch.data(), 0xff, scratch.size());  // NaN
       kernel.run(args, block, std::min(block + blocks_at_once, args.weight.blocks()), scratch.data());
     }
   }
 
  private:
+  static constexpr int kPreparedAtOnce = 23;
+
+  static std::int64_t rounded(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
   Activations args_of(const Bytes& bytes, int inputs) const {
     return {const_cast<std::uint8_t*>(bytes.data()), dtype_, inputs};
   }

@@ -164,11 +164,19 @@ TEST_P(PackedLinearOf, isAsExactAsAnyLinear) {
 
 INSTANTIATE_TEST_SUITE_P(Isas, PackedLinearOf, every_isa(), isa_name);
 
-// Rows x blocks as the AVX-512 kernels have them, on every CPU: one to four blocks in registers at once.
+// On every CPU what the AVX-512 kernels have: one to four blocks at once, sums of groups in registers.
+struct ManyRegisters : Generic {
+  static constexpr bool kKeepsSums = true;
+};
+
 TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleWithManyRegisters) {
-  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<PairSums<Generic>, 4, 8>>(), kBfloat16Pairs), kNone);
-  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<GroupSums<Generic, Int8Groups>, 8, 16>>(), kInt8), kNone);
-  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<GroupSums<Generic, Int4Groups>, 8, 16>>(), kInt4), kNone);
+  using Sizes = LoopSizes<4, 8, 4, 8192, 8192>;
+  using GroupSizes = LoopSizes<6, 12, 4, 8192, 8192>;
+  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<PairSums<Generic>, Sizes>>(), kBfloat16Pairs), kNone);
+  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<GroupSums<ManyRegisters, Int8Groups>, GroupSizes>>(), kInt8),
+            kNone);
+  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<GroupSums<ManyRegisters, Int4Groups>, GroupSizes>>(), kInt4),
+            kNone);
 }
 
 TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleOnEmulatedTiles) {
@@ -195,7 +203,9 @@ struct EvenBeforeOdd : PairSums<Generic> {
 };
 
 TEST(PackedLinearMistakes, aSwapOfTheTwoMultiplyAddsOfAPairIsFound) {
-  EXPECT_GT(shapes_that_differ(kernels<VectorLinear<EvenBeforeOdd, 1, 1>>(), kBfloat16Pairs).size(), 60U);
+  EXPECT_GT(
+      shapes_that_differ(kernels<VectorLinear<EvenBeforeOdd, LoopSizes<1, 1, 8, 4096, 4096>>>(), kBfloat16Pairs).size(),
+      60U);
 }
 
 TEST(PackedLinearMistakes, theOtherOrderIsFound) {

@@ -34,6 +34,7 @@ struct Avx2 {
   };
   static constexpr int kDotsAtOnce = 8;
   static constexpr int kMostDots = 4;
+  static constexpr bool kKeepsSums = false;
   // Products of bytes without sign by bytes with it overflow 16 bits, so both are widened to these: numbers 0 and 2, and
   // 1 and 3, of every four, as pairs whose products are added to 32 bits.
   struct Bytes {

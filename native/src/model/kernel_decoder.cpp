@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <initializer_list>
 #include <iterator>
 #include <vector>
 
@@ -35,23 +36,36 @@ class Linears {
     }
   }
 
-  const PackedLinear& of(WeightType type) const { return linears_[static_cast<std::size_t>(type)]; }
+  void prepare(const PackedLinearArgs& args, int first_row, int last_row) const {
+    of(args.weight.type).prepare(args, first_row, last_row);
+  }
 
   void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) const {
     of(args.weight.type).run(args, first_block, last_block, scratch);
   }
 
-  std::int64_t scratch_bytes(int rows, int inputs) const {
-    std::int64_t bytes = 0;
-    for (const PackedLinear& linear : linears_) {
-      bytes = std::max(bytes, linear.scratch_bytes(rows, inputs));
-    }
-    return bytes;
+  std::int64_t prepared_bytes(int rows, int inputs) const {
+    return most([&](const PackedLinear& linear) { return linear.prepared_bytes(rows, inputs); });
+  }
+
+  std::int64_t scratch_bytes(int rows) const {
+    return most([&](const PackedLinear& linear) { return linear.scratch_bytes(rows); });
   }
 
  private:
+  const PackedLinear& of(WeightType type) const { return linears_[static_cast<std::size_t>(type)]; }
+
   static constexpr WeightType kTypes[] = {WeightType::float32, WeightType::bfloat16, WeightType::int8,
                                           WeightType::int4};
+
+  template <typename Bytes>
+  std::int64_t most(const Bytes& bytes_of) const {
+    std::int64_t bytes = 0;
+    for (const PackedLinear& linear : linears_) {
+      bytes = std::max(bytes, bytes_of(linear));
+    }
+    return bytes;
+  }
 
   std::array<PackedLinear, std::size(kTypes)> linears_{};
 };
@@ -212,10 +226,12 @@ class KernelRunner final : public StepRunner {
   void prepare(const d4j_step& step);
   void embed(const d4j_step& step);
   void normalize(const Norm& attention, const Norm* ffn);
-  PackedLinearArgs linear_args(const PackedWeight& weight, const Activations& x, int rows) const;
+  PackedLinearArgs linear_args(const PackedWeight& weight, const Activations& x, int rows, void* prepared) const;
   PackedLinearArgs qkv_args(const Layer& layer) const;
   PackedLinearArgs fc1_args(const Layer& layer, const Activations& x) const;
-  PackedLinearArgs add_args(const PackedWeight& weight, const Activations& x, const float* addend) const;
+  PackedLinearArgs add_args(const PackedWeight& weight, const Activations& x, void* prepared,
+                            const float* addend) const;
+  void prepare_inputs(std::initializer_list<PackedLinearArgs> matmuls);
   void run_side_by_side(const PackedLinearArgs& a, const PackedLinearArgs& b);
   void run_linear(const PackedLinearArgs& args);
   void attend(int layer);
@@ -238,6 +254,8 @@ class KernelRunner final : public StepRunner {
   ActivationMemory activated_;    // after GELU
   FloatMemory attention_output_;  // [rows, hidden]
   ActivationMemory head_input_;
+  AlignedMemory prepared_;      // inputs as attention's matmuls and the head take them: packed_linear.h
+  AlignedMemory ffn_prepared_;  // as the feed-forward's do
   std::int64_t scratch_bytes_;
   AlignedMemory scratch_;  // of all threads
 
@@ -248,11 +266,14 @@ class KernelRunner final : public StepRunner {
 };
 
 std::int64_t most_scratch(const Model& model, const d4j_session_options& options) {
-  const int inputs = std::max(model.spec.hidden_size, model.spec.ffn_size);
-  const std::int64_t bytes = std::max(model.linears.scratch_bytes(options.max_rows, inputs),
-                                      model.attention.scratch_bytes(model.spec.head_size));
+  const std::int64_t bytes =
+      std::max(model.linears.scratch_bytes(options.max_rows), model.attention.scratch_bytes(model.spec.head_size));
   constexpr std::int64_t kPage = 4096;
   return (bytes + kPage - 1) / kPage * kPage;
+}
+
+AlignedMemory prepared_memory(const Model& model, const d4j_session_options& options, int inputs) {
+  return {static_cast<std::size_t>(model.linears.prepared_bytes(options.max_rows, inputs)), "prepared inputs"};
 }
 
 PackedKvCache shape_of_cache(const d4j_decoder_spec& spec, DType dtype) {
@@ -273,6 +294,8 @@ KernelRunner::KernelRunner(const Model& model, const d4j_session_options& option
       activated_(options.max_rows, model.spec.ffn_size, model.dtype),
       attention_output_(options.max_rows, model.spec.hidden_size),
       head_input_(options.max_logits_rows, model.spec.hidden_size, model.dtype),
+      prepared_(prepared_memory(model, options, model.spec.hidden_size)),
+      ffn_prepared_(prepared_memory(model, options, std::max(model.spec.hidden_size, model.spec.ffn_size))),
       scratch_bytes_(most_scratch(model, options)),
       scratch_(static_cast<std::size_t>(scratch_bytes_ * model.threads), "scratch"),
       attention_items_(model.spec.heads, model.threads, options.max_rows) {
@@ -346,17 +369,19 @@ void KernelRunner::normalize(const Norm& attention, const Norm* ffn) {
   for_shares(batch_.rows, [&](int first, int last, void*) { model_.layer_norm(args, first, last); });
 }
 
-PackedLinearArgs KernelRunner::linear_args(const PackedWeight& weight, const Activations& x, int rows) const {
+PackedLinearArgs KernelRunner::linear_args(const PackedWeight& weight, const Activations& x, int rows,
+                                           void* prepared) const {
   PackedLinearArgs args{};
   args.weight = weight;
   args.order = model_.order;
   args.x = x;
   args.rows = rows;
+  args.prepared = prepared;
   return args;
 }
 
 PackedLinearArgs KernelRunner::qkv_args(const Layer& layer) const {
-  PackedLinearArgs args = linear_args(layer.qkv, attention_input_.get(), batch_.rows);
+  PackedLinearArgs args = linear_args(layer.qkv, attention_input_.get(), batch_.rows, prepared_.data());
   args.result = LinearResult::store;
   args.y = qkv_.get();
   args.y_stride = layer.qkv.outputs;
@@ -364,7 +389,7 @@ PackedLinearArgs KernelRunner::qkv_args(const Layer& layer) const {
 }
 
 PackedLinearArgs KernelRunner::fc1_args(const Layer& layer, const Activations& x) const {
-  PackedLinearArgs args = linear_args(layer.fc1, x, batch_.rows);
+  PackedLinearArgs args = linear_args(layer.fc1, x, batch_.rows, ffn_prepared_.data());
   args.result = LinearResult::gelu;
   args.gelu = model_.spec.activation == D4J_GELU_TANH ? GeluForm::tanh : GeluForm::erf;
   args.activated = activated_.get();
@@ -372,8 +397,9 @@ PackedLinearArgs KernelRunner::fc1_args(const Layer& layer, const Activations& x
 }
 
 /// Adds a matmul's results, and the addend, to the residual.
-PackedLinearArgs KernelRunner::add_args(const PackedWeight& weight, const Activations& x, const float* addend) const {
-  PackedLinearArgs args = linear_args(weight, x, batch_.rows);
+PackedLinearArgs KernelRunner::add_args(const PackedWeight& weight, const Activations& x, void* prepared,
+                                        const float* addend) const {
+  PackedLinearArgs args = linear_args(weight, x, batch_.rows, prepared);
   args.result = LinearResult::add;
   args.y = residual_.get();
   args.y_stride = model_.spec.hidden_size;
@@ -381,13 +407,24 @@ PackedLinearArgs KernelRunner::add_args(const PackedWeight& weight, const Activa
   return args;
 }
 
+/// Of matmuls with equally many rows.
+void KernelRunner::prepare_inputs(std::initializer_list<PackedLinearArgs> matmuls) {
+  for_shares(matmuls.begin()->rows, [&](int first, int last, void*) {
+    for (const PackedLinearArgs& args : matmuls) {
+      model_.linears.prepare(args, first, last);
+    }
+  });
+}
+
 void KernelRunner::run_linear(const PackedLinearArgs& args) {
+  prepare_inputs({args});
   for_shares(args.weight.blocks(),
              [&](int first, int last, void* scratch) { model_.linears.run(args, first, last, scratch); });
 }
 
 /// Two matmuls that do not need each other's results, in one phase: all their blocks in one row, cut by bytes.
 void KernelRunner::run_side_by_side(const PackedLinearArgs& a, const PackedLinearArgs& b) {
+  prepare_inputs({a, b});
   const std::int64_t a_bytes = a.weight.blocks() * a.weight.block_bytes();
   const std::int64_t bytes = a_bytes + b.weight.blocks() * b.weight.block_bytes();
   const int threads = std::min(model_.threads, a.weight.blocks() + b.weight.blocks());
@@ -430,11 +467,12 @@ void KernelRunner::parallel_block(int index) {
   normalize(layer.attention_norm, shared_norm ? nullptr : &layer.ffn_norm);
   run_side_by_side(qkv_args(layer), fc1_args(layer, shared_norm ? attention_input_.get() : ffn_input_.get()));
   attend(index);
-  PackedLinearArgs dense = linear_args(layer.dense, attended_.get(), batch_.rows);
+  PackedLinearArgs dense = linear_args(layer.dense, attended_.get(), batch_.rows, prepared_.data());
   dense.result = LinearResult::store;
   dense.y = attention_output_.get();
   dense.y_stride = model_.spec.hidden_size;
-  const PackedLinearArgs fc2 = add_args(layer.fc2, activated_.get(), attention_output_.get());
+  const PackedLinearArgs fc2 = add_args(layer.fc2, activated_.get(), ffn_prepared_.data(), attention_output_.get());
+  prepare_inputs({dense, fc2});
   // Both have the same outputs, so a thread adds what it has computed itself.
   for_shares(layer.dense.blocks(), [&](int first, int last, void* scratch) {
     model_.linears.run(dense, first, last, scratch);
@@ -448,10 +486,10 @@ void KernelRunner::sequential_block(int index) {
   normalize(layer.attention_norm, nullptr);
   run_linear(qkv_args(layer));
   attend(index);
-  run_linear(add_args(layer.dense, attended_.get(), nullptr));
+  run_linear(add_args(layer.dense, attended_.get(), prepared_.data(), nullptr));
   normalize(layer.ffn_norm, nullptr);
   run_linear(fc1_args(layer, attention_input_.get()));
-  run_linear(add_args(layer.fc2, activated_.get(), nullptr));
+  run_linear(add_args(layer.fc2, activated_.get(), ffn_prepared_.data(), nullptr));
 }
 
 /// The final norm of all rows in float32, for those who look at hidden states.
@@ -478,7 +516,7 @@ void KernelRunner::compute_logits(const d4j_step& step) {
                                 model_.spec.hidden_size,
                                 static_cast<float>(model_.spec.norm_epsilon)};
   for_shares(step.logits_count, [&](int first, int last, void*) { model_.layer_norm(norm, first, last); });
-  PackedLinearArgs head = linear_args(model_.head, head_input_.get(), step.logits_count);
+  PackedLinearArgs head = linear_args(model_.head, head_input_.get(), step.logits_count, prepared_.data());
   head.result = LinearResult::store;
   head.y = step.logits;
   head.y_stride = model_.spec.vocab_size;

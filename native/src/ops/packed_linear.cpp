@@ -55,8 +55,11 @@ bool has_order(const PackedLinear& kernel, SumOrder order) {
   args.y = expected.data();
   packed_linear_oracle(args);
   args.y = actual.data();
-  const AlignedMemory scratch(static_cast<std::size_t>(kernel.scratch_bytes(kRows, kInputs)), "a check of the CPU");
+  const AlignedMemory prepared(static_cast<std::size_t>(kernel.prepared_bytes(kRows, kInputs)), "a check of the CPU");
+  const AlignedMemory scratch(static_cast<std::size_t>(kernel.scratch_bytes(kRows)), "a check of the CPU");
+  args.prepared = prepared.data();
   const FlushDenormals flush;
+  kernel.prepare(args, 0, kRows);
   kernel.run(args, 0, weight.blocks(), scratch.data());
   return std::memcmp(actual.data(), expected.data(), actual.size() * sizeof(float)) == 0;
 }

@@ -110,6 +110,7 @@ struct PackedLinearArgs {
   PackedWeight weight;
   SumOrder order;  // of bfloat16
   Activations x;
+  void* prepared;  // what `prepare` makes of x; 64-byte aligned, may be null where that is nothing
   int rows;
   LinearResult result;
   float* y;               // store, add: [rows, y_stride]
@@ -119,13 +120,17 @@ struct PackedLinearArgs {
   Activations activated;  // gelu
 };
 
-// Computes the outputs of the blocks first_block .. last_block - 1 for all rows, on the calling thread, whose denormals
-// are flushed (cpu/flush_denormals.h). `scratch` is for this thread alone, 64-byte aligned.
-using PackedLinearFn = void (*)(const PackedLinearArgs& args, int first_block, int last_block, void* scratch);
-
+// In two steps, each of them divided between threads, whose denormals are flushed (cpu/flush_denormals.h):
+//
+//   prepare  brings the rows first_row .. last_row - 1 of x into the form that `run` reads, in args.prepared: in the order
+//            of its loops, int8 and int4 quantised. Needs, besides x and rows, only the weight's type and inputs.
+//   run      computes the outputs of the blocks first_block .. last_block - 1 for all rows, once all are prepared.
+//            `scratch` is for this thread alone, 64-byte aligned.
 struct PackedLinear {
-  PackedLinearFn run;
-  std::int64_t (*scratch_bytes)(int rows, int inputs);  // for up to so many rows and inputs
+  void (*prepare)(const PackedLinearArgs& args, int first_row, int last_row);
+  void (*run)(const PackedLinearArgs& args, int first_block, int last_block, void* scratch);
+  std::int64_t (*prepared_bytes)(int rows, int inputs);  // for up to so many rows and inputs
+  std::int64_t (*scratch_bytes)(int rows);               // for up to so many rows
 };
 
 // The implementation for an instruction set that this CPU has; `order` for bfloat16 weights.

@@ -1,5 +1,6 @@
 #include "cpu/tiles_amx.h"
 #include "cpu/vector_avx512.h"
+#include "ops/packed_linear/avx512_sizes.h"
 #include "ops/packed_linear/fma_kernels.h"
 #include "ops/packed_linear/group_tiles.h"
 #include "ops/packed_linear/kernels.h"
@@ -12,20 +13,31 @@ namespace {
 constexpr int kFewRows = 2;
 
 template <class FewRows, class ManyRows>
-struct AmxLinear {
+class AmxLinear {
+ public:
+  static void prepare(const PackedLinearArgs& args, int first_row, int last_row) {
+    const auto prepare_rows = args.rows <= kFewRows ? FewRows::prepare : ManyRows::prepare;
+    prepare_rows(args, first_row, last_row);
+  }
   static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
     const auto run_rows = args.rows <= kFewRows ? FewRows::run : ManyRows::run;
     run_rows(args, first_block, last_block, scratch);
   }
-  static std::int64_t scratch_bytes(int rows, int inputs) {
-    const std::int64_t few = FewRows::scratch_bytes(rows < kFewRows ? rows : kFewRows, inputs);
-    const std::int64_t many = ManyRows::scratch_bytes(rows, inputs);
-    return few < many ? many : few;
+  static std::int64_t prepared_bytes(int rows, int inputs) {
+    return larger(FewRows::prepared_bytes(few(rows), inputs), ManyRows::prepared_bytes(rows, inputs));
   }
+  static std::int64_t scratch_bytes(int rows) {
+    return larger(FewRows::scratch_bytes(few(rows)), ManyRows::scratch_bytes(rows));
+  }
+
+ private:
+  static int few(int rows) { return rows < kFewRows ? rows : kFewRows; }
+  static std::int64_t larger(std::int64_t a, std::int64_t b) { return a < b ? b : a; }
 };
 
 template <template <class> class Groups, template <class> class Tiles>
-using AmxGroups = AmxLinear<VectorLinear<GroupSums<Avx512, Groups>, 12, 24>, GroupTileLinear<AmxTiles, Avx512, Tiles>>;
+using AmxGroups =
+    AmxLinear<VectorLinear<GroupSums<Avx512, Groups>, Avx512GroupSizes>, GroupTileLinear<AmxTiles, Avx512, Tiles>>;
 
 }  // namespace
 
@@ -36,7 +48,7 @@ PackedLinear packed_linear_amx(WeightType type) {
     case WeightType::int4:
       return kernels<AmxGroups<Int4Groups, Int4Tiles>>();
     default:
-      return kernels<AmxLinear<VectorLinear<TileSums<Avx512>, 12, 24>, TileLinear<AmxTiles, Avx512>>>();
+      return kernels<AmxLinear<VectorLinear<TileSums<Avx512>, Avx512Sizes>, TileLinear<AmxTiles, Avx512>>>();
   }
 }
 

@@ -5,8 +5,11 @@
 namespace dolly4j {
 
 PackedLinear packed_linear_avx2(WeightType type, SumOrder order) {
-  // Of 16 registers, 10 are accumulators: of 12, g++ 12 keeps some in memory.
-  return fma_kernels<Avx2, 5, 5, 4, 16>(type, order);
+  // Of 16 registers, 10 are accumulators: of 12, g++ 12 keeps some in memory. Of few rows, the turns of four blocks, and
+  // what is fetched for the next, fit a first-level cache of 32 KiB.
+  using Sizes = LoopSizes<5, 5, 8, 4096, 8192>;
+  using GroupSizes = LoopSizes<4, 16, 8, 4096, 4096>;
+  return fma_kernels<Avx2, Sizes, GroupSizes>(type, order);
 }
 
 }  // namespace dolly4j

@@ -1,4 +1,5 @@
 #include "cpu/vector_avx512.h"
+#include "ops/packed_linear/avx512_sizes.h"
 #include "ops/packed_linear/fma_kernels.h"
 #include "ops/packed_linear/kernels.h"
 
@@ -53,6 +54,6 @@ struct DotSums {
 
 }  // namespace
 
-PackedLinear packed_linear_avx512_bf16() { return kernels<VectorLinear<DotSums, 12, 24>>(); }
+PackedLinear packed_linear_avx512_bf16() { return kernels<VectorLinear<DotSums, Avx512Sizes>>(); }
 
 }  // namespace dolly4j

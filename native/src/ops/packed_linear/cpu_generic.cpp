@@ -5,7 +5,8 @@
 namespace dolly4j {
 
 PackedLinear packed_linear_generic(WeightType type, SumOrder order) {
-  return fma_kernels<Generic, 4, 4, 4, 4>(type, order);
+  using Sizes = LoopSizes<4, 4, 8, 4096, 8192>;
+  return fma_kernels<Generic, Sizes, Sizes>(type, order);
 }
 
 }  // namespace dolly4j

@@ -10,24 +10,24 @@ namespace {
 
 template <class Linear>
 PackedLinear kernels() {
-  return {Linear::run, Linear::scratch_bytes};
+  return {Linear::prepare, Linear::run, Linear::prepared_bytes, Linear::scratch_bytes};
 }
 
-// kMaxRows, kAccumulators: see vector_skeleton.h; kGroup..., those of int8 and int4.
-template <class V, int kMaxRows, int kAccumulators, int kGroupMaxRows, int kGroupAccumulators>
+// Sizes: LoopSizes; GroupSizes, those of int8 and int4.
+template <class V, class Sizes, class GroupSizes>
 PackedLinear fma_kernels(WeightType type, SumOrder order) {
   switch (type) {
     case WeightType::float32:
-      return kernels<VectorLinear<Float32Sums<V>, kMaxRows, kAccumulators>>();
+      return kernels<VectorLinear<Float32Sums<V>, Sizes>>();
     case WeightType::bfloat16:
-      return order == SumOrder::pairs ? kernels<VectorLinear<PairSums<V>, kMaxRows, kAccumulators>>()
-                                      : kernels<VectorLinear<TileSums<V>, kMaxRows, kAccumulators>>();
+      return order == SumOrder::pairs ? kernels<VectorLinear<PairSums<V>, Sizes>>()
+                                      : kernels<VectorLinear<TileSums<V>, Sizes>>();
     case WeightType::int8:
-      return kernels<VectorLinear<GroupSums<V, Int8Groups>, kGroupMaxRows, kGroupAccumulators>>();
+      return kernels<VectorLinear<GroupSums<V, Int8Groups>, GroupSizes>>();
     case WeightType::int4:
       break;
   }
-  return kernels<VectorLinear<GroupSums<V, Int4Groups>, kGroupMaxRows, kGroupAccumulators>>();
+  return kernels<VectorLinear<GroupSums<V, Int4Groups>, GroupSizes>>();
 }
 
 }  // namespace

@@ -15,24 +15,26 @@ template <class Number>
 struct GroupPairInputs {
   alignas(16) Number number[2][kGroupInputs];
   float scale[2];
-  float excess[2];
+  float start[2];  // of the sums, which end up too large by as much: see read_group
 };
 
-// Weights of either type: where a pair of groups of a block lies, and how 64 bytes of it are multiplied.
+constexpr int kQuadInputs = 4;
+
+// Weights of either type: where a pair of groups of a block lies, and how 64 bytes of it are multiplied, by one quad of
+// inputs after the other.
 template <class V>
 struct Int8Groups {
   using Number = typename V::ByteNumber;
   using Weights = typename V::Bytes;
   using Dots = typename V::ByteDots;
   static constexpr int kOffset = 128;
-  static constexpr int kLineInputs = 4;
+  static constexpr int kLineInputs = kQuadInputs;
   static constexpr int kScaleBytes = 0;  // of a group
   static constexpr int kLinesAtOnce = kGroupInputs / kLineInputs;
 
-  static void spread(const std::int8_t* from, Number* to) { V::spread_bytes(from, to, kGroupInputs); }
   static Weights load(const std::uint8_t* line) { return V::load_bytes(line); }
   static Dots none() { return V::no_byte_dots(); }
-  [[gnu::always_inline]] static Dots dot(Weights weights, const Number* x, Dots dots) {
+  [[gnu::always_inline]] static Dots dot(const Weights& weights, int, const Number* x, Dots dots) {
     return V::dot(weights, V::broadcast_quad(x), dots);
   }
   // What the products of a group are multiplied with, the scale of x being s.
@@ -48,19 +50,17 @@ struct Int4Groups {
   };
   using Dots = typename V::Dots;
   static constexpr int kOffset = 8;
-  static constexpr int kLineInputs = 8;
+  static constexpr int kLineInputs = 2 * kQuadInputs;
   static constexpr int kScaleBytes = kBlockOutputs * 2;
-  static constexpr int kLinesAtOnce = V::kDotsAtOnce * 4 / kLineInputs;
+  static constexpr int kLinesAtOnce = V::kDotsAtOnce * kQuadInputs / kLineInputs;
 
-  static void spread(const std::int8_t* from, Number* to) { __builtin_memcpy(to, from, kGroupInputs * sizeof(Number)); }
   static Weights load(const std::uint8_t* line) {
     const auto quads = V::load_quads(line);
     return {V::low(quads), V::high(quads)};
   }
   static Dots none() { return V::no_dots(); }
-  [[gnu::always_inline]] static Dots dot(Weights weights, const Number* x, Dots dots) {
-    dots = V::dot(weights.low, V::broadcast_quad(x), dots);
-    return V::dot(weights.high, V::broadcast_quad(x + 4), dots);
+  [[gnu::always_inline]] static Dots dot(const Weights& weights, int quad, const Number* x, Dots dots) {
+    return V::dot(quad == 0 ? weights.low : weights.high, V::broadcast_quad(x + quad * kQuadInputs), dots);
   }
   static typename V::F factor(const std::uint8_t* scales, float s) {
     return V::mul(V::load(reinterpret_cast<const float16*>(scales)), V::set(s));
@@ -77,19 +77,99 @@ struct GroupSums {
   static constexpr int kNumbers = 1;
   static constexpr int kLineBytes = 64;
   static constexpr int kGroupLines = kGroupInputs / Groups::kLineInputs;
+  static constexpr int kLineQuads = Groups::kLineInputs / kQuadInputs;
   static constexpr int kTileBytes = 2 * (Groups::kScaleBytes + kGroupLines * kLineBytes);
 
   static void read_x(const Activations& x, int row, int tile, X* to) {
     for (int group = 0; group < 2; ++group) {
-      std::int8_t numbers[kGroupInputs];
-      read_group<V, Groups::kOffset>(x, row, 2 * tile + group, numbers, &to->scale[group], &to->excess[group]);
-      Groups::spread(numbers, to->number[group]);
+      float excess;
+      const auto read = [&](std::int8_t* numbers) {
+        read_group<V, Groups::kOffset>(x, row, 2 * tile + group, numbers, &to->scale[group], &excess);
+      };
+      if constexpr (sizeof(typename Groups::Number) == 1) {
+        read(to->number[group]);
+      } else {
+        std::int8_t numbers[kGroupInputs];
+        read(numbers);
+        V::spread_bytes(numbers, to->number[group], kGroupInputs);
+      }
+      to->start[group] = -excess;
     }
   }
 
-  // Few blocks at a time within a group, so that their sums are all that has to stay in registers.
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
+    if constexpr (V::kKeepsSums) {
+      add_keeping_sums<R, B>(panel);
+    } else {
+      add_by_groups<R, B>(panel);
+    }
+  }
+
+ private:
+  // With registers for the sums of a panel beside the dot products of a group.
+  template <int R, int B>
+  [[gnu::always_inline]] static void add_keeping_sums(const SumPanel<X>& panel) {
+    auto sum = Accumulators<V, R, B>::load(panel);
+    const std::uint8_t* weight = panel.weight;
+    const X* x = panel.x;
+    Ahead<V, B> ahead(panel);
+    for (int tile = 0; tile < panel.tiles; ++tile) {
+      for (int line = 0; line < 2 * Groups::kScaleBytes / kLineBytes; ++line) {
+        ahead.fetch();
+      }
+      const std::uint8_t* line = weight + 2 * Groups::kScaleBytes;
+      for (int group = 0; group < 2; ++group) {
+        typename Groups::Dots dots[B][R];
+#pragma GCC unroll 4
+        for (int b = 0; b < B; ++b) {
+#pragma GCC unroll 16
+          for (int r = 0; r < R; ++r) {
+            dots[b][r] = Groups::none();
+          }
+        }
+        for (int four = 0; four < kGroupLines; four += 4) {
+#pragma GCC unroll 4
+          for (int i = four; i < four + 4; ++i) {
+            ahead.fetch();
+            typename Groups::Weights weights[B];
+#pragma GCC unroll 4
+            for (int b = 0; b < B; ++b) {
+              weights[b] = Groups::load(line + b * panel.block_bytes);
+            }
+#pragma GCC unroll 2
+            for (int quad = 0; quad < kLineQuads; ++quad) {
+#pragma GCC unroll 16
+              for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+                for (int b = 0; b < B; ++b) {
+                  dots[b][r] = Groups::dot(weights[b], quad, x[r].number[group] + i * Groups::kLineInputs, dots[b][r]);
+                }
+              }
+            }
+            line += kLineBytes;
+          }
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+          const F start = V::set(x[r].start[group]);
+#pragma GCC unroll 4
+          for (int b = 0; b < B; ++b) {
+            const F factor =
+                Groups::factor(weight + group * Groups::kScaleBytes + b * panel.block_bytes, x[r].scale[group]);
+            sum.a[b][r] = V::fma(V::add(start, V::to_float(dots[b][r])), factor, sum.a[b][r]);
+          }
+        }
+      }
+      weight += kTileBytes;
+      x += R;
+    }
+    sum.store(panel);
+  }
+
+  // Few blocks at a time within a group, so that their dot products are all that has to stay in registers.
+  template <int R, int B>
+  [[gnu::always_inline]] static void add_by_groups(const SumPanel<X>& panel) {
     constexpr int kBlocks = B * R <= V::kMostDots ? B : B > 1 && 2 * R <= V::kMostDots ? 2 : 1;
     const std::uint8_t* weight = panel.weight;
     const X* x = panel.x;
@@ -111,7 +191,6 @@ struct GroupSums {
     }
   }
 
- private:
   // A group of `Blocks` blocks, for R rows.
   template <int R, int Blocks, class Ahead>
   [[gnu::always_inline]] static void add_group(const SumPanel<X>& panel, const std::uint8_t* lines,
@@ -142,7 +221,10 @@ struct GroupSums {
             const auto weights = Groups::load(weight[b] + line * kLineBytes);
 #pragma GCC unroll 16
             for (int r = 0; r < R; ++r) {
-              dots[b][r] = Groups::dot(weights, x[r].number[group] + line * Groups::kLineInputs, dots[b][r]);
+#pragma GCC unroll 2
+              for (int quad = 0; quad < kLineQuads; ++quad) {
+                dots[b][r] = Groups::dot(weights, quad, x[r].number[group] + line * Groups::kLineInputs, dots[b][r]);
+              }
             }
           }
         }
@@ -151,7 +233,7 @@ struct GroupSums {
       for (int b = 0; b < Blocks; ++b) {
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          sum[b][r] = V::add(first == 0 ? V::set(-x[r].excess[group]) : sum[b][r], V::to_float(dots[b][r]));
+          sum[b][r] = V::add(first == 0 ? V::set(x[r].start[group]) : sum[b][r], V::to_float(dots[b][r]));
         }
       }
     }

@@ -105,21 +105,39 @@ class Int4Tiles {
 template <class Tiles, class V, template <class> class Weights>
 class GroupTileLinear {
  public:
+  static void prepare(const PackedLinearArgs& args, int first_row, int last_row) {
+    const int groups = groups_of(args.x.inputs);
+    for (int row = first_row; row < last_row; ++row) {
+      auto* to = static_cast<std::uint8_t*>(args.prepared) + std::int64_t{row / kTileRows} * groups * kGroupBytes;
+      const int r = row % kTileRows;
+      for (int group = 0; group < groups; ++group) {
+        auto* scale = reinterpret_cast<float*>(to + kTileBytes) + r;
+        read_group<V, Weights<V>::kOffset>(args.x, row, group, reinterpret_cast<std::int8_t*>(to) + r * kGroupInputs,
+                                           scale, scale + kTileRows);
+        to += kGroupBytes;
+      }
+    }
+  }
+
   static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
     Tiles tiles;
     const Parts chunks(tiles_of(args.rows), kChunkRowTiles);
     for (int chunk = 0; chunk < chunks.count; ++chunk) {
       GroupTileLinear rows(args, chunks.first(chunk), chunks.size(chunk), tiles, scratch);
-      rows.read_x();
       for (int block = first_block; block < last_block; block += kBlocks) {
         rows.run_blocks(block, last_block - block < kBlocks ? last_block - block : kBlocks);
       }
     }
   }
 
-  static std::int64_t scratch_bytes(int rows, int inputs) {
+  // Whole tiles; what is in them beyond the rows reaches no result.
+  static std::int64_t prepared_bytes(int rows, int inputs) {
+    return std::int64_t{tiles_of(rows)} * groups_of(inputs) * kGroupBytes;
+  }
+
+  static std::int64_t scratch_bytes(int rows) {
     const int row_tiles = tiles_of(rows) < kChunkRowTiles ? tiles_of(rows) : kChunkRowTiles;
-    return kFixedBytes + row_tiles * (kBlocks * kTileBytes + groups_of(inputs) * kGroupBytes);
+    return kFixedBytes + row_tiles * kBlocks * kTileBytes;
   }
 
  private:
@@ -147,28 +165,10 @@ class GroupTileLinear {
         dots_(static_cast<std::int32_t*>(scratch)),
         weights_(args.weight, static_cast<std::uint8_t*>(scratch) + 2 * kTileBytes),
         sums_(reinterpret_cast<float*>(static_cast<std::uint8_t*>(scratch) + kFixedBytes)),
-        x_(reinterpret_cast<std::uint8_t*>(sums_) + row_tiles * kBlocks * kTileBytes) {}
+        x_(static_cast<const std::uint8_t*>(args.prepared) + std::int64_t{first_row_tile} * groups_ * kGroupBytes) {}
 
-  std::uint8_t* x(int row_tile, int group) const {
+  const std::uint8_t* x(int row_tile, int group) const {
     return x_ + (std::int64_t{row_tile} * groups_ + group) * kGroupBytes;
-  }
-
-  void read_x() const {
-    for (int tile = 0; tile < row_tiles_; ++tile) {
-      for (int group = 0; group < groups_; ++group) {
-        std::uint8_t* to = x(tile, group);
-        std::memset(to, 0, kGroupBytes);
-        auto* scale = reinterpret_cast<float*>(to + kTileBytes);
-        for (int r = 0; r < kTileRows; ++r) {
-          const int row = (first_row_tile_ + tile) * kTileRows + r;
-          if (row < args_.rows) {
-            read_group<V, Weights<V>::kOffset>(args_.x, row, group,
-                                               reinterpret_cast<std::int8_t*>(to) + r * kGroupInputs, scale + r,
-                                               scale + kTileRows + r);
-          }
-        }
-      }
-    }
   }
 
   void run_blocks(int first_block, int blocks) {
@@ -237,8 +237,8 @@ class GroupTileLinear {
   Tiles& tiles_;
   std::int32_t* const dots_;  // [2][16][16]
   Weights<V> weights_;
-  float* const sums_;      // [blocks][tiles of rows][16][16]
-  std::uint8_t* const x_;  // [tiles of rows][groups], kGroupBytes each
+  float* const sums_;            // [blocks][tiles of rows][16][16]
+  const std::uint8_t* const x_;  // prepared: [tiles of rows][groups], kGroupBytes each
 };
 
 }  // namespace

@@ -42,7 +42,11 @@ class TileLinear {
     }
   }
 
-  static std::int64_t scratch_bytes(int rows, int) {
+  // Activations are tiles already.
+  static void prepare(const PackedLinearArgs&, int, int) {}
+  static std::int64_t prepared_bytes(int, int) { return 0; }
+
+  static std::int64_t scratch_bytes(int rows) {
     const int row_tiles = tiles_of(rows) < kChunkRowTiles ? tiles_of(rows) : kChunkRowTiles;
     return std::int64_t{kGroup} * row_tiles * kSumsOfTile * std::int64_t{sizeof(float)};
   }
