@@ -1,7 +1,7 @@
 // The kernel of rotary_append.h for the vector struct V (cpu/vector_*.h).
 //
 // Heads outside, rows inside: the rows of a prompt write to one block of a head, 2.5 KiB each of keys and values for a
-// head size of 80 in bfloat16, 16 times in a row. Numbers go out one by one, since a position's are far apart there.
+// head size of 80 in bfloat16, 16 times in a row. What they read lies far apart, so it is prefetched.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,11 @@ class RotaryAppendKernel {
         const int block = args.batch.block_tables[entry];
         const int slot = position % kKvBlockSize;
         const float* in = args.qkv + row * 3 * width + head * cache.head_size;
+        if (row + kRowsAhead < args.batch.rows) {
+          for (int part = 0; part < 3; ++part) {
+            prefetch(in + (std::int64_t{kRowsAhead} * 3 + part) * width, cache.head_size);
+          }
+        }
         float* q = args.q + row * width + head * cache.head_size;
         T* keys = static_cast<T*>(cache.keys) + cache.keys_at(block, head);
         T* values = static_cast<T*>(cache.values) + cache.values_at(block, head);
@@ -49,9 +54,7 @@ class RotaryAppendKernel {
         rotate(args, in + width, position, [&](int number, F x, int count) {
           T rounded[V::kLanes];
           V::store(rounded, x);
-          for (int i = 0; i < count; ++i) {
-            keys[cache.key_place(slot, number + i)] = rounded[i];
-          }
+          put_key(cache, slot, number, rounded, count, keys);
         });
         append_values(cache, slot, in + 2 * width, values);
       }
@@ -80,22 +83,61 @@ class RotaryAppendKernel {
     }
   }
 
+  // `count` numbers of a key, which lie far apart there, of bfloat16 in pairs.
+  static void put_key(const PackedKvCache& cache, int slot, int number, const float* from, int count, float* keys) {
+    for (int i = 0; i < count; ++i) {
+      put(from + i, keys + cache.key_place(slot, number + i), 1);
+    }
+  }
+  static void put_key(const PackedKvCache& cache, int slot, int number, const bfloat16* from, int count,
+                      bfloat16* keys) {
+    int i = 0;
+    for (; number % 2 == 0 && i + 1 < count; i += 2) {
+      put(from + i, keys + cache.key_place(slot, number + i), 2);
+    }
+    for (; i < count; ++i) {
+      put(from + i, keys + cache.key_place(slot, number + i), 1);
+    }
+  }
+  // Without the last line g++ makes such a loop a scatter, which is several times slower.
   template <class T>
-  static void append_values(const PackedKvCache& cache, int slot, const float* in, T* values) {
+  [[gnu::always_inline]] static void put(const T* from, T* to, int count) {
+    __builtin_memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+    __asm__ volatile("");
+  }
+
+  static void append_values(const PackedKvCache& cache, int slot, const float* in, float* values) {
     for (int number = 0; number < cache.head_size; number += V::kLanes) {
       const int count = cache.head_size - number < V::kLanes ? cache.head_size - number : V::kLanes;
-      T rounded[V::kLanes];
+      V::store_first(values + cache.value_place(slot, number), V::load_first(in + number, count), count);
+    }
+  }
+  // Pairs: of an even position and 0, or of the position before, which is there, and an odd one.
+  static void append_values(const PackedKvCache& cache, int slot, const float* in, bfloat16* values) {
+    for (int number = 0; number < cache.head_size; number += V::kLanes) {
+      const int count = cache.head_size - number < V::kLanes ? cache.head_size - number : V::kLanes;
+      bfloat16 rounded[V::kLanes];
       V::store(rounded, V::load_first(in + number, count));
+      bfloat16* pairs = values + cache.value_place(slot / 2 * 2, number);
       for (int i = 0; i < count; ++i) {
-        values[cache.value_place(slot, number + i)] = rounded[i];
-      }
-      if (cache.dtype == DType::bfloat16 && slot % 2 == 0) {
-        for (int i = 0; i < count; ++i) {
-          values[cache.value_place(slot + 1, number + i)] = T{};
+        std::uint32_t pair = rounded[i].bits;
+        if (slot % 2 != 0) {
+          pair = pair << 16 | pairs[2 * i].bits;
         }
+        __builtin_memcpy(pairs + 2 * i, &pair, sizeof pair);
       }
     }
   }
+
+  static void prefetch(const float* numbers, int count) {
+    for (int i = 0; i < count; i += kLineNumbers) {
+      V::prefetch(numbers + i);
+    }
+    V::prefetch(numbers + count - 1);
+  }
+
+  static constexpr int kLineNumbers = 16;
+  static constexpr int kRowsAhead = 4;
 };
 
 }  // namespace
