@@ -222,6 +222,8 @@ class KernelRunner final : public StepRunner {
 
   template <typename Task>
   void for_shares(int count, const Task& task);
+  template <typename Task>
+  void for_blocks(int count, int rows, const Task& task);
 
   void prepare(const d4j_step& step);
   void embed(const d4j_step& step);
@@ -329,6 +331,31 @@ void KernelRunner::for_shares(int count, const Task& task) {
   });
 }
 
+/// The same for `count` blocks of outputs of so many rows. Many rows compute, so threads take what is left, less and less
+/// at a time: one that is held up does not hold up all. Few read memory, each thread a part that lies in one piece.
+template <typename Task>
+void KernelRunner::for_blocks(int count, int rows, const Task& task) {
+  constexpr int kFewRows = 32;
+  constexpr int kLeastBlocks = 2;
+  const int threads = std::min(model_.threads, count);
+  if (rows <= kFewRows || threads == 1) {
+    for_shares(count, task);
+    return;
+  }
+  std::atomic<int> next{0};
+  ThreadPool::shared().run(threads, [&](int thread) {
+    int first = next.load();
+    while (first < count) {
+      const int blocks = (count - first) / (2 * threads) / kLeastBlocks * kLeastBlocks;
+      const int last = std::min(first + std::max(blocks, kLeastBlocks), count);
+      if (next.compare_exchange_weak(first, last)) {
+        task(first, last, static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread);
+        first = next.load();
+      }
+    }
+  });
+}
+
 /// What the layers of a step share.
 void KernelRunner::prepare(const d4j_step& step) {
   batch_ = batch_of(step);
@@ -418,27 +445,22 @@ void KernelRunner::prepare_inputs(std::initializer_list<PackedLinearArgs> matmul
 
 void KernelRunner::run_linear(const PackedLinearArgs& args) {
   prepare_inputs({args});
-  for_shares(args.weight.blocks(),
+  for_blocks(args.weight.blocks(), args.rows,
              [&](int first, int last, void* scratch) { model_.linears.run(args, first, last, scratch); });
 }
 
-/// Two matmuls that do not need each other's results, in one phase: all their blocks in one row, cut by bytes.
+/// Two matmuls of the same rows that do not need each other's results, in one phase: all their
+/// blocks, which have equally many bytes, in one row.
 void KernelRunner::run_side_by_side(const PackedLinearArgs& a, const PackedLinearArgs& b) {
   prepare_inputs({a, b});
-  const std::int64_t a_bytes = a.weight.blocks() * a.weight.block_bytes();
-  const std::int64_t bytes = a_bytes + b.weight.blocks() * b.weight.block_bytes();
-  const int threads = std::min(model_.threads, a.weight.blocks() + b.weight.blocks());
-  // The first block of the matrix that begins at or behind that byte.
-  const auto first_block = [](const PackedWeight& weight, std::int64_t byte) {
-    const std::int64_t block = (std::max<std::int64_t>(byte, 0) + weight.block_bytes() - 1) / weight.block_bytes();
-    return static_cast<int>(std::min<std::int64_t>(block, weight.blocks()));
-  };
-  ThreadPool::shared().run(threads, [&](int thread) {
-    const std::int64_t begin = bytes * thread / threads;
-    const std::int64_t end = bytes * (thread + 1) / threads;
-    void* scratch = static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread;
-    model_.linears.run(a, first_block(a.weight, begin), first_block(a.weight, end), scratch);
-    model_.linears.run(b, first_block(b.weight, begin - a_bytes), first_block(b.weight, end - a_bytes), scratch);
+  const int a_blocks = a.weight.blocks();
+  for_blocks(a_blocks + b.weight.blocks(), a.rows, [&](int first, int last, void* scratch) {
+    if (first < a_blocks) {
+      model_.linears.run(a, first, std::min(last, a_blocks), scratch);
+    }
+    if (last > a_blocks) {
+      model_.linears.run(b, std::max(first, a_blocks) - a_blocks, last - a_blocks, scratch);
+    }
   });
 }
 
@@ -474,7 +496,7 @@ void KernelRunner::parallel_block(int index) {
   const PackedLinearArgs fc2 = add_args(layer.fc2, activated_.get(), ffn_prepared_.data(), attention_output_.get());
   prepare_inputs({dense, fc2});
   // Both have the same outputs, so a thread adds what it has computed itself.
-  for_shares(layer.dense.blocks(), [&](int first, int last, void* scratch) {
+  for_blocks(layer.dense.blocks(), batch_.rows, [&](int first, int last, void* scratch) {
     model_.linears.run(dense, first, last, scratch);
     model_.linears.run(fc2, first, last, scratch);
   });

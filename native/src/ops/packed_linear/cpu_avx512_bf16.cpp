@@ -28,8 +28,11 @@ struct DotSums {
   static constexpr int kNumbers = kTileInputs;
   static constexpr int kTileBytes = kTileInputs / 2 * kPairBytes;
 
+  static constexpr int kRowAhead = 8 * kTileRows * kTileInputs;  // numbers: the same row's, 8 tiles on
+
   static void read_x(const Activations& x, int row, int tile, X* to) {
     const auto* from = static_cast<const bfloat16*>(x.data) + x.place(row, tile * kTileInputs);
+    V::prefetch(from + kRowAhead);
     _mm512_storeu_si512(to, _mm512_loadu_si512(from));
   }
 

@@ -77,10 +77,14 @@ struct GroupSums {
   static constexpr int kNumbers = 1;
   static constexpr int kLineBytes = 64;
   static constexpr int kGroupLines = kGroupInputs / Groups::kLineInputs;
+  static constexpr int kTilesAhead = 2;  // of x, whose lines of a row lie a KiB apart
   static constexpr int kLineQuads = Groups::kLineInputs / kQuadInputs;
   static constexpr int kTileBytes = 2 * (Groups::kScaleBytes + kGroupLines * kLineBytes);
 
   static void read_x(const Activations& x, int row, int tile, X* to) {
+    for (int i = 0; i < kGroupPairInputs; i += kTileInputs) {
+      V::prefetch(static_cast<const bfloat16*>(x.data) + x.place(row, (tile + kTilesAhead) * kInputs + i));
+    }
     for (int group = 0; group < 2; ++group) {
       float excess;
       const auto read = [&](std::int8_t* numbers) {

@@ -110,10 +110,13 @@ class VectorLinear {
       const int tiles = tiles_from(chunk);
       for (int tile = 0; tile < row_tiles_.count; ++tile) {
         const int first_of_tile = row_tiles_.first(tile);
-        for (int r = 0; r < row_tiles_.size(tile); ++r) {
-          for (int k = 0; k < tiles && first_of_tile + r >= first && first_of_tile + r < last; ++k) {
+        const int rows = row_tiles_.size(tile);
+        const int begin = first > first_of_tile ? first - first_of_tile : 0;
+        const int end = last - first_of_tile < rows ? last - first_of_tile : rows;
+        for (int k = 0; k < tiles; ++k) {
+          for (int r = begin; r < end; ++r) {
             Sums::read_x(args_.x, first_row_ + first_of_tile + r, chunk + k,
-                         place(chunk, tiles, tile) + (std::int64_t{k} * row_tiles_.size(tile) + r) * Sums::kNumbers);
+                         place(chunk, tiles, tile) + (std::int64_t{k} * rows + r) * Sums::kNumbers);
           }
         }
       }
@@ -163,7 +166,7 @@ class VectorLinear {
   SumPanel<X> panel_of(int tile, int group, int block, int k, int tiles, const std::uint8_t* next) const {
     const std::int64_t first_row = row_tiles_.first(tile);
     const std::int64_t block_sums = std::int64_t{rows_} * kBlockOutputs;
-    const std::int64_t ahead_step = kLineBytes / row_tiles_.count;
+    const std::int64_t ahead_step = (kLineBytes + row_tiles_.count - 1) / row_tiles_.count;
     const std::int64_t lines = std::int64_t{tiles} * Sums::kTileBytes / kLineBytes;
     return {weight(group + block, k),
             args_.weight.block_bytes(),
