@@ -11,6 +11,17 @@ template <class V>
 struct LinearResults {
   using F = typename V::F;
 
+  // Asks for what `finish` of the same rows will read: rows are far apart.
+  static void prefetch(const PackedLinearArgs& args, int block, int first_row, int rows) {
+    if (args.result == LinearResult::add) {
+      for (int row = first_row; row < first_row + rows; ++row) {
+        const std::int64_t place = row * args.y_stride + std::int64_t{block} * kBlockOutputs;
+        V::prefetch(args.y + place);
+        V::prefetch(args.addend + (args.addend == nullptr ? 0 : place));
+      }
+    }
+  }
+
   // The rows first_row .. first_row + rows - 1 of a block, whose sums are [rows, 16].
   static void finish(const PackedLinearArgs& args, int block, int first_row, int rows, const float* sums) {
     const int output = block * kBlockOutputs;

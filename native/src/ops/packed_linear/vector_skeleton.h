@@ -146,6 +146,10 @@ class VectorLinear {
                                                           : weight(first_block, k + tiles);
         for (int tile = 0; tile < row_tiles_.count; ++tile) {
           const SumPanel<X> panel = panel_of(tile, first_block, block, k, tiles, next);
+          for (int b = 0; last && b < count; ++b) {
+            LinearResults<typename Sums::V>::prefetch(args_, first_block + block + b,
+                                                      first_row_ + row_tiles_.first(tile), row_tiles_.size(tile));
+          }
           add_tiles<Sizes::kMaxRows>(row_tiles_.size(tile), count, panel);
           for (int b = 0; last && b < count; ++b) {
             LinearResults<typename Sums::V>::finish(args_, first_block + block + b, first_row_ + row_tiles_.first(tile),
