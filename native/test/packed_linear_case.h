@@ -62,6 +62,8 @@ inline std::vector<PackedLinearShape> packed_linear_shapes(WeightType type, SumO
   shapes.push_back({3, 48, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
   shapes.push_back({40, 33, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
   shapes.push_back({500, 17, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
+  // More bytes than a chunk of rows has, of bfloat16 and float32.
+  shapes.push_back({220, 17, 10240, type, order, LinearResult::store, GeluForm::erf, true, false});
   return shapes;
 }
 

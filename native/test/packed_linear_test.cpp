@@ -164,7 +164,7 @@ TEST_P(PackedLinearOf, isAsExactAsAnyLinear) {
 
 INSTANTIATE_TEST_SUITE_P(Isas, PackedLinearOf, every_isa(), isa_name);
 
-// On every CPU what the AVX-512 kernels have: one to four blocks at once, sums of groups in registers.
+// On every CPU what the kernels of others have: one to four blocks at once, sums of groups in registers, and not.
 struct ManyRegisters : Generic {
   static constexpr bool kKeepsSums = true;
 };
@@ -177,6 +177,12 @@ TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleWithManyRegisters) {
             kNone);
   EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<GroupSums<ManyRegisters, Int4Groups>, GroupSizes>>(), kInt4),
             kNone);
+}
+
+TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleWithFewRegisters) {
+  using Sizes = LoopSizes<4, 16, 8, 2048, 4096>;
+  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<GroupSums<Generic, Int8Groups>, Sizes>>(), kInt8), kNone);
+  EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<GroupSums<Generic, Int4Groups>, Sizes>>(), kInt4), kNone);
 }
 
 TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleOnEmulatedTiles) {

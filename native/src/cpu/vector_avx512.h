@@ -19,7 +19,7 @@ struct Avx512 {
   using Quads = __m512i;
   using Quad = __m512i;
   using Dots = __m512i;
-  static constexpr int kDotsAtOnce = 8;  // as the others have it
+  static constexpr int kDotsAtOnce = 8;  // as the others have it, though 32 bits hold any number
   static constexpr bool kKeepsSums = true;
   using Bytes = Quads;
   using ByteNumber = std::int8_t;

@@ -44,7 +44,8 @@ struct Generic {
   };
   static constexpr int kDotsAtOnce = 8;
   static constexpr int kMostDots = 4;  // Dots or ByteDots that the registers hold beside what is multiplied
-  // Whether registers hold dot products and sums of float32, as many each, and Dots as many of the former as a group has.
+  // Whether registers hold the float32 sums of a panel beside as many dot products. A Dots has to hold those of a whole
+  // group then, 16.
   static constexpr bool kKeepsSums = false;
 
   // The same with numbers of all 8 bits, and no limit: what is multiplied may be laid out in another way for that.

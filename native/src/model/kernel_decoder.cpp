@@ -335,10 +335,11 @@ void KernelRunner::for_shares(int count, const Task& task) {
 /// at a time: one that is held up does not hold up all. Few read memory, each thread a part that lies in one piece.
 template <typename Task>
 void KernelRunner::for_blocks(int count, int rows, const Task& task) {
-  constexpr int kFewRows = 32;
+  // Where reading stops to be the limit on a Zen 5; blocks that a kernel multiplies together. Not tuned further.
+  constexpr int kMostRowsThatRead = 32;
   constexpr int kLeastBlocks = 2;
   const int threads = std::min(model_.threads, count);
-  if (rows <= kFewRows || threads == 1) {
+  if (rows <= kMostRowsThatRead || threads == 1) {
     for_shares(count, task);
     return;
   }
@@ -449,8 +450,8 @@ void KernelRunner::run_linear(const PackedLinearArgs& args) {
              [&](int first, int last, void* scratch) { model_.linears.run(args, first, last, scratch); });
 }
 
-/// Two matmuls of the same rows that do not need each other's results, in one phase: all their
-/// blocks, which have equally many bytes, in one row.
+/// Two matmuls of equally many rows that do not need each other's results, in one phase: their blocks, which have equally
+/// many bytes, one after the other.
 void KernelRunner::run_side_by_side(const PackedLinearArgs& a, const PackedLinearArgs& b) {
   prepare_inputs({a, b});
   const int a_blocks = a.weight.blocks();

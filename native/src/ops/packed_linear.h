@@ -123,7 +123,7 @@ struct PackedLinearArgs {
 // In two steps, each of them divided between threads, whose denormals are flushed (cpu/flush_denormals.h):
 //
 //   prepare  brings the rows first_row .. last_row - 1 of x into the form that `run` reads, in args.prepared: in the order
-//            of its loops, int8 and int4 quantised. Needs, besides x and rows, only the weight's type and inputs.
+//            of its loops, int8 and int4 quantised. Reads only x and rows of args.
 //   run      computes the outputs of the blocks first_block .. last_block - 1 for all rows, once all are prepared.
 //            `scratch` is for this thread alone, 64-byte aligned.
 struct PackedLinear {

@@ -15,7 +15,7 @@ template <class Number>
 struct GroupPairInputs {
   alignas(16) Number number[2][kGroupInputs];
   float scale[2];
-  float start[2];  // of the sums, which end up too large by as much: see read_group
+  float start[2];  // what sums start from: minus what they end up too large by, see read_group
 };
 
 constexpr int kQuadInputs = 4;
@@ -77,7 +77,7 @@ struct GroupSums {
   static constexpr int kNumbers = 1;
   static constexpr int kLineBytes = 64;
   static constexpr int kGroupLines = kGroupInputs / Groups::kLineInputs;
-  static constexpr int kTilesAhead = 2;  // of x, whose lines of a row lie a KiB apart
+  static constexpr int kTilesAhead = 2;  // to fetch of x, whose lines of a row lie a KiB apart; others not tried
   static constexpr int kLineQuads = Groups::kLineInputs / kQuadInputs;
   static constexpr int kTileBytes = 2 * (Groups::kScaleBytes + kGroupLines * kLineBytes);
 

@@ -17,7 +17,9 @@ struct LinearResults {
       for (int row = first_row; row < first_row + rows; ++row) {
         const std::int64_t place = row * args.y_stride + std::int64_t{block} * kBlockOutputs;
         V::prefetch(args.y + place);
-        V::prefetch(args.addend + (args.addend == nullptr ? 0 : place));
+        if (args.addend != nullptr) {
+          V::prefetch(args.addend + place);
+        }
       }
     }
   }

@@ -80,7 +80,8 @@ class VectorLinear {
   // Blocks that take turns while there are many rows: enough use of the rows that the second-level cache holds.
   static constexpr int kManyRowsBlocks = 8;
   static constexpr int kMostBlocks = kManyRowsBlocks < Sizes::kFewRowsBlocks ? Sizes::kFewRowsBlocks : kManyRowsBlocks;
-  // Most rows of a chunk, and most bytes of what is prepared of them, which every group of blocks reads again.
+  // Most rows of a chunk, and most bytes of what is prepared of them, which every group of blocks reads again. On a Zen 5
+  // 128 rows are no faster.
   static constexpr int kChunkRows = 384;
   static constexpr std::int64_t kChunkBytes = std::int64_t{1} << 22;
 
@@ -128,7 +129,7 @@ class VectorLinear {
     return input_tiles_ - input_tile < chunk_ ? input_tiles_ - input_tile : chunk_;
   }
 
-  // A tile of rows in a chunk of inputs.
+  // Where what is prepared of a tile of rows in a chunk of inputs lies.
   X* place(int first_input_tile, int tiles, int row_tile) const {
     return x_ +
            (std::int64_t{first_input_tile} * rows_ + std::int64_t{tiles} * row_tiles_.first(row_tile)) * Sums::kNumbers;

@@ -86,24 +86,23 @@ class RotaryAppendKernel {
   // `count` numbers of a key, which lie far apart there, of bfloat16 in pairs.
   static void put_key(const PackedKvCache& cache, int slot, int number, const float* from, int count, float* keys) {
     for (int i = 0; i < count; ++i) {
-      put(from + i, keys + cache.key_place(slot, number + i), 1);
+      copy(from + i, keys + cache.key_place(slot, number + i), 1);
     }
   }
   static void put_key(const PackedKvCache& cache, int slot, int number, const bfloat16* from, int count,
                       bfloat16* keys) {
     int i = 0;
     for (; number % 2 == 0 && i + 1 < count; i += 2) {
-      put(from + i, keys + cache.key_place(slot, number + i), 2);
+      copy(from + i, keys + cache.key_place(slot, number + i), 2);
     }
     for (; i < count; ++i) {
-      put(from + i, keys + cache.key_place(slot, number + i), 1);
+      copy(from + i, keys + cache.key_place(slot, number + i), 1);
     }
   }
-  // Without the last line g++ makes such a loop a scatter, which is several times slower.
   template <class T>
-  [[gnu::always_inline]] static void put(const T* from, T* to, int count) {
+  [[gnu::always_inline]] static void copy(const T* from, T* to, int count) {
     __builtin_memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
-    __asm__ volatile("");
+    __asm__ volatile("");  // else g++ makes a loop of these a scatter, which is several times slower
   }
 
   static void append_values(const PackedKvCache& cache, int slot, const float* in, float* values) {
