@@ -9,10 +9,13 @@
 namespace dolly4j {
 namespace {
 
-// Tile loads read memory slower than vector loads: on a Sapphire Rapids CPU they are ahead from 3 rows of bfloat16 on.
-constexpr int kFewRows = 2;
+// Up to so many rows vectors are faster than tiles, which take as long for one row as for 16. As measured on Sapphire and
+// Emerald Rapids CPUs: there VDPBF16PS is slow, but VPDPBUSD keeps up with memory for longer.
+constexpr int kFewRowsOfBfloat16 = 2;
+constexpr int kFewRowsOfInt8 = 24;
+constexpr int kFewRowsOfInt4 = 12;
 
-template <class FewRows, class ManyRows>
+template <int kFewRows, class FewRows, class ManyRows>
 class AmxLinear {
  public:
   static void prepare(const PackedLinearArgs& args, int first_row, int last_row) {
@@ -35,20 +38,21 @@ class AmxLinear {
   static std::int64_t larger(std::int64_t a, std::int64_t b) { return a < b ? b : a; }
 };
 
-template <template <class> class Groups, template <class> class Tiles>
-using AmxGroups =
-    AmxLinear<VectorLinear<GroupSums<Avx512, Groups>, Avx512GroupSizes>, GroupTileLinear<AmxTiles, Avx512, Tiles>>;
+template <int kFewRows, template <class> class Groups, template <class> class Tiles>
+using AmxGroups = AmxLinear<kFewRows, VectorLinear<GroupSums<Avx512, Groups>, Avx512GroupSizes>,
+                            GroupTileLinear<AmxTiles, Avx512, Tiles>>;
 
 }  // namespace
 
 PackedLinear packed_linear_amx(WeightType type) {
   switch (type) {
     case WeightType::int8:
-      return kernels<AmxGroups<Int8Groups, Int8Tiles>>();
+      return kernels<AmxGroups<kFewRowsOfInt8, Int8Groups, Int8Tiles>>();
     case WeightType::int4:
-      return kernels<AmxGroups<Int4Groups, Int4Tiles>>();
+      return kernels<AmxGroups<kFewRowsOfInt4, Int4Groups, Int4Tiles>>();
     default:
-      return kernels<AmxLinear<VectorLinear<TileSums<Avx512>, Avx512Sizes>, TileLinear<AmxTiles, Avx512>>>();
+      return kernels<
+          AmxLinear<kFewRowsOfBfloat16, VectorLinear<TileSums<Avx512>, Avx512Sizes>, TileLinear<AmxTiles, Avx512>>>();
   }
 }
 

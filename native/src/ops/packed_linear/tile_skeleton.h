@@ -1,10 +1,11 @@
 // packed_linear.h, bfloat16 in tiles order, on matrix tiles: 16 rows x 32 inputs of x, which is a tile of the activations,
 // times 32 inputs x 16 outputs, which is 1 KiB of a block, added to 16 rows x 16 outputs.
 //
-// Two tiles of rows x two of outputs are summed in registers, so that every tile loaded is used twice. Inputs go in
-// chunks, so that the chunk of two blocks stays in the first-level cache while all rows pass, and that of the rows in
-// the second while the blocks of a group do; the sums wait in scratch in between, which changes no bit. The first rows
-// to pass read the weights from memory, and prefetch them: tile loads alone wait too long.
+// Two tiles of rows x two of outputs, a panel, are summed in registers, so that every tile loaded is used twice. Inputs go
+// in chunks, so that the chunk of the rows stays in the second-level cache while the blocks of a group pass, and that of
+// two blocks while the rows do; the sums wait in scratch in between, which changes no bit. Weights that stay in the
+// first-level cache instead, with x from the second, are no faster. While panels multiply they fetch the weights of the
+// next ones into the second-level cache: a tile load that waits for memory holds up all that come after it.
 //
 // Tiles has eight tiles of 1 KiB:
 //
@@ -13,7 +14,7 @@
 //   load<i>(place)                   16 rows of 64 bytes, behind each other
 //   store<i>(place)
 //   dot<c, a, b>()                   c = c + a * b as said above, each sum in the order of packed_linear.h
-//   prefetch(place)                  a cache line
+//   prefetch(place)                  a cache line, into the second-level cache
 #pragma once
 
 #include <cstdint>
@@ -52,13 +53,13 @@ class TileLinear {
   }
 
  private:
-  // 2 blocks x 16 tiles of inputs are 32 KiB of a first-level cache of 48; 256 rows x 512 inputs are 256 KiB of a
-  // second-level cache of 2 MiB, and what they are summed into is 128.
-  static constexpr int kGroup = 8;           // blocks
-  static constexpr int kChunk = 16;          // tiles of inputs
+  // As measured on an Emerald Rapids CPU, with a second-level cache of 2 MiB: 256 rows x 1280 inputs are 640 KiB, two
+  // blocks of as many inputs 80, and what a group is summed into 256.
+  static constexpr int kGroup = 16;          // blocks, even
+  static constexpr int kChunk = 40;          // tiles of inputs
   static constexpr int kChunkRowTiles = 16;  // even
-  // Tiles ahead: between 4 and 12 is as good on a Sapphire Rapids CPU.
-  static constexpr int kPrefetch = 8;
+  // Tiles of inputs while there is one panel of rows, which fetches as far ahead.
+  static constexpr int kChunkOfFewRows = 16;
   static constexpr int kTileBytes = 1024;
   static constexpr int kLineBytes = 64;
   static constexpr int kSumsOfTile = kTileRows * kBlockOutputs;
@@ -70,8 +71,9 @@ class TileLinear {
     const bfloat16* x;           // first tile of the first tile of rows
     float* sums;                 // of the first block and tile of rows
     int tiles;
-    bool first;  // of the inputs: no sums yet
-    bool prefetch;
+    bool first;                 // of the inputs: no sums yet
+    const std::uint8_t* ahead;  // what to fetch, of the first of as many blocks
+    int ahead_lines;            // of each block, with every tile of inputs
   };
 
   static int tiles_of(int rows) { return (rows + kTileRows - 1) / kTileRows; }
@@ -81,7 +83,7 @@ class TileLinear {
         first_row_tile_(first_row_tile),
         row_tiles_(row_tiles),
         input_tiles_(args.x.tiles_across()),
-        chunk_(row_tiles <= 2 ? input_tiles_ : kChunk),
+        chunk_(row_tiles <= 2 ? kChunkOfFewRows : kChunk),
         tiles_(tiles),
         sums_(static_cast<float*>(scratch)) {}
 
@@ -89,38 +91,50 @@ class TileLinear {
     for (int k = 0; k < input_tiles_; k += chunk_) {
       for (int block = 0; block < blocks; block += 2) {
         const int count = blocks - block < 2 ? 1 : 2;
+        const std::uint8_t* next = block + count < blocks      ? weight(first_block + block + count, k)
+                                   : k + chunk_ < input_tiles_ ? weight(first_block, k + chunk_)
+                                                               : weight(first_block + blocks, 0);
         for (int row_tile = 0; row_tile < row_tiles_; row_tile += 2) {
-          add(row_tile, first_block + block, count, k, block_sums() * block);
+          add(row_tile, first_block + block, count, k, block_sums() * block, next);
         }
       }
     }
   }
 
+  const std::uint8_t* weight(int block, int input_tile) const {
+    return args_.weight.numbers(block) + std::int64_t{input_tile} * kTileBytes;
+  }
   std::int64_t block_sums() const { return std::int64_t{row_tiles_} * kSumsOfTile; }
 
-  // Adds the chunk of inputs from input tile k on to the sums of up to two tiles of rows and one or two blocks.
-  void add(int row_tile, int block, int blocks, int k, std::int64_t first_sums) const {
+  // Adds the chunk of inputs from input tile k on to the sums of up to two tiles of rows and one or two blocks. The tiles
+  // of rows share the work of fetching as much from `next` on.
+  void add(int row_tile, int block, int blocks, int k, std::int64_t first_sums, const std::uint8_t* next) const {
     const int row_tiles = row_tiles_ - row_tile < 2 ? 1 : 2;
     const int tiles = input_tiles_ - k < chunk_ ? input_tiles_ - k : chunk_;
     const std::int64_t tile = std::int64_t{first_row_tile_ + row_tile} * input_tiles_ + k;
-    const Panel panel{args_.weight.numbers(block) + std::int64_t{k} * kTileBytes,
+    const int panels = (row_tiles_ + 1) / 2;
+    const int lines = (kTileBytes / kLineBytes + panels - 1) / panels;
+    const Panel panel{weight(block, k),
                       args_.weight.block_bytes(),
                       static_cast<const bfloat16*>(args_.x.data) + tile * kTileNumbers,
                       sums_ + first_sums + row_tile * kSumsOfTile,
                       tiles,
                       k == 0,
-                      row_tile == 0};
+                      next + std::int64_t{row_tile / 2} * tiles * lines * kLineBytes,
+                      lines};
+    const bool last = k + tiles == input_tiles_;
+    const int first_row = (first_row_tile_ + row_tile) * kTileRows;
+    const int rows = args_.rows - first_row < row_tiles * kTileRows ? args_.rows - first_row : row_tiles * kTileRows;
+    for (int b = 0; last && b < blocks; ++b) {
+      LinearResults<V>::prefetch(args_, block + b, first_row, rows);
+    }
     if (row_tiles == 2) {
       blocks == 2 ? add_tiles<2, 2>(panel) : add_tiles<2, 1>(panel);
     } else {
       blocks == 2 ? add_tiles<1, 2>(panel) : add_tiles<1, 1>(panel);
     }
-    if (k + tiles == input_tiles_) {
-      const int first_row = (first_row_tile_ + row_tile) * kTileRows;
-      const int rows = args_.rows - first_row < row_tiles * kTileRows ? args_.rows - first_row : row_tiles * kTileRows;
-      for (int b = 0; b < blocks; ++b) {
-        LinearResults<V>::finish(args_, block + b, first_row, rows, panel.sums + b * block_sums());
-      }
+    for (int b = 0; last && b < blocks; ++b) {
+      LinearResults<V>::finish(args_, block + b, first_row, rows, panel.sums + b * block_sums());
     }
   }
 
@@ -147,14 +161,14 @@ class TileLinear {
     }
     const std::uint8_t* weight = panel.weight;
     const bfloat16* x = panel.x;
+    const std::uint8_t* ahead = panel.ahead;
     for (int k = 0; k < panel.tiles; ++k) {
-      if (panel.prefetch) {
-        for (int b = 0; b < B; ++b) {
-          for (int line = 0; line < kTileBytes; line += kLineBytes) {
-            tiles_.prefetch(weight + b * panel.block_bytes + kPrefetch * kTileBytes + line);
-          }
+      for (int b = 0; b < B; ++b) {
+        for (int line = 0; line < panel.ahead_lines; ++line) {
+          tiles_.prefetch(ahead + b * panel.block_bytes + line * kLineBytes);
         }
       }
+      ahead += panel.ahead_lines * kLineBytes;
       tiles_.template load<6>(weight);
       tiles_.template load<4>(x);
       tiles_.template dot<0, 4, 6>();
