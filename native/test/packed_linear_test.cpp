@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "amx_emulation.h"
 #include "buffer.h"
 #include "conformance.h"
 #include "cpu/vector_generic.h"
@@ -14,6 +15,7 @@
 #include "every_isa.h"
 #include "ops/packed_linear/fma_kernels.h"
 #include "ops/packed_linear/group_tiles.h"
+#include "ops/packed_linear/kernels.h"
 #include "ops/packed_linear/tile_skeleton.h"
 #include "packed_linear_case.h"
 
@@ -190,6 +192,19 @@ TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleOnEmulatedTiles) {
   EXPECT_EQ(shapes_that_differ(kernels<GroupTileLinear<EmulatedTiles, Generic, Int8Tiles>>(), kInt8), kNone);
   EXPECT_EQ(shapes_that_differ(kernels<GroupTileLinear<EmulatedTiles, Generic, Int4Tiles>>(), kInt4), kNone);
 }
+
+#if defined(__x86_64__)
+// What is compiled for AMX, where the CPU has all that it needs beside AMX.
+TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleByAmxEmulated) {
+  if (available_isas().back() != Isa::avx512_bf16) {
+    GTEST_SKIP() << "this CPU has AMX, or lacks AVX-512";
+  }
+  const AmxEmulation emulation;
+  for (const Kind& kind : {kBfloat16Tiles, kInt8, kInt4}) {
+    EXPECT_EQ(shapes_that_differ(packed_linear_amx(kind.type), kind), kNone);
+  }
+}
+#endif
 
 // ---- mistakes that the shapes have to find ----
 
