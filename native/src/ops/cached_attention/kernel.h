@@ -6,8 +6,8 @@
 // before its use. So an item of one row has many heads, which are neighbours in a block; it goes through four blocks
 // together, two at a time line by line, and with each line asks for the same one of the next head.
 //
-// In a prompt, the multiply-adds: kRowsAtOnce rows share every load and widening. They take the even numbers of all
-// pairs first, then the odd ones, so that the sums of that many rows stay in registers.
+// In a prompt, the multiply-adds: kRowsAtOnce rows share every load and widening. They take the even and the odd numbers
+// of all pairs together, or where twice as many sums do not stay in registers, all even ones first.
 //
 // The sums of one row are the same ones whichever rows and heads it is joined with: every row has its own lanes, and
 // each ends where its own context ends.
@@ -21,7 +21,7 @@
 namespace dolly4j {
 namespace {
 
-template <class V, class T, int kRowsAtOnce>
+template <class V, class T, int kRowsAtOnce, bool kEvenAndOdd>
 class AttentionItemKernel {
   using F = typename V::F;
 
@@ -41,12 +41,14 @@ class AttentionItemKernel {
         padded_(AttentionScratch::padded(args.cache.head_size)),
         key_elements_(args.cache.key_elements()),
         value_elements_(args.cache.value_elements()),
+        scale_(V::largest(V::div(V::set(1.0F), V::sqrt(V::set(static_cast<float>(args.cache.head_size)))))),
         scratch_(AttentionScratch::at(memory, args.cache.head_size)),
-        q_stride_(std::int64_t{args.cache.heads} * args.cache.head_size),
-        q_(args.q + item.first_row * q_stride_ + std::int64_t{item.first_head} * args.cache.head_size),
         blocks_(args.batch.block_tables + std::int64_t{item.sequence} * args.batch.block_table_stride) {}
 
   void run() {
+    if (item_.rows > 1) {
+      pack_q();
+    }
     const int first_context = args_.batch.positions[item_.first_row] + 1;
     const int last_context = first_context + item_.rows - 1;
     for (int start = 0; start < last_context; start += kSplit) {
@@ -90,6 +92,24 @@ class AttentionItemKernel {
   }
 
   // ---- Memory ----
+
+  const float* q_of(int head, int row) const {
+    return args_.q + (std::int64_t{item_.first_row} + row) * args_.cache.heads * head_size_ +
+           std::int64_t{item_.first_head + head} * head_size_;
+  }
+
+  // Lays a number of all rows beside each other.
+  void pack_q() {
+    for (int head = 0; head < item_.heads; ++head) {
+      for (int row = 0; row < item_.rows; ++row) {
+        const float* from = q_of(head, row);
+        float* to = scratch_.q + place_of(head, row);
+        for (int i = 0; i < head_size_; ++i) {
+          to[i * kAttentionRows] = from[i];
+        }
+      }
+    }
+  }
 
   // Addresses of the first head's keys and values of the split, block by block, and of the ones after them: those of
   // the next split, or the last ones again.
@@ -138,36 +158,57 @@ class AttentionItemKernel {
 
   // ---- Products ----
 
+  // Sums of so many rows, in registers: loops over them are unrolled.
   template <int kRows>
-  [[gnu::always_inline]] static void clear(F (&sums)[kRows]) {
-    for (int r = 0; r < kRows; ++r) {
-      sums[r] = V::zero();
-    }
-  }
+  struct Sums {
+    F of[kRows];
 
-  // To every row's sum the products with its factor.
-  template <int kRows>
-  [[gnu::always_inline]] static void add(F numbers, const float* factors, std::int64_t stride, F (&sums)[kRows]) {
-    for (int r = 0; r < kRows; ++r) {
-      sums[r] = V::fma(V::broadcast(factors + r * stride), numbers, sums[r]);
+    [[gnu::always_inline]] Sums() {
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        of[r] = V::zero();
+      }
     }
-  }
+    // The products with every row's factor; `stride` numbers from one row's to the next.
+    [[gnu::always_inline]] void add(F numbers, const float* factors, int stride) {
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        of[r] = V::fma(V::broadcast(factors + r * stride), numbers, of[r]);
+      }
+    }
+  };
 
-  // Of pairs of vectors, the products of the even ones or of the odd ones, with `count` factors of both together.
+  // A chain of the tiles order: sums of the even and of the odd numbers. `count` numbers of pairs of vectors go with as
+  // many factors of every row, kStep apart, those of the next row kStride.
   template <int kRows>
-  [[gnu::always_inline]] static void add_even(const bfloat16* pairs, int count, const float* factors,
-                                              std::int64_t stride, F (&sums)[kRows]) {
-    for (int j = 0; j < count; j += 2) {
-      add(V::even(V::load_pairs(pairs + j * kLanes)), factors + j, stride, sums);
+  struct Chain {
+    Sums<kRows> even;
+    Sums<kRows> odd;
+
+    template <int kStep, int kStride>
+    [[gnu::always_inline]] void add(const bfloat16* pairs, int count, const float* factors) {
+      for (int j = 0; j + 1 < count; j += 2) {
+        const typename V::Pairs numbers = V::load_pairs(pairs + j * kLanes);
+        even.add(V::even(numbers), factors + j * kStep, kStride);
+        odd.add(V::odd(numbers), factors + (j + 1) * kStep, kStride);
+      }
+      if (count % 2 != 0) {
+        even.add(V::even(V::load_pairs(pairs + (count - 1) * kLanes)), factors + (count - 1) * kStep, kStride);
+      }
     }
-  }
-  template <int kRows>
-  [[gnu::always_inline]] static void add_odd(const bfloat16* pairs, int count, const float* factors,
-                                             std::int64_t stride, F (&sums)[kRows]) {
-    for (int j = 0; j + 1 < count; j += 2) {
-      add(V::odd(V::load_pairs(pairs + j * kLanes)), factors + j + 1, stride, sums);
+    template <int kStep, int kStride>
+    [[gnu::always_inline]] void add_even(const bfloat16* pairs, int count, const float* factors) {
+      for (int j = 0; j < count; j += 2) {
+        even.add(V::even(V::load_pairs(pairs + j * kLanes)), factors + j * kStep, kStride);
+      }
     }
-  }
+    template <int kStep, int kStride>
+    [[gnu::always_inline]] void add_odd(const bfloat16* pairs, int count, const float* factors) {
+      for (int j = 0; j + 1 < count; j += 2) {
+        odd.add(V::odd(V::load_pairs(pairs + j * kLanes)), factors + (j + 1) * kStep, kStride);
+      }
+    }
+  };
 
   // ---- Scores ----
 
@@ -176,18 +217,17 @@ class AttentionItemKernel {
       const int count = smaller(block_count_ - block, kBeside);
       for (int head = 0; head < item_.heads; ++head) {
         const Beside keys = beside(keys_, key_elements_, values_, block, head);
-        const float* q = q_ + head * head_size_;
         float* scores = scratch_.scores + place_of(head, 0) * kSplit + block * kKvBlockSize;
         if (first_row_ + 1 == item_.rows) {
           for (int i = 0; i < count; i += 2) {
-            score_two(keys.now + i, keys.next + i, q + first_row_ * q_stride_,
+            score_two(keys.now + i, keys.next + i, q_of(head, first_row_),
                       scores + first_row_ * kSplit + i * kKvBlockSize);
           }
           continue;
         }
         prefetch_next(keys, key_elements_);
         for (int i = 0; i < count; ++i) {
-          score_rows<kRowsAtOnce>(first_row_, keys.now[i], q, scores + i * kKvBlockSize);
+          score_rows<kRowsAtOnce>(first_row_, keys.now[i], scratch_.q + place_of(head, 0), scores + i * kKvBlockSize);
         }
       }
     }
@@ -196,7 +236,7 @@ class AttentionItemKernel {
   template <int kRows>
   [[gnu::always_inline]] void score_rows(int row, const T* keys, const float* q, float* scores) const {
     for (; row + kRows <= item_.rows; row += kRows) {
-      score_block<kRows>(keys, q + row * q_stride_, scores + row * kSplit);
+      score_block<kRows>(keys, q + row, scores + row * kSplit);
     }
     if constexpr (kRows > 1) {
       score_rows<kRows / 2>(row, keys, q, scores);
@@ -205,38 +245,39 @@ class AttentionItemKernel {
 
   template <int kRows>
   [[gnu::noinline]] void score_block(const float* keys, const float* q, float* scores) const {
-    F sum[kRows];
-    clear(sum);
+    Sums<kRows> sum;
     for (int i = 0; i < head_size_; ++i) {
-      add(V::load(keys + i * kKvBlockSize), q + i, q_stride_, sum);
+      sum.add(V::load(keys + i * kKvBlockSize), q + i * kAttentionRows, 1);
     }
-    store_scores(sum, scores, kSplit);
+    store_scores(sum.of, scores, kSplit);
   }
 
   template <int kRows>
   [[gnu::noinline]] void score_block(const bfloat16* keys, const float* q, float* scores) const {
-    F sum[kRows];
-    clear(sum);
+    Sums<kRows> sum;
     for (int i = 0; i < head_size_; i += kTileInputs) {
       const int count = smaller(head_size_ - i, kTileInputs);
-      F even[kRows];
-      F odd[kRows];
-      clear(even);
-      clear(odd);
-      add_even(keys + i * kKvBlockSize, count, q + i, q_stride_, even);
-      add_odd(keys + i * kKvBlockSize, count, q + i, q_stride_, odd);
+      const bfloat16* pairs = keys + i * kKvBlockSize;
+      const float* factors = q + i * kAttentionRows;
+      Chain<kRows> chain;
+      if constexpr (kEvenAndOdd) {
+        chain.template add<kAttentionRows, 1>(pairs, count, factors);
+      } else {
+        chain.template add_even<kAttentionRows, 1>(pairs, count, factors);
+        chain.template add_odd<kAttentionRows, 1>(pairs, count, factors);
+      }
+#pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
-        sum[r] = V::add(sum[r], V::add(even[r], odd[r]));
+        sum.of[r] = V::add(sum.of[r], V::add(chain.even.of[r], chain.odd.of[r]));
       }
     }
-    store_scores(sum, scores, kSplit);
+    store_scores(sum.of, scores, kSplit);
   }
 
   // One row's scores of two blocks.
   [[gnu::noinline]] void score_two(const float* const* keys, const float* const* next, const float* q,
                                    float* scores) const {
-    F sum[2];
-    clear(sum);
+    F sum[2] = {V::zero(), V::zero()};
     for (int i = 0; i < head_size_; ++i) {
       for (int b = 0; b < 2; ++b) {
         const int at = i * kKvBlockSize;
@@ -249,14 +290,11 @@ class AttentionItemKernel {
 
   [[gnu::noinline]] void score_two(const bfloat16* const* keys, const bfloat16* const* next, const float* q,
                                    float* scores) const {
-    F sum[2];
-    clear(sum);
+    F sum[2] = {V::zero(), V::zero()};
     for (int start = 0; start < head_size_; start += kTileInputs) {
       const int end = smaller(start + kTileInputs, head_size_);
-      F even[2];
-      F odd[2];
-      clear(even);
-      clear(odd);
+      F even[2] = {V::zero(), V::zero()};
+      F odd[2] = {V::zero(), V::zero()};
       for (int i = start; i < end; i += 2) {
         for (int b = 0; b < 2; ++b) {
           const int at = i * kKvBlockSize;
@@ -277,7 +315,8 @@ class AttentionItemKernel {
 
   template <int kCount>
   [[gnu::always_inline]] void store_scores(const F (&sums)[kCount], float* scores, int stride) const {
-    const F scale = V::div(V::set(1.0F), V::sqrt(V::set(static_cast<float>(head_size_))));
+    const F scale = V::set(scale_);
+#pragma GCC unroll 16
     for (int i = 0; i < kCount; ++i) {
       V::store(scores + i * stride, V::mul(sums[i], scale));
     }
@@ -346,10 +385,7 @@ class AttentionItemKernel {
   [[gnu::always_inline]] void add_values_of_rows(int row, const T* const* values, int start, int first_place) {
     for (; row + kRows <= item_.rows; row += kRows) {
       const float* p = scratch_.scores + (first_place + row) * kSplit + start;
-      float* sums = scratch_.split_sums + (first_place + row) * padded_;
-      for (int i = 0; i < padded_; i += kLanes) {
-        add_values<kRows>(values, i, counts_[row] - start, p, sums + i);
-      }
+      add_values<kRows>(values, counts_[row] - start, p, scratch_.split_sums + (first_place + row) * padded_);
     }
     if constexpr (kRows > 1) {
       add_values_of_rows<kRows / 2>(row, values, start, first_place);
@@ -358,21 +394,30 @@ class AttentionItemKernel {
 
   // Adds the products of as many positions as each row sees: the first row `count`, every further one one more.
   template <int kRows>
-  [[gnu::noinline]] void add_values(const float* const* values, int i, int count, const float* p, float* sums) const {
-    F sum[kRows];
+  [[gnu::noinline]] void add_values(const T* const* values, int count, const float* p, float* sums) const {
+    for (int i = 0; i < padded_; i += kLanes) {
+      add_values_at<kRows>(values, i, count, p, sums + i);
+    }
+  }
+
+  template <int kRows>
+  [[gnu::always_inline]] void add_values_at(const float* const* values, int i, int count, const float* p,
+                                            float* sums) const {
+    Sums<kRows> sum;
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      sum[r] = V::load(sums + r * padded_);
+      sum.of[r] = V::load(sums + r * padded_);
     }
     const int shared = smaller(count, kTileInputs);
     for (int half = 0; half < shared; half += kKvBlockSize) {
       const float* numbers = values[half / kKvBlockSize] + i * kKvBlockSize;
       for (int j = 0; j < smaller(shared - half, kKvBlockSize); ++j) {
-        add(V::load(numbers + j * kLanes), p + half + j, kSplit, sum);
+        sum.add(V::load(numbers + j * kLanes), p + half + j, kSplit);
       }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      F all = sum[r];
+      F all = sum.of[r];
       for (int j = shared; j < smaller(count + r, kTileInputs); ++j) {
         const float* numbers = values[j / kKvBlockSize] + i * kKvBlockSize;
         all = V::fma(V::broadcast(p + r * kSplit + j), V::load(numbers + j % kKvBlockSize * kLanes), all);
@@ -382,26 +427,26 @@ class AttentionItemKernel {
   }
 
   template <int kRows>
-  [[gnu::noinline]] void add_values(const bfloat16* const* values, int i, int count, const float* p,
-                                    float* sums) const {
-    F even[kRows];
-    F odd[kRows];
-    clear(even);
-    clear(odd);
+  [[gnu::always_inline]] void add_values_at(const bfloat16* const* values, int i, int count, const float* p,
+                                            float* sums) const {
+    Chain<kRows> chain;
     const int shared = smaller(count, kTileInputs);
-    for (int half = 0; half < shared; half += kKvBlockSize) {
-      const bfloat16* pairs = values[half / kKvBlockSize] + i * kKvBlockSize;
-      add_even(pairs, smaller(shared - half, kKvBlockSize), p + half, kSplit, even);
-    }
-    for (int half = 0; half < shared; half += kKvBlockSize) {
-      const bfloat16* pairs = values[half / kKvBlockSize] + i * kKvBlockSize;
-      add_odd(pairs, smaller(shared - half, kKvBlockSize), p + half, kSplit, odd);
+    const auto for_halves = [&](const auto& add) __attribute__((always_inline)) {
+      for (int half = 0; half < shared; half += kKvBlockSize) {
+        add(values[half / kKvBlockSize] + i * kKvBlockSize, smaller(shared - half, kKvBlockSize), p + half);
+      }
+    };
+    if constexpr (kEvenAndOdd) {
+      for_halves([&](auto... half) __attribute__((always_inline)) { chain.template add<1, kSplit>(half...); });
+    } else {
+      for_halves([&](auto... half) __attribute__((always_inline)) { chain.template add_even<1, kSplit>(half...); });
+      for_halves([&](auto... half) __attribute__((always_inline)) { chain.template add_odd<1, kSplit>(half...); });
     }
     // Unrolled, or the sums would not stay in registers above.
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      F evens = even[r];
-      F odds = odd[r];
+      F evens = chain.even.of[r];
+      F odds = chain.odd.of[r];
       if (r > 0 && shared < kTileInputs) {
         add_further(values, i, shared, smaller(count + r, kTileInputs), p + r * kSplit, evens, odds);
       }
@@ -447,10 +492,8 @@ class AttentionItemKernel {
     const float* p = scratch_.scores + place * kSplit + block * kKvBlockSize;
     float* sums = scratch_.split_sums + place * padded_;
     for (int i = 0; i < padded_; i += kLanes) {
-      F even[2];
-      F odd[2];
-      clear(even);
-      clear(odd);
+      F even[2] = {V::zero(), V::zero()};
+      F odd[2] = {V::zero(), V::zero()};
       for (int half = 0; half < kChain; ++half) {
         for (int j = 0; j < kKvBlockSize; j += 2) {
           for (int chain = 0; chain < 2; ++chain) {
@@ -512,9 +555,8 @@ class AttentionItemKernel {
   const int padded_;
   const int key_elements_;  // of a block and head
   const int value_elements_;
+  const float scale_;  // of scores
   const AttentionScratch scratch_;
-  const std::int64_t q_stride_;
-  const float* const q_;
   const std::int32_t* const blocks_;
 
   // The split: positions of it that each row sees, the first row that sees any; where its blocks are.
@@ -531,12 +573,12 @@ class AttentionItemKernel {
   float split_totals_[kAttentionRows];
 };
 
-template <class V, int kRowsAtOnce>
+template <class V, int kRowsAtOnce, bool kEvenAndOdd>
 void run_cached_attention(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch) {
   if (args.cache.dtype == DType::float32) {
-    AttentionItemKernel<V, float, kRowsAtOnce>(args, item, scratch).run();
+    AttentionItemKernel<V, float, kRowsAtOnce, kEvenAndOdd>(args, item, scratch).run();
   } else {
-    AttentionItemKernel<V, bfloat16, kRowsAtOnce>(args, item, scratch).run();
+    AttentionItemKernel<V, bfloat16, kRowsAtOnce, kEvenAndOdd>(args, item, scratch).run();
   }
 }
 
