@@ -110,22 +110,6 @@ Implementation<KvAppendArgs> as_kv_append(Isa isa) {
     const std::vector<std::int32_t> sequences = sequences_of_rows(batch);
     rotary_append(isa)({qkv.data(), nullptr, nullptr, q.data(), cache.view(), batch, sequences.data(), 0}, 0,
                        args.heads);
-    // The zeros that an even position puts after it are what kv_append.h does not have.
-    for (int s = 0; s < batch.sequences && args.values.dtype == DType::bfloat16; s++) {
-      const int next = batch.context_lengths[s];
-      if (next % 2 != 0) {
-        const auto block = static_cast<int>(batch.slot(s, next) / kKvBlockSize);
-        PackedKvCache view = cache.view();
-        for (int head = 0; head < args.heads; head++) {
-          for (int i = 0; i < args.head_size; i++) {
-            EXPECT_EQ(cache.value(block, head, next % kKvBlockSize, i), 0);
-            const std::int64_t before = (batch.slot(s, next) * args.heads + head) * args.head_size + i;
-            static_cast<bfloat16*>(view.values)[view.values_at(block, head) + view.value_place(next % 16, i)] =
-                static_cast<const bfloat16*>(args.values.data)[before];
-          }
-        }
-      }
-    }
     cache.unpack(args.keys, args.values);
   };
 }
@@ -138,10 +122,14 @@ void stated_append(const RotaryAppendArgs& args) {
   const bool wide = cache.dtype == DType::float32;
   const int size = cache.head_size;
   const int half = args.rotary_dims / 2;
-  const std::int64_t key_size = (size + 1) / 2 * 2;
+  const std::int64_t key_size = (size + 3) / 4 * 4;
   const std::int64_t value_size = (size + 15) / 16 * 16;
   const Output keys{cache.keys, cache.dtype};
   const Output values{cache.values, cache.dtype};
+  // In a line of four: 2, 0 beside each other, then 3, 1.
+  const auto in_lines = [](std::int64_t i, std::int64_t lane) {
+    return i / 4 * 64 + i % 2 * 32 + lane * 2 + (i % 4 < 2 ? 1 : 0);
+  };
   const auto rotated = [&](const float* in, int position, int i) {
     if (i >= args.rotary_dims) {
       return in[i];
@@ -165,12 +153,9 @@ void stated_append(const RotaryAppendArgs& args) {
       for (int i = 0; i < size; i++) {
         const float turned = rotated(q, position, i);
         args.q[(std::int64_t{row} * cache.heads + head) * size + i] = wide ? turned : to_float(to_bfloat16(turned));
-        keys.set(key_block + (wide ? i * 16 + place : i / 2 * 32 + place * 2 + i % 2), rotated(k, position, i));
+        keys.set(key_block + (wide ? i * 16 + place : in_lines(i, place)), rotated(k, position, i));
         const std::int64_t part = value_block + i / 16 * 256;
-        values.set(part + (wide ? place * 16 + i % 16 : place / 2 * 32 + i % 16 * 2 + place % 2), v[i]);
-        if (!wide && place % 2 == 0) {
-          values.set(part + place / 2 * 32 + i % 16 * 2 + 1, 0);
-        }
+        values.set(part + (wide ? place * 16 + i % 16 : in_lines(place, i % 16)), v[i]);
       }
     }
   }

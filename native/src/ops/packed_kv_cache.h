@@ -1,17 +1,18 @@
 // The keys and values of one layer as the CPU kernels keep them: for every block of 16 positions and every head
 //
 //   keys    float32   [head_size, 16 positions]
-//           bfloat16  [head_size / 2, 16 positions, 2 numbers]
+//           bfloat16  [head_size / 4, 2, 16 positions, 2]
 //   values  float32   [head_size / 16, 16 positions, 16 numbers]
-//           bfloat16  [head_size / 16, 16 / 2, 16 numbers, 2 positions]
+//           bfloat16  [head_size / 16, 16 / 4, 2, 16 numbers, 2]
 //
-// with head_size rounded up to a multiple of 2 for keys and of 16 for values. So keys are the packed weight
-// (packed_linear.h) of a matmul with 16 positions as outputs, values that of one with 16 numbers of a head as outputs
-// and positions as inputs, and 64 bytes are always one vector. Padding is 0.
+// with head_size rounded up to a multiple of 4 for keys and of 16 for values. 64 bytes, a line, are always one vector.
+//
+// Lines of bfloat16 are of four numbers of a head, those of values of four positions: 0 and 2 in the first one, 1 and 3
+// in the second, 2 before 0 and 3 before 1. So the even and the odd ones, which cached_attention.h sums apart, are in
+// lines of their own, and VDPBF16PS, which multiplies the second of a pair first, adds them in their order.
 //
 // Only positions that were appended hold numbers of their sequence; the others may hold those of sequences that had the
-// block before. Appending an even position to values in bfloat16 also writes 0 for the odd one after it, with which it
-// shares its pairs.
+// block before.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,7 @@ struct PackedKvCache {
   int head_size;
 
   // Elements of a block and head.
-  [[gnu::always_inline]] int key_elements() const { return (head_size + 1) / 2 * 2 * kKvBlockSize; }
+  [[gnu::always_inline]] int key_elements() const { return (head_size + 3) / 4 * 4 * kKvBlockSize; }
   [[gnu::always_inline]] int value_elements() const { return (head_size + 15) / 16 * 16 * kKvBlockSize; }
 
   // Place of the first element of a block and head.
@@ -42,12 +43,17 @@ struct PackedKvCache {
 
   // Place of a number of a key or value within its block and head; `slot` is the position in the block.
   [[gnu::always_inline]] int key_place(int slot, int number) const {
-    return dtype == DType::float32 ? number * kKvBlockSize + slot : (number / 2 * kKvBlockSize + slot) * 2 + number % 2;
+    return dtype == DType::float32 ? number * kKvBlockSize + slot : place_in_lines(number, slot);
   }
   [[gnu::always_inline]] int value_place(int slot, int number) const {
     const int part = number / 16 * 16 * kKvBlockSize;
-    return dtype == DType::float32 ? part + slot * 16 + number % 16
-                                   : part + (slot / 2 * 16 + number % 16) * 2 + slot % 2;
+    return part + (dtype == DType::float32 ? slot * 16 + number % 16 : place_in_lines(slot, number % 16));
+  }
+
+  // The line of bfloat16 that number or position i is in.
+  [[gnu::always_inline]] static int line_of(int i) { return i / 4 * 2 + i % 2; }
+  [[gnu::always_inline]] static int place_in_lines(int i, int lane) {
+    return (line_of(i) * 16 + lane) * 2 + (i % 4 < 2 ? 1 : 0);
   }
 };
 

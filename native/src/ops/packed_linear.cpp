@@ -64,11 +64,6 @@ bool has_order(const PackedLinear& kernel, SumOrder order) {
   return std::memcmp(actual.data(), expected.data(), actual.size() * sizeof(float)) == 0;
 }
 
-bool vdpbf16ps_has_pairs_order() {
-  static const bool result = has_order(packed_linear_avx512_bf16(), SumOrder::pairs);
-  return result;
-}
-
 bool tdpbf16ps_has_tiles_order() {
   static const bool result = has_order(packed_linear_amx(WeightType::bfloat16), SumOrder::tiles);
   return result;
@@ -77,6 +72,13 @@ bool tdpbf16ps_has_tiles_order() {
 #endif
 
 }  // namespace
+
+#if defined(__x86_64__)
+bool vdpbf16ps_has_pairs_order() {
+  static const bool result = has_order(packed_linear_avx512_bf16(), SumOrder::pairs);
+  return result;
+}
+#endif
 
 PackedLinear packed_linear(Isa isa, WeightType type, SumOrder order) {
 #if defined(__x86_64__)

@@ -30,8 +30,8 @@ struct RotaryAppendArgs {
   int rotary_dims;                    // even, 0 .. head_size
 };
 
-// Heads first_head .. last_head - 1 of all rows, in order. (Not rows: an even position and the odd one after it share
-// the pairs of the values, which two threads must not write at once.)
+// Heads first_head .. last_head - 1 of all rows, in order. (Not rows: two positions share the pairs of the values,
+// which two threads must not write at once.)
 using RotaryAppendFn = void (*)(const RotaryAppendArgs& args, int first_head, int last_head);
 
 RotaryAppendFn rotary_append(Isa isa);

@@ -3,6 +3,7 @@
 #include "cpu/isa.h"
 #include "ops/cached_attention/cpu.h"
 #include "ops/cached_attention/scratch.h"
+#include "ops/packed_linear.h"
 
 namespace dolly4j {
 namespace {
@@ -14,9 +15,10 @@ CachedAttentionFn kernel(Isa isa) {
 #if defined(__x86_64__)
     case Isa::avx2:
       return cached_attention_avx2;
-    case Isa::avx512:
     case Isa::avx512_bf16:
-    case Isa::amx:
+      return vdpbf16ps_has_pairs_order() ? cached_attention_avx512_bf16 : cached_attention_avx512;
+    case Isa::avx512:
+    case Isa::amx:  // where VDPBF16PS is slower than two multiply-adds
       return cached_attention_avx512;
 #endif
     default:

@@ -8,5 +8,6 @@ namespace dolly4j {
 void cached_attention_generic(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch);
 void cached_attention_avx2(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch);
 void cached_attention_avx512(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch);
+void cached_attention_avx512_bf16(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch);
 
 }  // namespace dolly4j

@@ -5,7 +5,7 @@
 namespace dolly4j {
 
 void cached_attention_generic(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch) {
-  run_cached_attention<Generic, 1, true>(args, item, scratch);
+  run_cached_attention<Generic, FmaProducts<Generic>, 1, true>(args, item, scratch);
 }
 
 }  // namespace dolly4j

@@ -21,11 +21,36 @@
 namespace dolly4j {
 namespace {
 
-template <class V, class T, int kRowsAtOnce, bool kEvenAndOdd>
+// How a line (packed_kv_cache.h) is multiplied by factors, which a Factor has of two numbers at a time, or of one.
+//
+//   store(to, i, x)            16 numbers of bfloat16, from i on, become factors of the row `to`
+//   place(line)                where in the row the factors of a line begin
+//   add(sum, line, f, step)    sum + first * its factor + second * its factor; factors are `step` Factors apart
+//   add_first(sum, line, f)    sum + first * its factor
+template <class V>
+struct FmaProducts {
+  using F = typename V::F;
+  using Pairs = typename V::Pairs;
+  using Factor = float;
+
+  static void store(float* to, int i, F x) { V::store(to + i, x); }
+  [[gnu::always_inline]] static int place(int line) { return line / 2 * 4 + line % 2; }
+  [[gnu::always_inline]] static F add(F sum, Pairs line, const float* factors, int step) {
+    return V::fma(V::broadcast(factors + 2 * step), V::even(line), add_first(sum, line, factors));
+  }
+  [[gnu::always_inline]] static F add_first(F sum, Pairs line, const float* factors) {
+    return V::fma(V::broadcast(factors), V::odd(line), sum);
+  }
+};
+
+template <class V, class Products, class T, int kRowsAtOnce, bool kEvenAndOdd>
 class AttentionItemKernel {
   using F = typename V::F;
+  using Pairs = typename V::Pairs;
+  using Factor = typename Products::Factor;
 
   static constexpr int kLanes = V::kLanes;
+  static constexpr int kLine = 2 * kLanes;  // numbers of bfloat16
   static constexpr int kBlocks = kSplit / kKvBlockSize;
   // Blocks that are worked on together: the positions of two chains of the tiles order.
   static constexpr int kBeside = 4;
@@ -46,9 +71,7 @@ class AttentionItemKernel {
         blocks_(args.batch.block_tables + std::int64_t{item.sequence} * args.batch.block_table_stride) {}
 
   void run() {
-    if (item_.rows > 1) {
-      pack_q();
-    }
+    pack_q();
     const int first_context = args_.batch.positions[item_.first_row] + 1;
     const int last_context = first_context + item_.rows - 1;
     for (int start = 0; start < last_context; start += kSplit) {
@@ -98,14 +121,17 @@ class AttentionItemKernel {
            std::int64_t{item_.first_head + head} * head_size_;
   }
 
-  // Lays a number of all rows beside each other.
+  // Makes factors of q: of one row behind each other, of several rows each factor of all rows beside each other.
   void pack_q() {
+    auto* q = reinterpret_cast<Factor*>(scratch_.q);
     for (int head = 0; head < item_.heads; ++head) {
       for (int row = 0; row < item_.rows; ++row) {
-        const float* from = q_of(head, row);
-        float* to = scratch_.q + place_of(head, row);
-        for (int i = 0; i < head_size_; ++i) {
-          to[i * kAttentionRows] = from[i];
+        Factor* of_row = item_.rows == 1 ? q + head * padded_ : reinterpret_cast<Factor*>(scratch_.split_sums);
+        for (int i = 0; i < head_size_; i += kLanes) {
+          Products::store(of_row, i, V::load_first(q_of(head, row) + i, smaller(head_size_ - i, kLanes)));
+        }
+        for (int i = 0; item_.rows > 1 && i < padded_; ++i) {
+          q[i * kAttentionRows + place_of(head, row)] = of_row[i];
         }
       }
     }
@@ -158,7 +184,7 @@ class AttentionItemKernel {
 
   // ---- Products ----
 
-  // Sums of so many rows, in registers: loops over them are unrolled.
+  // Sums of so many rows, in registers: loops over them are unrolled. `stride` factors from one row's to the next.
   template <int kRows>
   struct Sums {
     F of[kRows];
@@ -169,72 +195,101 @@ class AttentionItemKernel {
         of[r] = V::zero();
       }
     }
-    // The products with every row's factor; `stride` numbers from one row's to the next.
-    [[gnu::always_inline]] void add(F numbers, const float* factors, int stride) {
+    [[gnu::always_inline]] void add(F numbers, const Factor* factors, int stride) {
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
         of[r] = V::fma(V::broadcast(factors + r * stride), numbers, of[r]);
       }
     }
+    [[gnu::always_inline]] void add(Pairs line, const Factor* factors, int step, int stride) {
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        of[r] = Products::add(of[r], line, factors + r * stride, step);
+      }
+    }
+    [[gnu::always_inline]] void add_first(Pairs line, const Factor* factors, int stride) {
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        of[r] = Products::add_first(of[r], line, factors + r * stride);
+      }
+    }
   };
 
-  // A chain of the tiles order: sums of the even and of the odd numbers. `count` numbers of pairs of vectors go with as
-  // many factors of every row, kStep apart, those of the next row kStride.
+  // A chain of the tiles order, or a part of it: the sums of the even numbers and of the odd ones.
   template <int kRows>
   struct Chain {
     Sums<kRows> even;
     Sums<kRows> odd;
 
-    template <int kStep, int kStride>
-    [[gnu::always_inline]] void add(const bfloat16* pairs, int count, const float* factors) {
-      for (int j = 0; j + 1 < count; j += 2) {
-        const typename V::Pairs numbers = V::load_pairs(pairs + j * kLanes);
-        even.add(V::even(numbers), factors + j * kStep, kStride);
-        odd.add(V::odd(numbers), factors + (j + 1) * kStep, kStride);
+    // The first `count` numbers of these lines.
+    [[gnu::always_inline]] void add(const bfloat16* lines, int count, const Factor* factors, int step, int stride) {
+      if constexpr (kEvenAndOdd) {
+        for (int line = 0; line < count / 4 * 2; line += 2) {
+          add_line(even, lines, line, factors, step, stride);
+          add_line(odd, lines, line + 1, factors, step, stride);
+        }
+      } else {
+        for (int line = 0; line < count / 4 * 2; line += 2) {
+          add_line(even, lines, line, factors, step, stride);
+        }
+        for (int line = 1; line < count / 4 * 2; line += 2) {
+          add_line(odd, lines, line, factors, step, stride);
+        }
       }
-      if (count % 2 != 0) {
-        even.add(V::even(V::load_pairs(pairs + (count - 1) * kLanes)), factors + (count - 1) * kStep, kStride);
+      if (count % 4 != 0) {
+        add_rest(lines, count, factors, step, stride);
       }
     }
-    template <int kStep, int kStride>
-    [[gnu::always_inline]] void add_even(const bfloat16* pairs, int count, const float* factors) {
-      for (int j = 0; j < count; j += 2) {
-        even.add(V::even(V::load_pairs(pairs + j * kLanes)), factors + j * kStep, kStride);
+
+    // The last one to three of `count`, which do not fill two lines.
+    [[gnu::always_inline]] void add_rest(const bfloat16* lines, int count, const Factor* factors, int step,
+                                         int stride) {
+      const int line = count / 4 * 2;
+      const int rest = count % 4;
+      if (rest == 3) {
+        add_line(even, lines, line, factors, step, stride);
+      } else {
+        even.add_first(V::load_pairs(lines + line * kLine), factors + Products::place(line) * step, stride);
+      }
+      if (rest > 1) {
+        odd.add_first(V::load_pairs(lines + (line + 1) * kLine), factors + Products::place(line + 1) * step, stride);
       }
     }
-    template <int kStep, int kStride>
-    [[gnu::always_inline]] void add_odd(const bfloat16* pairs, int count, const float* factors) {
-      for (int j = 0; j + 1 < count; j += 2) {
-        odd.add(V::odd(V::load_pairs(pairs + j * kLanes)), factors + (j + 1) * kStep, kStride);
-      }
+
+   private:
+    [[gnu::always_inline]] static void add_line(Sums<kRows>& sums, const bfloat16* lines, int line,
+                                                const Factor* factors, int step, int stride) {
+      sums.add(V::load_pairs(lines + line * kLine), factors + Products::place(line) * step, step, stride);
     }
   };
 
   // ---- Scores ----
 
   void score() {
+    const int q_step = item_.rows == 1 ? 1 : kAttentionRows;
     for (int block = 0; block < block_count_; block += kBeside) {
       const int count = smaller(block_count_ - block, kBeside);
       for (int head = 0; head < item_.heads; ++head) {
         const Beside keys = beside(keys_, key_elements_, values_, block, head);
+        const Factor* q = reinterpret_cast<Factor*>(scratch_.q) + head * (item_.rows == 1 ? padded_ : item_.rows);
         float* scores = scratch_.scores + place_of(head, 0) * kSplit + block * kKvBlockSize;
         if (first_row_ + 1 == item_.rows) {
           for (int i = 0; i < count; i += 2) {
-            score_two(keys.now + i, keys.next + i, q_of(head, first_row_),
+            score_two(keys.now + i, keys.next + i, q + first_row_, q_step,
                       scores + first_row_ * kSplit + i * kKvBlockSize);
           }
           continue;
         }
         prefetch_next(keys, key_elements_);
         for (int i = 0; i < count; ++i) {
-          score_rows<kRowsAtOnce>(first_row_, keys.now[i], scratch_.q + place_of(head, 0), scores + i * kKvBlockSize);
+          score_rows<kRowsAtOnce>(first_row_, keys.now[i], q, scores + i * kKvBlockSize);
         }
       }
     }
   }
 
   template <int kRows>
-  [[gnu::always_inline]] void score_rows(int row, const T* keys, const float* q, float* scores) const {
+  [[gnu::always_inline]] void score_rows(int row, const T* keys, const Factor* q, float* scores) const {
     for (; row + kRows <= item_.rows; row += kRows) {
       score_block<kRows>(keys, q + row, scores + row * kSplit);
     }
@@ -244,7 +299,7 @@ class AttentionItemKernel {
   }
 
   template <int kRows>
-  [[gnu::noinline]] void score_block(const float* keys, const float* q, float* scores) const {
+  [[gnu::noinline]] void score_block(const float* keys, const Factor* q, float* scores) const {
     Sums<kRows> sum;
     for (int i = 0; i < head_size_; ++i) {
       sum.add(V::load(keys + i * kKvBlockSize), q + i * kAttentionRows, 1);
@@ -253,19 +308,12 @@ class AttentionItemKernel {
   }
 
   template <int kRows>
-  [[gnu::noinline]] void score_block(const bfloat16* keys, const float* q, float* scores) const {
+  [[gnu::noinline]] void score_block(const bfloat16* keys, const Factor* q, float* scores) const {
     Sums<kRows> sum;
     for (int i = 0; i < head_size_; i += kTileInputs) {
-      const int count = smaller(head_size_ - i, kTileInputs);
-      const bfloat16* pairs = keys + i * kKvBlockSize;
-      const float* factors = q + i * kAttentionRows;
       Chain<kRows> chain;
-      if constexpr (kEvenAndOdd) {
-        chain.template add<kAttentionRows, 1>(pairs, count, factors);
-      } else {
-        chain.template add_even<kAttentionRows, 1>(pairs, count, factors);
-        chain.template add_odd<kAttentionRows, 1>(pairs, count, factors);
-      }
+      chain.add(keys + i * kKvBlockSize, smaller(head_size_ - i, kTileInputs),
+                q + Products::place(i / 2) * kAttentionRows, kAttentionRows, 1);
 #pragma GCC unroll 16
       for (int r = 0; r < kRows; ++r) {
         sum.of[r] = V::add(sum.of[r], V::add(chain.even.of[r], chain.odd.of[r]));
@@ -274,40 +322,40 @@ class AttentionItemKernel {
     store_scores(sum.of, scores, kSplit);
   }
 
-  // One row's scores of two blocks.
-  [[gnu::noinline]] void score_two(const float* const* keys, const float* const* next, const float* q,
+  // One row's scores of two blocks; factors of q are `step` apart.
+  [[gnu::noinline]] void score_two(const float* const* keys, const float* const* next, const Factor* q, int step,
                                    float* scores) const {
     F sum[2] = {V::zero(), V::zero()};
     for (int i = 0; i < head_size_; ++i) {
       for (int b = 0; b < 2; ++b) {
         const int at = i * kKvBlockSize;
         V::prefetch(next[b] + at);
-        sum[b] = V::fma(V::broadcast(q + i), V::load(keys[b] + at), sum[b]);
+        sum[b] = V::fma(V::broadcast(q + i * step), V::load(keys[b] + at), sum[b]);
       }
     }
     store_scores(sum, scores, kKvBlockSize);
   }
 
-  [[gnu::noinline]] void score_two(const bfloat16* const* keys, const bfloat16* const* next, const float* q,
+  [[gnu::noinline]] void score_two(const bfloat16* const* keys, const bfloat16* const* next, const Factor* q, int step,
                                    float* scores) const {
     F sum[2] = {V::zero(), V::zero()};
     for (int start = 0; start < head_size_; start += kTileInputs) {
-      const int end = smaller(start + kTileInputs, head_size_);
-      F even[2] = {V::zero(), V::zero()};
-      F odd[2] = {V::zero(), V::zero()};
-      for (int i = start; i < end; i += 2) {
+      const int count = smaller(head_size_ - start, kTileInputs);
+      const Factor* factors = q + Products::place(start / 2) * step;
+      Chain<1> chain[2];
+      for (int line = 0; line < count / 4 * 2; line += 2) {
         for (int b = 0; b < 2; ++b) {
-          const int at = i * kKvBlockSize;
-          const typename V::Pairs pairs = V::load_pairs(keys[b] + at);
+          const int at = start * kKvBlockSize + line * kLine;
           V::prefetch(next[b] + at);
-          even[b] = V::fma(V::broadcast(q + i), V::even(pairs), even[b]);
-          if (i + 1 < end) {
-            odd[b] = V::fma(V::broadcast(q + i + 1), V::odd(pairs), odd[b]);
-          }
+          V::prefetch(next[b] + at + kLine);
+          chain[b].add(keys[b] + at, 4, factors + Products::place(line) * step, step, 0);
         }
       }
       for (int b = 0; b < 2; ++b) {
-        sum[b] = V::add(sum[b], V::add(even[b], odd[b]));
+        if (count % 4 != 0) {
+          chain[b].add_rest(keys[b] + start * kKvBlockSize, count, factors, step, 0);
+        }
+        sum[b] = V::add(sum[b], V::add(chain[b].even.of[0], chain[b].odd.of[0]));
       }
     }
     store_scores(sum, scores, kKvBlockSize);
@@ -324,7 +372,7 @@ class AttentionItemKernel {
 
   // ---- Probabilities ----
 
-  // Of the scores of one row; m' and l'. Scores beyond the row's context are of what others left there, NaN perhaps.
+  // Factors of the scores of one row, in their place; m' and l'. Scores beyond the row's context are of what others left there, NaN perhaps.
   void find_probabilities(int row, int place, bool first_split) {
     const int count = counts_[row];
     const int whole = count / kLanes * kLanes;
@@ -344,7 +392,7 @@ class AttentionItemKernel {
       T rounded[kLanes];
       V::store(rounded, p);
       p = V::load(rounded);
-      V::store(scores + j, p);
+      Products::store(reinterpret_cast<Factor*>(scores), j, p);
       total = V::add(total, j < whole ? p : V::first(count - whole, p, V::zero()));
     }
     (first_split ? highest_ : split_highest_)[place] = highest;
@@ -374,104 +422,85 @@ class AttentionItemKernel {
           while (counts_[row] <= start) {
             ++row;
           }
-          add_values_of_rows<kRowsAtOnce>(row, values.now + i, start, place_of(head, 0));
+          add_chain(row, values.now + i, start, place_of(head, 0));
         }
       }
     }
   }
 
-  // The positions of a chain, which begins at `start`.
+  // The factors of a row's probabilities from a position on, which is a multiple of 4.
+  [[gnu::always_inline]] const Factor* probabilities(int place, int position) const {
+    return reinterpret_cast<const Factor*>(scratch_.scores + place * kSplit) + Products::place(position / 2);
+  }
+
+  // The positions of a chain, which begins at `start`, for the rows from `row` on: of which the first ones may see only
+  // some, the others see all.
+  void add_chain(int row, const T* const* values, int start, int first_place) {
+    for (; row < item_.rows && counts_[row] - start < kTileInputs; ++row) {
+      add_values<1>(row, values, start, counts_[row] - start, first_place);
+    }
+    add_values_of_rows<kRowsAtOnce>(row, values, start, first_place);
+  }
+
   template <int kRows>
   [[gnu::always_inline]] void add_values_of_rows(int row, const T* const* values, int start, int first_place) {
     for (; row + kRows <= item_.rows; row += kRows) {
-      const float* p = scratch_.scores + (first_place + row) * kSplit + start;
-      add_values<kRows>(values, counts_[row] - start, p, scratch_.split_sums + (first_place + row) * padded_);
+      add_values<kRows>(row, values, start, kTileInputs, first_place);
     }
     if constexpr (kRows > 1) {
       add_values_of_rows<kRows / 2>(row, values, start, first_place);
     }
   }
 
-  // Adds the products of as many positions as each row sees: the first row `count`, every further one one more.
+  // The products of the first `count` positions.
   template <int kRows>
-  [[gnu::noinline]] void add_values(const T* const* values, int count, const float* p, float* sums) const {
+  [[gnu::noinline]] void add_values(int row, const T* const* values, int start, int count, int first_place) const {
+    const Factor* p = probabilities(first_place + row, start);
+    float* sums = scratch_.split_sums + (first_place + row) * padded_;
     for (int i = 0; i < padded_; i += kLanes) {
       add_values_at<kRows>(values, i, count, p, sums + i);
     }
   }
 
   template <int kRows>
-  [[gnu::always_inline]] void add_values_at(const float* const* values, int i, int count, const float* p,
+  [[gnu::always_inline]] void add_values_at(const float* const* values, int i, int count, const Factor* p,
                                             float* sums) const {
     Sums<kRows> sum;
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       sum.of[r] = V::load(sums + r * padded_);
     }
-    const int shared = smaller(count, kTileInputs);
-    for (int half = 0; half < shared; half += kKvBlockSize) {
+    for (int half = 0; half < count; half += kKvBlockSize) {
       const float* numbers = values[half / kKvBlockSize] + i * kKvBlockSize;
-      for (int j = 0; j < smaller(shared - half, kKvBlockSize); ++j) {
+      for (int j = 0; j < smaller(count - half, kKvBlockSize); ++j) {
         sum.add(V::load(numbers + j * kLanes), p + half + j, kSplit);
       }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      F all = sum.of[r];
-      for (int j = shared; j < smaller(count + r, kTileInputs); ++j) {
-        const float* numbers = values[j / kKvBlockSize] + i * kKvBlockSize;
-        all = V::fma(V::broadcast(p + r * kSplit + j), V::load(numbers + j % kKvBlockSize * kLanes), all);
-      }
-      V::store(sums + r * padded_, all);
+      V::store(sums + r * padded_, sum.of[r]);
     }
   }
 
   template <int kRows>
-  [[gnu::always_inline]] void add_values_at(const bfloat16* const* values, int i, int count, const float* p,
+  [[gnu::always_inline]] void add_values_at(const bfloat16* const* values, int i, int count, const Factor* p,
                                             float* sums) const {
     Chain<kRows> chain;
-    const int shared = smaller(count, kTileInputs);
-    const auto for_halves = [&](const auto& add) __attribute__((always_inline)) {
-      for (int half = 0; half < shared; half += kKvBlockSize) {
-        add(values[half / kKvBlockSize] + i * kKvBlockSize, smaller(shared - half, kKvBlockSize), p + half);
-      }
-    };
-    if constexpr (kEvenAndOdd) {
-      for_halves([&](auto... half) __attribute__((always_inline)) { chain.template add<1, kSplit>(half...); });
-    } else {
-      for_halves([&](auto... half) __attribute__((always_inline)) { chain.template add_even<1, kSplit>(half...); });
-      for_halves([&](auto... half) __attribute__((always_inline)) { chain.template add_odd<1, kSplit>(half...); });
+    for (int half = 0; half < count; half += kKvBlockSize) {
+      chain.add(values[half / kKvBlockSize] + i * kKvBlockSize, smaller(count - half, kKvBlockSize),
+                p + Products::place(half / 2), 1, kSplit);
     }
-    // Unrolled, or the sums would not stay in registers above.
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      F evens = chain.even.of[r];
-      F odds = chain.odd.of[r];
-      if (r > 0 && shared < kTileInputs) {
-        add_further(values, i, shared, smaller(count + r, kTileInputs), p + r * kSplit, evens, odds);
-      }
       float* sum = sums + r * padded_;
-      V::store(sum, V::add(V::load(sum), V::add(evens, odds)));
-    }
-  }
-
-  // Of the positions first .. last - 1.
-  [[gnu::noinline]] static void add_further(const bfloat16* const* values, int i, int first, int last, const float* p,
-                                            F& even, F& odd) {
-    for (int j = first; j < last; ++j) {
-      const bfloat16* pairs = values[j / kKvBlockSize] + (i + j % kKvBlockSize / 2 * 2) * kKvBlockSize;
-      if (j % 2 == 0) {
-        even = V::fma(V::broadcast(p + j), V::even(V::load_pairs(pairs)), even);
-      } else {
-        odd = V::fma(V::broadcast(p + j), V::odd(V::load_pairs(pairs)), odd);
-      }
+      V::store(sum, V::add(V::load(sum), V::add(chain.even.of[r], chain.odd.of[r])));
     }
   }
 
   // For one row, all positions of the blocks.
   [[gnu::noinline]] void add_all_values(const float* const* values, const float* const* next, int block,
                                         int place) const {
-    const float* p = scratch_.scores + place * kSplit + block * kKvBlockSize;
+    const Factor* p = probabilities(place, block * kKvBlockSize);
     float* sums = scratch_.split_sums + place * padded_;
     for (int i = 0; i < padded_; i += kLanes) {
       F sum = V::load(sums + i);
@@ -489,26 +518,23 @@ class AttentionItemKernel {
   // Both chains line by line beside each other.
   [[gnu::noinline]] void add_all_values(const bfloat16* const* values, const bfloat16* const* next, int block,
                                         int place) const {
-    const float* p = scratch_.scores + place * kSplit + block * kKvBlockSize;
+    const Factor* p = probabilities(place, block * kKvBlockSize);
     float* sums = scratch_.split_sums + place * padded_;
     for (int i = 0; i < padded_; i += kLanes) {
-      F even[2] = {V::zero(), V::zero()};
-      F odd[2] = {V::zero(), V::zero()};
+      Chain<1> chain[2];
       for (int half = 0; half < kChain; ++half) {
-        for (int j = 0; j < kKvBlockSize; j += 2) {
-          for (int chain = 0; chain < 2; ++chain) {
-            const int b = chain * kChain + half;
+        for (int j = 0; j < kKvBlockSize; j += 4) {
+          for (int c = 0; c < 2; ++c) {
+            const int b = c * kChain + half;
             const int at = i * kKvBlockSize + j * kLanes;
-            const float* factors = p + b * kKvBlockSize + j;
-            const typename V::Pairs pairs = V::load_pairs(values[b] + at);
             V::prefetch(next[b] + at);
-            even[chain] = V::fma(V::broadcast(factors), V::even(pairs), even[chain]);
-            odd[chain] = V::fma(V::broadcast(factors + 1), V::odd(pairs), odd[chain]);
+            V::prefetch(next[b] + at + kLine);
+            chain[c].add(values[b] + at, 4, p + Products::place((b * kKvBlockSize + j) / 2), 1, 0);
           }
         }
       }
-      const F sum = V::add(V::load(sums + i), V::add(even[0], odd[0]));
-      V::store(sums + i, V::add(sum, V::add(even[1], odd[1])));
+      const F sum = V::add(V::load(sums + i), V::add(chain[0].even.of[0], chain[0].odd.of[0]));
+      V::store(sums + i, V::add(sum, V::add(chain[1].even.of[0], chain[1].odd.of[0])));
     }
   }
 
@@ -573,12 +599,12 @@ class AttentionItemKernel {
   float split_totals_[kAttentionRows];
 };
 
-template <class V, int kRowsAtOnce, bool kEvenAndOdd>
+template <class V, class Products, int kRowsAtOnce, bool kEvenAndOdd>
 void run_cached_attention(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch) {
   if (args.cache.dtype == DType::float32) {
-    AttentionItemKernel<V, float, kRowsAtOnce, kEvenAndOdd>(args, item, scratch).run();
+    AttentionItemKernel<V, FmaProducts<V>, float, kRowsAtOnce, kEvenAndOdd>(args, item, scratch).run();
   } else {
-    AttentionItemKernel<V, bfloat16, kRowsAtOnce, kEvenAndOdd>(args, item, scratch).run();
+    AttentionItemKernel<V, Products, bfloat16, kRowsAtOnce, kEvenAndOdd>(args, item, scratch).run();
   }
 }
 

@@ -83,26 +83,13 @@ class RotaryAppendKernel {
     }
   }
 
-  // `count` numbers of a key, which lie far apart there, of bfloat16 in pairs.
-  static void put_key(const PackedKvCache& cache, int slot, int number, const float* from, int count, float* keys) {
-    for (int i = 0; i < count; ++i) {
-      copy(from + i, keys + cache.key_place(slot, number + i), 1);
-    }
-  }
-  static void put_key(const PackedKvCache& cache, int slot, int number, const bfloat16* from, int count,
-                      bfloat16* keys) {
-    int i = 0;
-    for (; number % 2 == 0 && i + 1 < count; i += 2) {
-      copy(from + i, keys + cache.key_place(slot, number + i), 2);
-    }
-    for (; i < count; ++i) {
-      copy(from + i, keys + cache.key_place(slot, number + i), 1);
-    }
-  }
+  // `count` numbers of a key, which lie far apart there.
   template <class T>
-  [[gnu::always_inline]] static void copy(const T* from, T* to, int count) {
-    __builtin_memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
-    __asm__ volatile("");  // else g++ makes a loop of these a scatter, which is several times slower
+  static void put_key(const PackedKvCache& cache, int slot, int number, const T* from, int count, T* keys) {
+    for (int i = 0; i < count; ++i) {
+      keys[cache.key_place(slot, number + i)] = from[i];
+      __asm__ volatile("");  // else g++ makes a loop of these a scatter, which is several times slower
+    }
   }
 
   static void append_values(const PackedKvCache& cache, int slot, const float* in, float* values) {
@@ -111,19 +98,20 @@ class RotaryAppendKernel {
       V::store_first(values + cache.value_place(slot, number), V::load_first(in + number, count), count);
     }
   }
-  // Pairs: of an even position and 0, or of the position before, which is there, and an odd one.
+  // Halves of the words of a line.
   static void append_values(const PackedKvCache& cache, int slot, const float* in, bfloat16* values) {
+    const int shift = slot % 4 < 2 ? 16 : 0;
+    const std::uint32_t others = 0xffffU << (16 - shift);
     for (int number = 0; number < cache.head_size; number += V::kLanes) {
       const int count = cache.head_size - number < V::kLanes ? cache.head_size - number : V::kLanes;
       bfloat16 rounded[V::kLanes];
       V::store(rounded, V::load_first(in + number, count));
-      bfloat16* pairs = values + cache.value_place(slot / 2 * 2, number);
+      auto* line = values + cache.value_place(slot, number) / 2 * 2;
       for (int i = 0; i < count; ++i) {
-        std::uint32_t pair = rounded[i].bits;
-        if (slot % 2 != 0) {
-          pair = pair << 16 | pairs[2 * i].bits;
-        }
-        __builtin_memcpy(pairs + 2 * i, &pair, sizeof pair);
+        std::uint32_t word;
+        __builtin_memcpy(&word, line + 2 * i, sizeof word);
+        word = (word & others) | std::uint32_t{rounded[i].bits} << shift;
+        __builtin_memcpy(line + 2 * i, &word, sizeof word);
       }
     }
   }
