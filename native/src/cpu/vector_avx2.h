@@ -220,6 +220,10 @@ struct Avx2 {
     constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
     return {_mm256_round_ps(a.low, kNearest), _mm256_round_ps(a.high, kNearest)};
   }
+  static F round_to_bfloat16(F a) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(narrow(a.low), 16)),
+            _mm256_castsi256_ps(_mm256_slli_epi32(narrow(a.high), 16))};
+  }
   static F power_of_two(F n) { return {power_of_two(n.low), power_of_two(n.high)}; }
 
   static float sum(F a) {

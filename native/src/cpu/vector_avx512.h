@@ -94,6 +94,7 @@ struct Avx512 {
   static F where_less(F x, F y, F a, F b) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), b, a); }
   static F first(int count, F a, F b) { return _mm512_mask_blend_ps(first_lanes(count), b, a); }
   static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  static F round_to_bfloat16(F a) { return _mm512_castsi512_ps(_mm512_slli_epi32(bfloat16_bits(a), 16)); }
   static F power_of_two(F n) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23));
   }
@@ -120,14 +121,16 @@ struct Avx512 {
     return static_cast<__mmask16>(count >= kLanes ? 0xffffU : (1U << count) - 1U);
   }
   static F widen(__m256i bits) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16)); }
-  // As to_bfloat16. Not by vcvtneps2bf16, which flushes denormals and not every CPU has.
-  static __m256i narrow(F x) {
+  static __m256i narrow(F x) { return _mm512_cvtepi32_epi16(bfloat16_bits(x)); }
+  // Of to_bfloat16(x), in the lower half of every lane. Not by vcvtneps2bf16, which flushes denormals and not every CPU
+  // has.
+  static __m512i bfloat16_bits(F x) {
     const __m512i bits = _mm512_castps_si512(x);
     const __m512i tie_to_even = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const __m512i rounded =
         _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), tie_to_even), 16);
     const __m512i quiet = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
-    return _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), rounded, quiet));
+    return _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), rounded, quiet);
   }
 };
 

@@ -229,6 +229,9 @@ struct Generic {
       return __builtin_copysignf(shifted - kMagic, a.lane[i]);
     });
   }
+  static F round_to_bfloat16(F a) {
+    return each([&](int i) { return dolly4j::to_float(to_bfloat16(a.lane[i])); });
+  }
   // 2^n for whole numbers n, -126 .. 127.
   static F power_of_two(F n) {
     return each([&](int i) {

@@ -116,22 +116,32 @@ class AttentionItemKernel {
 
   // ---- Memory ----
 
-  const float* q_of(int head, int row) const {
-    return args_.q + (std::int64_t{item_.first_row} + row) * args_.cache.heads * head_size_ +
-           std::int64_t{item_.first_head + head} * head_size_;
-  }
-
   // Makes factors of q: of one row behind each other, of several rows each factor of all rows beside each other.
   void pack_q() {
+    const int head_size = head_size_;
+    const int rows = item_.rows;
+    const std::int64_t width = std::int64_t{args_.cache.heads} * head_size;
+    const float* first = args_.q + item_.first_row * width + std::int64_t{item_.first_head} * head_size;
     auto* q = reinterpret_cast<Factor*>(scratch_.q);
+    for (int row = 0; row < rows; ++row) {
+      for (int i = 0; i < item_.heads * head_size; i += kLanes) {
+        V::prefetch(first + row * width + i);
+      }
+    }
     for (int head = 0; head < item_.heads; ++head) {
-      for (int row = 0; row < item_.rows; ++row) {
-        Factor* of_row = item_.rows == 1 ? q + head * padded_ : reinterpret_cast<Factor*>(scratch_.split_sums);
-        for (int i = 0; i < head_size_; i += kLanes) {
-          Products::store(of_row, i, V::load_first(q_of(head, row) + i, smaller(head_size_ - i, kLanes)));
+      for (int row = 0; row < rows; ++row) {
+        const float* from = first + row * width + head * head_size;
+        Factor* factors = rows == 1 ? q + head * padded_ : reinterpret_cast<Factor*>(scratch_.split_sums);
+        for (int i = 0; i < head_size; i += kLanes) {
+          Products::store(factors, i, V::load_first(from + i, smaller(head_size - i, kLanes)));
         }
-        for (int i = 0; item_.rows > 1 && i < padded_; ++i) {
-          q[i * kAttentionRows + place_of(head, row)] = of_row[i];
+        if (rows > 1) {
+          Factor* to = q + place_of(head, row);
+          for (const Factor* end = factors + padded_; factors < end; factors += 4, to += 4 * kAttentionRows) {
+            for (int i = 0; i < 4; ++i) {
+              to[i * kAttentionRows] = factors[i];
+            }
+          }
         }
       }
     }
@@ -372,6 +382,14 @@ class AttentionItemKernel {
 
   // ---- Probabilities ----
 
+  [[gnu::always_inline]] static F rounded(F x) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      return x;
+    } else {
+      return V::round_to_bfloat16(x);
+    }
+  }
+
   // Factors of the scores of one row, in their place; m' and l'. Scores beyond the row's context are of what others left there, NaN perhaps.
   void find_probabilities(int row, int place, bool first_split) {
     const int count = counts_[row];
@@ -388,10 +406,7 @@ class AttentionItemKernel {
     const float highest = V::largest(largest);
     F total = V::zero();
     for (int j = 0; j < count; j += kLanes) {
-      F p = VectorMath<V>::exp(V::sub(V::load(scores + j), V::set(highest)));
-      T rounded[kLanes];
-      V::store(rounded, p);
-      p = V::load(rounded);
+      const F p = rounded(VectorMath<V>::exp(V::sub(V::load(scores + j), V::set(highest))));
       Products::store(reinterpret_cast<Factor*>(scores), j, p);
       total = V::add(total, j < whole ? p : V::first(count - whole, p, V::zero()));
     }

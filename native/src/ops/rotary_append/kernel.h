@@ -47,15 +47,10 @@ class RotaryAppendKernel {
         T* values = static_cast<T*>(cache.values) + cache.values_at(block, head);
 
         rotate(args, in, position, [&](int number, F x, int count) {
-          T rounded[V::kLanes];
-          V::store(rounded, x);
-          V::store_first(q + number, V::load(rounded), count);
+          V::store_first(q + number, sizeof(T) == sizeof(float) ? x : V::round_to_bfloat16(x), count);
         });
-        rotate(args, in + width, position, [&](int number, F x, int count) {
-          T rounded[V::kLanes];
-          V::store(rounded, x);
-          put_key(cache, slot, number, rounded, count, keys);
-        });
+        rotate(args, in + width, position,
+               [&](int number, F x, int count) { put_key(cache, slot, number, x, count, keys); });
         append_values(cache, slot, in + 2 * width, values);
       }
     }
@@ -83,14 +78,38 @@ class RotaryAppendKernel {
     }
   }
 
-  // `count` numbers of a key, which lie far apart there.
-  template <class T>
-  static void put_key(const PackedKvCache& cache, int slot, int number, const T* from, int count, T* keys) {
-    for (int i = 0; i < count; ++i) {
-      keys[cache.key_place(slot, number + i)] = from[i];
-      __asm__ volatile("");  // else g++ makes a loop of these a scatter, which is several times slower
-    }
+  // Numbers number .. number + count - 1 of a key, which lie far apart there.
+  static void put_key(const PackedKvCache& cache, int slot, int number, F x, int count, float* keys) {
+    float numbers[V::kLanes];
+    V::store(numbers, x);
+    put_key(cache, slot, number, numbers, 0, count, keys);
   }
+  static void put_key(const PackedKvCache& cache, int slot, int number, F x, int count, bfloat16* keys) {
+    bfloat16 numbers[V::kLanes];
+    V::store(numbers, x);
+    int i = 0;
+    const int before_four = -number & 3;
+    i = put_key(cache, slot, number, numbers, i, before_four < count ? before_four : count, keys);
+    for (; i + 4 <= count; i += 4) {
+      bfloat16* place = keys + PackedKvCache::place_in_lines(number + i, slot);
+      place[0] = numbers[i];
+      place[kLine] = numbers[i + 1];
+      place[-1] = numbers[i + 2];
+      place[kLine - 1] = numbers[i + 3];
+      keep_apart();
+    }
+    put_key(cache, slot, number, numbers, i, count, keys);
+  }
+  template <class T>
+  static int put_key(const PackedKvCache& cache, int slot, int number, const T* numbers, int first, int last, T* keys) {
+    for (; first < last; ++first) {
+      keys[cache.key_place(slot, number + first)] = numbers[first];
+      keep_apart();
+    }
+    return first;
+  }
+  // Else g++ makes a loop of such stores a scatter, which is several times slower.
+  [[gnu::always_inline]] static void keep_apart() { __asm__ volatile(""); }
 
   static void append_values(const PackedKvCache& cache, int slot, const float* in, float* values) {
     for (int number = 0; number < cache.head_size; number += V::kLanes) {
@@ -123,7 +142,8 @@ class RotaryAppendKernel {
     V::prefetch(numbers + count - 1);
   }
 
-  static constexpr int kLineNumbers = 16;
+  static constexpr int kLine = 32;         // numbers of bfloat16
+  static constexpr int kLineNumbers = 16;  // of float32
   static constexpr int kRowsAhead = 4;
 };
 
