@@ -1,6 +1,6 @@
 #include "amx_emulation.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__linux__)
 
 #include <signal.h>
 #include <ucontext.h>
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "cpu/flush_denormals.h"
 #include "emulated_tiles.h"

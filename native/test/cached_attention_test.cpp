@@ -9,8 +9,10 @@
 
 #include "conformance.h"
 #include "cpu/flush_denormals.h"
+#include "cpu/vector_generic.h"
 #include "every_isa.h"
 #include "ops/attention_items.h"
+#include "ops/cached_attention/kernel.h"
 #include "packed_cache.h"
 #include "random.h"
 
@@ -52,7 +54,7 @@ Cut into(int item_rows, int item_heads) {
 }
 
 // The kernel as an implementation of paged_attention.h.
-Implementation<PagedAttentionArgs> kernel(Isa isa, const Cut& cut = as_planned) {
+Implementation<PagedAttentionArgs> kernel(const CachedAttention& attention, const Cut& cut = as_planned) {
   return [=](const PagedAttentionArgs& args) {
     const RaggedBatch& batch = args.batch;
     const int width = args.heads * args.head_size;
@@ -63,7 +65,6 @@ Implementation<PagedAttentionArgs> kernel(Isa isa, const Cut& cut = as_planned) 
       q.push_back(args.q.at(i));
     }
     Buffer tiles(std::vector<float>(activation_elements(batch.rows, width), 0), args.y.dtype);
-    const CachedAttention attention = cached_attention(isa);
     const FlushDenormals flush;
     const Activations y{tiles.output().data, args.y.dtype, width};
     for (const AttentionItem& item : cut(batch, args.heads)) {
@@ -78,6 +79,10 @@ Implementation<PagedAttentionArgs> kernel(Isa isa, const Cut& cut = as_planned) 
     }
     EXPECT_EQ(tiles.floats(), std::vector<float>(tiles.count(), 0)) << "written beside the rows' numbers";
   };
+}
+
+Implementation<PagedAttentionArgs> kernel(Isa isa, const Cut& cut = as_planned) {
+  return kernel(cached_attention(isa), cut);
 }
 
 // ---- The arithmetic that cached_attention.h states, in scalar loops ----
@@ -201,7 +206,7 @@ TEST_P(CachedAttentionOn, fitsTheOracle) {
 }
 
 // Bits of the kernel and of the stated arithmetic for a shape, all types.
-void expect_stated_bits(Isa isa, PagedAttentionShape shape) {
+void expect_stated_bits(const CachedAttention& attention, PagedAttentionShape shape) {
   for (DType dtype : {DType::float32, DType::bfloat16}) {
     for (DType result : {DType::float32, DType::bfloat16}) {
       shape.q = shape.cache = dtype;
@@ -212,7 +217,7 @@ void expect_stated_bits(Isa isa, PagedAttentionShape shape) {
       expected = Buffer(std::int64_t{test.args(expected).batch.rows} * shape.heads * shape.head_size, result);
       Buffer actual = expected;
       stated_attention(test.args(expected));
-      kernel(isa)(test.args(actual));
+      kernel(attention)(test.args(actual));
       expect_same_bits(actual, expected);
     }
   }
@@ -220,10 +225,10 @@ void expect_stated_bits(Isa isa, PagedAttentionShape shape) {
 
 TEST_P(CachedAttentionOn, givesTheStatedBitsForEveryContextLength) {
   for (int context : {1, 15, 16, 17, 255, 256, 257, 600, 1500}) {
-    for (int head_size : {1, 15, 16, 20, 24, 32, 64, 80, 96, 128, 256}) {
+    for (int head_size : {1, 2, 15, 16, 20, 24, 32, 35, 46, 64, 80, 96, 128, 256}) {
       for (int rows : {1, 9}) {
         if (rows <= context) {
-          expect_stated_bits(GetParam(), {{{context - rows, rows}}, 2, head_size, 1, {}, {}, {}});
+          expect_stated_bits(cached_attention(GetParam()), {{{context - rows, rows}}, 2, head_size, 1, {}, {}, {}});
         }
       }
     }
@@ -232,28 +237,66 @@ TEST_P(CachedAttentionOn, givesTheStatedBitsForEveryContextLength) {
 
 TEST_P(CachedAttentionOn, givesTheStatedBitsForRaggedBatches) {
   const std::vector<SequenceShape> batch = {{31, 1}, {0, 5}, {250, 37}, {7, 2}, {511, 3}, {0, 1}, {1000, 1}};
-  for (int head_size : {15, 20, 64, 80}) {
+  for (int head_size : {15, 20, 35, 64, 80}) {
     for (float deviation : {1.0F, 30.0F, 1e-36F}) {
-      expect_stated_bits(GetParam(), {batch, 3, head_size, deviation, {}, {}, {}});
+      expect_stated_bits(cached_attention(GetParam()), {batch, 3, head_size, deviation, {}, {}, {}});
     }
   }
 }
 
 TEST_P(CachedAttentionOn, doesNotDependOnTheRowsAndHeadsOfAnItem) {
   for (DType dtype : {DType::float32, DType::bfloat16}) {
-    const int heads = 5;
-    const PagedAttentionShape shape{{{240, 40}, {0, 21}, {530, 1}, {79, 1}}, heads, 24, 1, dtype, dtype, dtype};
-    const PagedAttentionCase test(shape, 1);
-    Buffer single(std::int64_t{63} * heads * 24, dtype);
-    kernel(GetParam(), into(1, 1))(test.args(single));
-    for (int rows = 1; rows <= kAttentionRows; rows++) {
-      for (int item_heads = 1; item_heads <= std::min(heads, kAttentionRows / rows); item_heads++) {
-        SCOPED_TRACE(testing::Message() << rows << " rows of " << item_heads << " heads");
-        Buffer joined(single.count(), dtype);
-        kernel(GetParam(), into(rows, item_heads))(test.args(joined));
-        expect_same_bits(joined, single);
+    for (int head_size : {24, 35}) {
+      const int heads = 5;
+      const PagedAttentionShape shape{
+          {{240, 40}, {0, 21}, {530, 1}, {79, 1}}, heads, head_size, 1, dtype, dtype, dtype};
+      const PagedAttentionCase test(shape, 1);
+      Buffer single(std::int64_t{63} * heads * head_size, dtype);
+      kernel(GetParam(), into(1, 1))(test.args(single));
+      for (int rows = 1; rows <= kAttentionRows; rows++) {
+        for (int item_heads = 1; item_heads <= std::min(heads, kAttentionRows / rows); item_heads++) {
+          SCOPED_TRACE(testing::Message() << rows << " rows of " << item_heads << " heads of " << head_size);
+          Buffer joined(single.count(), dtype);
+          kernel(GetParam(), into(rows, item_heads))(test.args(joined));
+          expect_same_bits(joined, single);
+        }
       }
     }
+  }
+}
+
+// On every CPU what multiplies a line's pairs at once: the same, number by number.
+struct PairProducts {
+  using F = Generic::F;
+  using Pairs = Generic::Pairs;
+  using Factor = std::uint32_t;
+
+  static void store(std::uint32_t* to, int i, F x) {
+    float numbers[16];
+    Generic::store(numbers, x);
+    for (int j = 0; j < 16; j++) {
+      const std::uint32_t bits = to_bfloat16(numbers[j]).bits;
+      std::uint32_t& pair = to[(i + j) / 4 * 2 + j % 2];
+      pair = j % 4 < 2 ? bits << 16 : pair | bits;
+    }
+  }
+  static int place(int line) { return line; }
+  static F add(F sum, Pairs line, const std::uint32_t* factors, int) {
+    const F second = Generic::set(to_float(bfloat16{static_cast<std::uint16_t>(*factors)}));
+    return Generic::fma(second, Generic::even(line), add_first(sum, line, factors));
+  }
+  static F add_first(F sum, Pairs line, const std::uint32_t* factors) {
+    const F first = Generic::set(to_float(bfloat16{static_cast<std::uint16_t>(*factors >> 16)}));
+    return Generic::fma(first, Generic::odd(line), sum);
+  }
+};
+
+TEST(CachedAttentionByPairs, givesTheStatedBits) {
+  const CachedAttention attention{run_cached_attention<Generic, PairProducts, 8, true>,
+                                  cached_attention(Isa::generic).scratch_bytes};
+  const std::vector<SequenceShape> batch = {{31, 1}, {0, 5}, {250, 37}, {7, 2}, {511, 3}, {0, 1}, {1000, 1}};
+  for (int head_size : {2, 20, 35, 80}) {
+    expect_stated_bits(attention, {batch, 3, head_size, 1, {}, {}, {}});
   }
 }
 

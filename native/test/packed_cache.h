@@ -27,10 +27,6 @@ class PackedCache {
   const Buffer& keys() const { return keys_; }
   const Buffer& values() const { return values_; }
 
-  float value(int block, int head, int slot, int number) const {
-    return values_.at(shape_.values_at(block, head) + shape_.value_place(slot, number));
-  }
-
   // Of keys and values as the other ops keep them, [blocks, 16, heads, head_size].
   void pack(const Input& keys, const Input& values) {
     each([&](std::int64_t plain, std::int64_t key, std::int64_t value) {

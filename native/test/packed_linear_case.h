@@ -58,10 +58,14 @@ inline std::vector<PackedLinearShape> packed_linear_shapes(WeightType type, SumO
                         turn % 4 < 2 ? GeluForm::erf : GeluForm::tanh, turn % 5 < 3, addend});
     }
   }
-  // More inputs than a chunk holds, with rows beyond it.
+  // More inputs than a chunk holds, with rows beyond it; of the last shapes more than any, also the last one not full,
+  // and more blocks than a group.
   shapes.push_back({3, 48, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
   shapes.push_back({40, 33, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
   shapes.push_back({500, 17, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
+  shapes.push_back({40, 33, 1400, type, order, LinearResult::add, GeluForm::erf, true, true});
+  shapes.push_back({33, 321, 1400, type, order, LinearResult::store, GeluForm::erf, false, false});
+  shapes.push_back({300, 17, 2600, type, order, LinearResult::gelu, GeluForm::erf, true, false});
   // More bytes than a chunk of rows has, of bfloat16 and float32.
   shapes.push_back({220, 17, 10240, type, order, LinearResult::store, GeluForm::erf, true, false});
   return shapes;

@@ -197,7 +197,7 @@ TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleOnEmulatedTiles) {
 // What is compiled for AMX, where the CPU has all that it needs beside AMX.
 TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleByAmxEmulated) {
   if (available_isas().back() != Isa::avx512_bf16) {
-    GTEST_SKIP() << "this CPU has AMX, or lacks AVX-512";
+    GTEST_SKIP() << "this CPU has AMX, or lacks AVX-512 BF16";
   }
   const AmxEmulation emulation;
   for (const Kind& kind : {kBfloat16Tiles, kInt8, kInt4}) {

@@ -233,7 +233,7 @@ TEST_P(RotaryAppendOn, fitsTheOracleOfTheAppend) {
 TEST_P(RotaryAppendOn, givesTheStatedBitsAndWritesNothingElse) {
   const std::vector<SequenceShape> batch = {{31, 1}, {0, 5}, {250, 17}, {7, 2}, {64, 1}};
   for (DType dtype : {DType::float32, DType::bfloat16}) {
-    for (int head_size : {1, 15, 16, 20, 24, 64, 80, 96, 256}) {
+    for (int head_size : {1, 2, 15, 16, 20, 24, 35, 46, 64, 80, 96, 256}) {
       for (int rotary_dims : {0, head_size / 4 / 2 * 2, head_size / 2 * 2}) {
         SCOPED_TRACE(std::to_string(head_size) + " " + std::to_string(rotary_dims));
         Case actual(batch, 3, head_size, rotary_dims, dtype);

@@ -229,6 +229,7 @@ struct Generic {
       return __builtin_copysignf(shifted - kMagic, a.lane[i]);
     });
   }
+  // To the nearest number of bfloat16, ties to even.
   static F round_to_bfloat16(F a) {
     return each([&](int i) { return dolly4j::to_float(to_bfloat16(a.lane[i])); });
   }

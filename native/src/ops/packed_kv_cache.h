@@ -50,9 +50,11 @@ struct PackedKvCache {
     return part + (dtype == DType::float32 ? slot * 16 + number % 16 : place_in_lines(slot, number % 16));
   }
 
+  static constexpr int kLine = 32;  // numbers of bfloat16
+
   // Place of number or position i of lane `lane` in the lines of bfloat16.
   [[gnu::always_inline]] static int place_in_lines(int i, int lane) {
-    return ((i / 4 * 2 + i % 2) * 16 + lane) * 2 + (i % 4 < 2 ? 1 : 0);
+    return (i / 4 * 2 + i % 2) * kLine + lane * 2 + (i % 4 < 2 ? 1 : 0);
   }
 };
 

@@ -50,6 +50,7 @@ struct ArrayFunctions {
       byte_dots = V::dot(V::load_bytes(operands.quads), V::broadcast_quad(spread + i), byte_dots);
     }
     moved("dot of bytes", V::to_float(byte_dots));
+    moved("round_to_bfloat16", V::round_to_bfloat16(a));
     moved("abs", V::abs(a));
     moved("copysign", V::copysign(a, b));
     moved("where_less", V::where_less(a, b, b, c));

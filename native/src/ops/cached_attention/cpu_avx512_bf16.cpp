@@ -33,6 +33,7 @@ struct DotProducts {
 
 }  // namespace
 
+// As many rows as cached_attention_avx512.
 void cached_attention_avx512_bf16(const CachedAttentionArgs& args, const AttentionItem& item, void* scratch) {
   run_cached_attention<Avx512, DotProducts, 8, true>(args, item, scratch);
 }

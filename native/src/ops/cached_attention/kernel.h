@@ -7,7 +7,7 @@
 // together, two at a time line by line, and with each line asks for the same one of the next head.
 //
 // In a prompt, the multiply-adds: kRowsAtOnce rows share every load and widening. They take the even and the odd numbers
-// of all pairs together, or where twice as many sums do not stay in registers, all even ones first.
+// of a block together, or where twice as many sums do not stay in registers, its even ones first.
 //
 // The sums of one row are the same ones whichever rows and heads it is joined with: every row has its own lanes, and
 // each ends where its own context ends.
@@ -23,10 +23,13 @@ namespace {
 
 // How a line (packed_kv_cache.h) is multiplied by factors, which a Factor has of two numbers at a time, or of one.
 //
-//   store(to, i, x)            16 numbers of bfloat16, from i on, become factors of the row `to`
+//   store(to, i, x)            16 numbers, from i on, become factors of the row `to`
 //   place(line)                where in the row the factors of a line begin
 //   add(sum, line, f, step)    sum + first * its factor + second * its factor; factors are `step` Factors apart
 //   add_first(sum, line, f)    sum + first * its factor
+//
+// The first of a pair is the upper half of its word, V::odd, the second the lower one, V::even: both are even numbers of
+// the chain, or both are odd ones.
 template <class V>
 struct FmaProducts {
   using F = typename V::F;
@@ -50,7 +53,7 @@ class AttentionItemKernel {
   using Factor = typename Products::Factor;
 
   static constexpr int kLanes = V::kLanes;
-  static constexpr int kLine = 2 * kLanes;  // numbers of bfloat16
+  static constexpr int kLine = PackedKvCache::kLine;
   static constexpr int kBlocks = kSplit / kKvBlockSize;
   // Blocks that are worked on together: the positions of two chains of the tiles order.
   static constexpr int kBeside = 4;
@@ -131,13 +134,15 @@ class AttentionItemKernel {
     for (int head = 0; head < item_.heads; ++head) {
       for (int row = 0; row < rows; ++row) {
         const float* from = first + row * width + head * head_size;
+        // Of several rows first where the sums of a split will be.
         Factor* factors = rows == 1 ? q + head * padded_ : reinterpret_cast<Factor*>(scratch_.split_sums);
         for (int i = 0; i < head_size; i += kLanes) {
           Products::store(factors, i, V::load_first(from + i, smaller(head_size - i, kLanes)));
         }
         if (rows > 1) {
           Factor* to = q + place_of(head, row);
-          for (const Factor* end = factors + padded_; factors < end; factors += 4, to += 4 * kAttentionRows) {
+          for (const Factor* end = factors + Products::place(padded_ / 2); factors < end;
+               factors += 4, to += 4 * kAttentionRows) {
             for (int i = 0; i < 4; ++i) {
               to[i * kAttentionRows] = factors[i];
             }
@@ -390,7 +395,8 @@ class AttentionItemKernel {
     }
   }
 
-  // Factors of the scores of one row, in their place; m' and l'. Scores beyond the row's context are of what others left there, NaN perhaps.
+  // Factors of the scores of one row, in their place; m' and l'. Scores beyond the row's context are of what others left
+  // there, NaN perhaps.
   void find_probabilities(int row, int place, bool first_split) {
     const int count = counts_[row];
     const int whole = count / kLanes * kLanes;

@@ -1,4 +1,5 @@
-// What an item of cached_attention.h keeps of its rows while it goes through the context, all float32, 64-byte aligned.
+// What an item of cached_attention.h keeps of its rows while it goes through the context, 64-byte aligned: float32, or
+// where a kernel multiplies pairs of bfloat16 (Products in kernel.h), these in as much memory.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +9,10 @@
 namespace dolly4j {
 
 struct AttentionScratch {
-  float* scores;      // [kAttentionRows, kSplit]        of the split; then its probabilities
+  float* scores;      // [kAttentionRows, kSplit]        of the split; then its probabilities, as factors
   float* split_sums;  // [kAttentionRows, padded head]   o'
   float* sums;        // [kAttentionRows, padded head]   o
-  float* q;           // [padded head, kAttentionRows]   of several rows
+  float* q;           // [padded head, kAttentionRows]   as factors; of one row [kAttentionRows, padded head]
 
   // Numbers of a head, rounded up to whole vectors.
   [[gnu::always_inline]] static int padded(int head_size) { return (head_size + 15) / 16 * 16; }

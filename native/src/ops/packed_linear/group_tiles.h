@@ -46,7 +46,7 @@ class Int8Tiles {
  private:
   static constexpr int kBytes = kGroupInputs * kBlockOutputs;
   static constexpr int kLineBytes = 64;
-  static constexpr int kPrefetchBytes = 8192;  // as in tile_skeleton.h
+  static constexpr int kPrefetchBytes = 8192;  // not measured with bytes
 
   PackedWeight weight_;
   const std::uint8_t* groups_ = nullptr;
@@ -159,7 +159,7 @@ class GroupTileLinear {
         first_row_tile_(first_row_tile),
         row_tiles_(row_tiles),
         groups_(groups_of(args.x.inputs)),
-        // As in tile_skeleton.h: few rows leave nothing to keep in a cache for. Not measured with bytes.
+        // Few rows leave nothing to keep in a cache for.
         chunk_(Weights<V>::kInPlace && row_tiles <= 2 ? groups_ : kChunk),
         tiles_(tiles),
         dots_(static_cast<std::int32_t*>(scratch)),

@@ -1,9 +1,9 @@
 // packed_linear.h, bfloat16 in tiles order, on matrix tiles: 16 rows x 32 inputs of x, which is a tile of the activations,
 // times 32 inputs x 16 outputs, which is 1 KiB of a block, added to 16 rows x 16 outputs.
 //
-// Two tiles of rows x two of outputs, a panel, are summed in registers, so that every tile loaded is used twice. Inputs go
-// in chunks, so that the chunk of the rows stays in the second-level cache while the blocks of a group pass, and that of
-// two blocks while the rows do; the sums wait in scratch in between, which changes no bit. Weights that stay in the
+// Two tiles of rows x two of outputs, a panel, are summed in registers, so that every tile loaded is used twice. Inputs
+// go in chunks, so that the chunk of the rows stays in the second-level cache while the blocks of a group pass, and that
+// of two blocks while the rows do; the sums wait in scratch in between, which changes no bit. Weights that stay in the
 // first-level cache instead, with x from the second, are no faster. While panels multiply they fetch the weights of the
 // next ones into the second-level cache: a tile load that waits for memory holds up all that come after it.
 //
@@ -83,46 +83,46 @@ class TileLinear {
         first_row_tile_(first_row_tile),
         row_tiles_(row_tiles),
         input_tiles_(args.x.tiles_across()),
-        chunk_(row_tiles <= 2 ? kChunkOfFewRows : kChunk),
+        chunks_(args.x.tiles_across(), row_tiles <= 2 ? kChunkOfFewRows : kChunk),
         tiles_(tiles),
         sums_(static_cast<float*>(scratch)) {}
 
   void run_group(int first_block, int blocks) const {
-    for (int k = 0; k < input_tiles_; k += chunk_) {
+    for (int chunk = 0; chunk < chunks_.count; ++chunk) {
       for (int block = 0; block < blocks; block += 2) {
         const int count = blocks - block < 2 ? 1 : 2;
-        const std::uint8_t* next = block + count < blocks      ? weight(first_block + block + count, k)
-                                   : k + chunk_ < input_tiles_ ? weight(first_block, k + chunk_)
+        const std::uint8_t* next = block + count < blocks      ? weight(first_block + block + count, chunk)
+                                   : chunk + 1 < chunks_.count ? weight(first_block, chunk + 1)
                                                                : weight(first_block + blocks, 0);
         for (int row_tile = 0; row_tile < row_tiles_; row_tile += 2) {
-          add(row_tile, first_block + block, count, k, block_sums() * block, next);
+          add(row_tile, first_block + block, count, chunk, block_sums() * block, next);
         }
       }
     }
   }
 
-  const std::uint8_t* weight(int block, int input_tile) const {
-    return args_.weight.numbers(block) + std::int64_t{input_tile} * kTileBytes;
+  const std::uint8_t* weight(int block, int chunk) const {
+    return args_.weight.numbers(block) + std::int64_t{chunks_.first(chunk)} * kTileBytes;
   }
   std::int64_t block_sums() const { return std::int64_t{row_tiles_} * kSumsOfTile; }
 
-  // Adds the chunk of inputs from input tile k on to the sums of up to two tiles of rows and one or two blocks. The tiles
-  // of rows share the work of fetching as much from `next` on.
-  void add(int row_tile, int block, int blocks, int k, std::int64_t first_sums, const std::uint8_t* next) const {
+  // Adds a chunk of inputs to the sums of up to two tiles of rows and one or two blocks. The tiles of rows share the work
+  // of fetching as much from `next` on.
+  void add(int row_tile, int block, int blocks, int chunk, std::int64_t first_sums, const std::uint8_t* next) const {
     const int row_tiles = row_tiles_ - row_tile < 2 ? 1 : 2;
-    const int tiles = input_tiles_ - k < chunk_ ? input_tiles_ - k : chunk_;
-    const std::int64_t tile = std::int64_t{first_row_tile_ + row_tile} * input_tiles_ + k;
+    const int tiles = chunks_.size(chunk);
+    const std::int64_t tile = std::int64_t{first_row_tile_ + row_tile} * input_tiles_ + chunks_.first(chunk);
     const int panels = (row_tiles_ + 1) / 2;
     const int lines = (kTileBytes / kLineBytes + panels - 1) / panels;
-    const Panel panel{weight(block, k),
+    const Panel panel{weight(block, chunk),
                       args_.weight.block_bytes(),
                       static_cast<const bfloat16*>(args_.x.data) + tile * kTileNumbers,
                       sums_ + first_sums + row_tile * kSumsOfTile,
                       tiles,
-                      k == 0,
+                      chunk == 0,
                       next + std::int64_t{row_tile / 2} * tiles * lines * kLineBytes,
                       lines};
-    const bool last = k + tiles == input_tiles_;
+    const bool last = chunk + 1 == chunks_.count;
     const int first_row = (first_row_tile_ + row_tile) * kTileRows;
     const int rows = args_.rows - first_row < row_tiles * kTileRows ? args_.rows - first_row : row_tiles * kTileRows;
     for (int b = 0; last && b < blocks; ++b) {
@@ -202,7 +202,7 @@ class TileLinear {
   const int first_row_tile_;
   const int row_tiles_;
   const int input_tiles_;
-  const int chunk_;  // tiles of inputs; all of them where nothing is read twice
+  const Parts chunks_;  // of the tiles of inputs
   Tiles& tiles_;
   float* const sums_;  // [blocks of the group][tiles of rows][16][16]
 };

@@ -87,15 +87,14 @@ class RotaryAppendKernel {
   static void put_key(const PackedKvCache& cache, int slot, int number, F x, int count, bfloat16* keys) {
     bfloat16 numbers[V::kLanes];
     V::store(numbers, x);
-    int i = 0;
     const int before_four = -number & 3;
-    i = put_key(cache, slot, number, numbers, i, before_four < count ? before_four : count, keys);
+    int i = put_key(cache, slot, number, numbers, 0, before_four < count ? before_four : count, keys);
     for (; i + 4 <= count; i += 4) {
       bfloat16* place = keys + PackedKvCache::place_in_lines(number + i, slot);
       place[0] = numbers[i];
-      place[kLine] = numbers[i + 1];
+      place[PackedKvCache::kLine] = numbers[i + 1];
       place[-1] = numbers[i + 2];
-      place[kLine - 1] = numbers[i + 3];
+      place[PackedKvCache::kLine - 1] = numbers[i + 3];
       keep_apart();
     }
     put_key(cache, slot, number, numbers, i, count, keys);
@@ -117,7 +116,7 @@ class RotaryAppendKernel {
       V::store_first(values + cache.value_place(slot, number), V::load_first(in + number, count), count);
     }
   }
-  // Halves of the words of a line.
+  // Into the upper halves of a line's words for the first two of four positions, else the lower ones.
   static void append_values(const PackedKvCache& cache, int slot, const float* in, bfloat16* values) {
     const int shift = slot % 4 < 2 ? 16 : 0;
     const std::uint32_t others = 0xffffU << (16 - shift);
@@ -142,8 +141,7 @@ class RotaryAppendKernel {
     V::prefetch(numbers + count - 1);
   }
 
-  static constexpr int kLine = 32;         // numbers of bfloat16
-  static constexpr int kLineNumbers = 16;  // of float32
+  static constexpr int kLineNumbers = 16;
   static constexpr int kRowsAhead = 4;
 };
 
