@@ -136,8 +136,10 @@ struct PackedLinear {
 // The implementation for an instruction set that this CPU has; `order` for bfloat16 weights.
 PackedLinear packed_linear(Isa isa, WeightType type, SumOrder order);
 
+#if defined(__x86_64__)
 // Whether this CPU's VDPBF16PS, which it has, adds in the order above, the second of a pair first.
 bool vdpbf16ps_has_pairs_order();
+#endif
 
 // Plain loops in the orders above; slow. Outputs of all blocks.
 void packed_linear_oracle(const PackedLinearArgs& args);
