@@ -4,14 +4,17 @@
   bench/start_up.py --model DIR [--dtypes bfloat16,int8,int4] [--cached int8,int4] [--starts 5] [--threads N]
 
 Every start is a process of its own (StartUp.java). Starts from the files of the model alternate between the types,
-each time with the files dropped from the page cache, beside a plain read of them as cold, and then warm. After that
-each type in --cached is started once with an empty cache, which keeps its weights, once more to archive Java's classes,
-and then again and again, with the file in the page cache and the classes from their archive, as ./dolly keeps them.
+each time with the files dropped from the page cache, beside a plain read of them as cold, and then warm. A virtual
+machine may first have to be given the memory that a load needs: how long as much memory takes alone is measured too.
+After that each type in --cached is started once with an empty cache, which keeps its weights, once more to archive
+Java's classes, and then again and again, with the file in the page cache and the classes from their archive, as ./dolly
+keeps them.
 Needs the jars that `mvn -q -DskipTests package` builds. Prints Markdown: minimum, median and maximum.
 """
 
 import argparse
 import json
+import mmap
 import os
 import pathlib
 import statistics
@@ -45,6 +48,15 @@ def read_seconds(files):
     return time.monotonic() - start
 
 
+def hand_out_seconds(size):
+    """How long it takes to get so many bytes of memory, in huge pages where the system has them."""
+    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+        start = time.monotonic()
+        memory[::mmap.PAGESIZE] = bytes(-(-size // mmap.PAGESIZE))
+        return time.monotonic() - start
+
+
 def start(model, dtype, threads, cache=None, options=()):
     """What StartUp reports of one start."""
     classpath = f"{ROOT}/bench/target/*:{ROOT}/bench/target/lib/*"
@@ -75,18 +87,20 @@ def row(*cells):
 
 
 def from_files(model, files, dtypes, threads, repetitions):
-    reads, cold, warm = [], {dtype: [] for dtype in dtypes}, {dtype: [] for dtype in dtypes}
+    size = sum(os.path.getsize(path) for path in files)
+    reads, hand_outs, cold, warm = [], [], {dtype: [] for dtype in dtypes}, {dtype: [] for dtype in dtypes}
     for _ in range(repetitions):
         for dtype in dtypes:
             for path in files:
                 drop(path)
             reads.append(read_seconds(files))
+            hand_outs.append(hand_out_seconds(size))
             for path in files:
                 drop(path)
             cold[dtype].append(start(model, dtype, threads))
             warm[dtype].append(start(model, dtype, threads))
-    size = sum(os.path.getsize(path) for path in files)
-    print(f"\nA cold read of the files ({size / 1e9:.2f} GB) takes {spread(reads)} s.\n")
+    print(f"\nA cold read of the files ({size / 1e9:.2f} GB) takes {spread(reads)} s, "
+          f"and to get as much memory {spread(hand_outs)} s.\n")
     row("weights", "cold load, s", "of a cold read", "warm load, s", "first token since JVM start, s", "weights, MB",
         "KV cache, MB", "most resident, MB", "beyond both, MB")
     row(*["---"] * 9)
@@ -102,8 +116,9 @@ def from_files(model, files, dtypes, threads, repetitions):
 
 def from_cache(model, dtypes, threads, repetitions, tokens):
     print("\nWith the cache of packed weights:\n")
-    row("weights", "first start: load, s", "most resident, MB", "beyond weights and KV, MB", "second starts, warm: load, s",
-        "first token since JVM start, s", "most resident, MB", "beyond weights and KV, MB")
+    row("weights", "first start: load, s", "most resident, MB", "beyond weights and KV, MB",
+        "second starts, warm: load, s", "first token since JVM start, s", "most resident, MB",
+        "beyond weights and KV, MB")
     row(*["---"] * 8)
     for dtype in dtypes:
         with tempfile.TemporaryDirectory() as cache:

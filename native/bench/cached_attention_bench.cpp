@@ -240,7 +240,8 @@ int main_of(int argc, char** argv) {
   const Isa isa = chosen_isa();
   const CachedAttention attention = cached_attention(isa);
   MachineLimits limits({options.threads, Clock::thread});
-  const MultiplyAdds multiply_adds = peak(isa, Number::float32).loops.registers;  // what attention computes with
+  // Those of float32 on every instruction set, so that the shares compare; avx512_bf16 computes with pairs of bfloat16.
+  const MultiplyAdds multiply_adds = peak(isa, Number::float32).loops.registers;
   const Pool pool;
   std::vector<AlignedMemory> scratch;
   for (int i = 0; i < options.threads; i++) {
@@ -268,7 +269,7 @@ int main_of(int argc, char** argv) {
                   figures.of_limit);
     }
   }
-  std::printf("\nprefill\n     rows  context  us/layer GFLOP/s  of multiply-adds from registers\n");
+  std::printf("\nprefill\n     rows  context  us/layer GFLOP/s  of float32 multiply-adds from registers\n");
   struct Prompt {
     int rows;
     int context;

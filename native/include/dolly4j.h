@@ -159,6 +159,7 @@ typedef struct {
   const char* libtorch_source; /* file of the attached libtorch_cpu.so, or "" */
   const char* cpu_isa;         /* instruction set of the kernels: generic, avx2, avx512, avx512_bf16 or amx */
   int32_t packed_version;      /* of the files that d4j_model_save writes */
+  int32_t cpu_cores;           /* physical cores that this process may run on; 0 if the system does not say */
 } d4j_build_info;
 
 typedef struct d4j_model d4j_model;
@@ -212,12 +213,13 @@ D4J_API d4j_status d4j_model_map(const d4j_decoder_spec* spec, const d4j_model_o
 D4J_API d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks);
 
 /*
- * Looks at some of the rows, which are as for d4j_model_load_rows, before any are loaded: int8 and int4 lose less if
- * all rows of the blocks' norms, and of the matrices behind them, were surveyed. It may be called for all other rows
- * and types too, and does nothing with them but to check the arguments. Thread-safe. Fails with D4J_BAD_FILE as
- * loading does, and with D4J_INVALID_ARGUMENT if rows of the same norm, or of a matrix behind it, are loaded already.
+ * Observes some of the rows, which are as for d4j_model_load_rows, before any are loaded: what the literature on
+ * quantisation calls calibration, of the weights alone, without running the model. int8 and int4 lose less if all rows
+ * of the blocks' norms, and of the matrices behind them, were observed. It may be called for all other rows and types
+ * too, and does nothing with them but to check the arguments. Thread-safe. Fails with D4J_BAD_FILE as loading does, and
+ * with D4J_INVALID_ARGUMENT if rows of the same norm, or of a matrix behind it, are loaded already.
  */
-D4J_API d4j_status d4j_model_survey_rows(d4j_model* model, const d4j_rows* rows);
+D4J_API d4j_status d4j_model_observe_rows(d4j_model* model, const d4j_rows* rows);
 
 /*
  * Copies rows of a tensor in a file into a slot, converting to the slot's type: norms are float32, all else is as

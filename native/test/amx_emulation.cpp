@@ -2,9 +2,11 @@
 
 #if defined(__x86_64__) && defined(__linux__)
 
+#include <cpuid.h>
 #include <signal.h>
 #include <ucontext.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -31,6 +33,8 @@ struct Instruction {
 
 struct sigaction handler_before;
 thread_local TileArithmetic tiles;
+thread_local bool tiles_in_use = false;
+std::atomic<int> threads_with_tiles{0};
 
 [[noreturn]] void give_up(const char* reason, const std::uint8_t* code) {
   std::fprintf(stderr, "AmxEmulation: %s:", reason);
@@ -103,13 +107,22 @@ void carry_out(const Instruction& instruction, const std::uint8_t* code) {
     return instruction.opcode == opcode && instruction.prefix == prefix && instruction.of_memory == of_memory;
   };
   if (is(kConfig, 0, true)) {  // LDTILECFG
+    if (tiles_in_use) {
+      give_up("a configuration of tiles that were not released", code);
+    }
     if (!is_all_tiles(instruction.place)) {
       give_up("a configuration that is none of ours", code);
     }
     for (int tile = 0; tile < 8; ++tile) {
       tiles.zero(tile);
     }
+    tiles_in_use = true;
+    ++threads_with_tiles;
   } else if (is(kConfig, 0, false)) {  // TILERELEASE
+    threads_with_tiles -= tiles_in_use ? 1 : 0;
+    tiles_in_use = false;
+  } else if (!tiles_in_use) {
+    give_up("an instruction without configured tiles", code);
   } else if (is(kConfig, 3, false)) {
     tiles.zero(instruction.reg);
   } else if (is(kMove, 3, true)) {
@@ -144,7 +157,27 @@ AmxEmulation::AmxEmulation() {
   sigaction(SIGILL, &action, &handler_before);
 }
 
-AmxEmulation::~AmxEmulation() { sigaction(SIGILL, &handler_before, nullptr); }
+AmxEmulation::~AmxEmulation() {
+  sigaction(SIGILL, &handler_before, nullptr);
+  if (threads_with_tiles != 0) {
+    std::fprintf(stderr, "AmxEmulation: %d threads have not released their tiles\n", threads_with_tiles.load());
+    std::abort();
+  }
+}
+
+bool cpu_has_amx() {
+  constexpr unsigned kStates = 3U << 17;  // tile configuration and data, in XCR0
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
+  if ((edx >> 24 & 1U) == 0) {
+    return false;
+  }
+  __asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+  return (eax & kStates) == kStates;
+}
 
 }  // namespace dolly4j::test
 

@@ -3,50 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
-#include <optional>
 #include <string>
 
 #include "api/error.h"
+#include "every_isa.h"
 
 namespace dolly4j::test {
 namespace {
 
-constexpr Isa kAll[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
-
-// Sets DOLLY4J_ISA, or unsets it, until the end of the scope.
-class Choice {
- public:
-  explicit Choice(const char* value) {
-    if (const char* before = std::getenv("DOLLY4J_ISA")) {
-      before_ = before;
-    }
-    set(value);
-  }
-  Choice(const Choice&) = delete;
-  Choice& operator=(const Choice&) = delete;
-  ~Choice() { set(before_ ? before_->c_str() : nullptr); }
-
- private:
-  static void set(const char* value) {
-    if (value == nullptr) {
-      unsetenv("DOLLY4J_ISA");
-    } else {
-      setenv("DOLLY4J_ISA", value, 1);
-    }
-  }
-
-  std::optional<std::string> before_;
-};
-
-bool available(Isa isa) {
-  const std::vector<Isa>& isas = available_isas();
-  return std::find(isas.begin(), isas.end(), isa) != isas.end();
-}
-
 std::string refusal_of(const char* value) {
-  const Choice choice(value);
+  const ForcedIsa choice(value);
   try {
     chosen_isa();
   } catch (const Error& error) {
@@ -65,14 +32,14 @@ TEST(Isa, genericIsAlwaysAvailableAndTheListAscends) {
 
 TEST(Isa, theBestAvailableIsChosenWhereNoneIsNamed) {
   for (const char* none : {static_cast<const char*>(nullptr), ""}) {
-    const Choice choice(none);
+    const ForcedIsa choice(none);
     EXPECT_EQ(chosen_isa(), available_isas().back());
   }
 }
 
 TEST(Isa, theNamedOneIsChosenIfAvailable) {
   for (const Isa isa : available_isas()) {
-    const Choice choice(name_of(isa));
+    const ForcedIsa choice(name_of(isa));
     EXPECT_EQ(chosen_isa(), isa);
   }
 }
@@ -91,8 +58,8 @@ TEST(Isa, anUnknownNameIsRefusedWithTheNamesToChooseFrom) {
 
 TEST(Isa, oneThisCpuDoesNotHaveIsRefused) {
   bool tried = false;
-  for (const Isa isa : kAll) {
-    if (!available(isa)) {
+  for (const Isa isa : kEveryIsa) {
+    if (!is_available(isa)) {
       tried = true;
       const std::string message = refusal_of(name_of(isa));
       EXPECT_NE(message.find("an instruction set this CPU does not have, '" + std::string(name_of(isa)) + "'"),
@@ -123,11 +90,11 @@ TEST(Isa, agreesWithTheSystem) {
   const bool avx2 = has_all({"avx", "avx2", "fma", "f16c"});
   const bool avx512 = avx2 && has_all({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"});
   const bool avx512_bf16 = avx512 && has_all({"avx512_bf16"});
-  EXPECT_EQ(available(Isa::avx2), avx2);
-  EXPECT_EQ(available(Isa::avx512), avx512);
-  EXPECT_EQ(available(Isa::avx512_bf16), avx512_bf16);
+  EXPECT_EQ(is_available(Isa::avx2), avx2);
+  EXPECT_EQ(is_available(Isa::avx512), avx512);
+  EXPECT_EQ(is_available(Isa::avx512_bf16), avx512_bf16);
   // The system may refuse the tiles to a process.
-  if (available(Isa::amx)) {
+  if (is_available(Isa::amx)) {
     EXPECT_TRUE(avx512_bf16 && has_all({"amx_tile", "amx_bf16", "amx_int8"}));
   }
 }

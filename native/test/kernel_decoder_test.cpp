@@ -2,16 +2,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cpu/isa.h"
+#include "every_isa.h"
 #include "loaded_model.h"
 #include "random.h"
+#include "same_bits.h"
 
 namespace dolly4j::test {
 namespace {
@@ -21,30 +22,6 @@ constexpr bool kSanitized = true;
 #else
 constexpr bool kSanitized = false;
 #endif
-
-// DOLLY4J_ISA for the scope.
-class ForcedIsa {
- public:
-  explicit ForcedIsa(Isa isa) {
-    const char* before = std::getenv("DOLLY4J_ISA");
-    was_set_ = before != nullptr;
-    before_ = was_set_ ? before : "";
-    setenv("DOLLY4J_ISA", name_of(isa), 1);
-  }
-  ForcedIsa(const ForcedIsa&) = delete;
-  ForcedIsa& operator=(const ForcedIsa&) = delete;
-  ~ForcedIsa() {
-    if (was_set_) {
-      setenv("DOLLY4J_ISA", before_.c_str(), 1);
-    } else {
-      unsetenv("DOLLY4J_ISA");
-    }
-  }
-
- private:
-  bool was_set_;
-  std::string before_;
-};
 
 d4j_model_options kernels(DecoderTypes types, int threads = 2, bool portable_bits = false) {
   return {D4J_BACKEND_KERNELS, types.weights, types.kv, -1, threads, portable_bits ? 1 : 0};
@@ -60,14 +37,8 @@ struct Variant {
 class KernelDecoder : public testing::TestWithParam<Variant> {
  protected:
   void SetUp() override {
-    bool available = false;
-    for (const Isa isa : available_isas()) {
-      available = available || isa == GetParam().isa;
-    }
-    if (!available) {
-      GTEST_SKIP() << "this CPU has no " << name_of(GetParam().isa);
-    }
-    forced_ = std::make_unique<ForcedIsa>(GetParam().isa);
+    skip_unless_available(GetParam().isa);
+    forced_.emplace(GetParam().isa);
   }
 
   // One thread unless threads are what is tested: on a machine that does other work they wait for each other.
@@ -76,12 +47,12 @@ class KernelDecoder : public testing::TestWithParam<Variant> {
   }
 
  private:
-  std::unique_ptr<ForcedIsa> forced_;
+  std::optional<ForcedIsa> forced_;
 };
 
 std::vector<Variant> variants() {
   std::vector<Variant> all;
-  for (const Isa isa : {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx}) {
+  for (const Isa isa : kEveryIsa) {
     all.push_back({isa, D4J_FLOAT32, false});
     all.push_back({isa, D4J_BFLOAT16, false});
     all.push_back({isa, D4J_BFLOAT16, true});
@@ -144,15 +115,6 @@ std::vector<std::int32_t> blocks_from(int first, int count) {
     blocks.push_back(first + i);
   }
   return blocks;
-}
-
-// Bit for bit, NaN too.
-void expect_same_bits(const std::vector<float>& actual, const std::vector<float>& expected, const std::string& what) {
-  ASSERT_EQ(actual.size(), expected.size()) << what;
-  for (std::size_t i = 0; i < actual.size(); i++) {
-    ASSERT_FALSE(std::isnan(actual[i])) << what << ", number " << i;
-    ASSERT_EQ(actual[i], expected[i]) << what << ", number " << i;
-  }
 }
 
 // Prompts and single tokens of three sequences, then a token of each; all logits and hidden states.
@@ -231,15 +193,28 @@ TEST_P(KernelDecoder, longContextsHaveTheBitsOfTheirPromptInOnePiece) {
   expect_same_bits(feed(blocks_from(50, 38), 7), expected, "chunks of 7");
 }
 
-// Random sequences grow by random chunks in shared steps; each row must have the bits that its sequence has alone.
-TEST_P(KernelDecoder, everyRowOfRandomRaggedBatchesHasTheBitsOfItsSoloRun) {
-  // The generic kernels are slow, and so are all under a sanitizer.
-  const int batches = GetParam().isa == Isa::generic ? (kSanitized ? 10 : 50) : kSanitized ? 100 : 1000;
-  const d4j_decoder_spec spec = small_decoder();
-  const LoadedModel model(spec, options(), random_decoder_weights(spec, 1));
-  const Session together(model, 64);
-  const Session alone(model, 64);
-  Random random(GetParam().portable_bits ? 11 : 12);
+// A decoder whose second matmul of the feed-forward has more inputs than any kernel adds up at a time.
+d4j_decoder_spec decoder_of_several_chunks() {
+  d4j_decoder_spec spec = small_decoder();
+  spec.layers = 1;
+  spec.ffn_size = 1400;
+  return spec;
+}
+
+struct Compared {
+  int batches = 0;
+  int of_several_sequences = 0;
+};
+
+// Random sequences grow by random chunks in shared steps of up to so many rows; each row must have the bits that its
+// sequence has alone, with the other options. Adds what it has compared, which is less if a batch has other bits.
+void compare_with_solo_runs(const d4j_decoder_spec& spec, const d4j_model_options& options,
+                            const d4j_model_options& solo_options, int batches, int most_rows, std::uint64_t seed,
+                            Compared& compared) {
+  const DecoderWeights weights = random_decoder_weights(spec, 1);
+  const ModelAndSession together(spec, options, weights, 64);
+  const ModelAndSession alone(spec, solo_options, weights, 64);
+  Random random(seed);
   struct Growing {
     std::vector<std::int32_t> blocks;
     int cached = 0;
@@ -248,7 +223,7 @@ TEST_P(KernelDecoder, everyRowOfRandomRaggedBatchesHasTheBitsOfItsSoloRun) {
   for (int i = 0; i < 8; i++) {
     sequences[i].blocks = blocks_from(6 * i, 6);
   }
-  for (int batch = 0; batch < batches; batch++) {
+  for (int batch = 0; batch < batches;) {
     std::vector<SequenceStep> steps;
     std::vector<Growing*> grown;
     int rows = 0;
@@ -257,7 +232,7 @@ TEST_P(KernelDecoder, everyRowOfRandomRaggedBatchesHasTheBitsOfItsSoloRun) {
       if (sequence.cached == spec.context_length || random.below(20) == 0) {
         sequence.cached = 0;  // a new request on blocks with leftovers
       }
-      const int most = std::min(spec.context_length - sequence.cached, 128 - rows);
+      const int most = std::min(spec.context_length - sequence.cached, most_rows - rows);
       if (most == 0 || random.below(3) == 0) {
         continue;
       }
@@ -270,19 +245,48 @@ TEST_P(KernelDecoder, everyRowOfRandomRaggedBatchesHasTheBitsOfItsSoloRun) {
     if (steps.empty()) {
       continue;
     }
-    const std::vector<float> shared = logits_of(together, spec, steps);
+    const std::vector<float> shared = logits_of(together.session, spec, steps);
     std::vector<float> solo;
     for (const SequenceStep& step : steps) {
-      const std::vector<float> own = logits_of(alone, spec, {step});
+      const std::vector<float> own = logits_of(alone.session, spec, {step});
       solo.insert(solo.end(), own.begin(), own.end());
     }
-    expect_same_bits(shared, solo, "batch " + std::to_string(batch));
+    expect_same_bits(shared, solo,
+                     std::to_string(options.threads) + " threads, feed-forward of " + std::to_string(spec.ffn_size) +
+                         ", batch " + std::to_string(batch));
     if (testing::Test::HasFatalFailure()) {
       return;
     }
     for (std::size_t s = 0; s < steps.size(); s++) {
       grown[s]->cached += static_cast<int>(steps[s].tokens.size());
     }
+    compared.batches++;
+    compared.of_several_sequences += steps.size() > 1 ? 1 : 0;
+    batch++;
+  }
+}
+
+TEST_P(KernelDecoder, everyRowOfRandomRaggedBatchesHasTheBitsOfItsSoloRun) {
+  // The generic kernels are slow, and so are all under a sanitizer.
+  struct Sizes {
+    int on_one_thread;
+    int on_two;
+    int most_rows;
+    int of_several_chunks;
+    int most_rows_of_those;
+  };
+  const bool is_generic = GetParam().isa == Isa::generic;
+  const Sizes sizes = kSanitized ? (is_generic ? Sizes{6, 2, 128, 1, 64} : Sizes{70, 20, 128, 4, 128})
+                                 : (is_generic ? Sizes{800, 200, 8, 6, 64} : Sizes{800, 200, 128, 100, 128});
+  const std::uint64_t seed = GetParam().portable_bits ? 11 : 12;
+  Compared compared;
+  compare_with_solo_runs(small_decoder(), options(1), options(1), sizes.on_one_thread, sizes.most_rows, seed, compared);
+  compare_with_solo_runs(small_decoder(), options(2), options(1), sizes.on_two, sizes.most_rows, seed + 2, compared);
+  compare_with_solo_runs(decoder_of_several_chunks(), options(2), options(1), sizes.of_several_chunks,
+                         sizes.most_rows_of_those, seed + 4, compared);
+  if (!kSanitized) {
+    EXPECT_GE(compared.batches, 1000);
+    EXPECT_GE(compared.of_several_sequences, 900);
   }
 }
 
@@ -297,8 +301,7 @@ TEST_P(KernelDecoder, callersDenormalsAreUntouched) {
   EXPECT_EQ(half * 2, smallest);
 }
 
-// Weights whose columns are all of the same size behind norms that give out channels of the same size; then two
-// channels of every norm eight times as large, and the weights that take them as much smaller: the same function.
+// Weights whose columns are all of the same size, behind norms that give out channels of the same size.
 DecoderWeights even_weights(const d4j_decoder_spec& spec) {
   DecoderWeights weights = random_decoder_weights(spec, 5);
   for (auto& [place, values] : weights) {
@@ -335,7 +338,7 @@ DecoderWeights with_outliers(const d4j_decoder_spec& spec, DecoderWeights weight
   return weights;
 }
 
-TEST(KernelDecoderSmoothing, outliersOfSurveyedNormsLoseNothing) {
+TEST(KernelDecoderSmoothing, outliersOfObservedNormsLoseNothing) {
   for (const d4j_dtype type : {D4J_INT8, D4J_INT4}) {
     for (const bool shared_norm : {false, true}) {
       d4j_decoder_spec spec = small_decoder();
@@ -347,7 +350,7 @@ TEST(KernelDecoderSmoothing, outliersOfSurveyedNormsLoseNothing) {
         return logits_of(Session(model), spec, {{{0, 1}, 0, random_tokens(spec, 20, 2)}});
       };
       const std::vector<float> expected = logits(even, {d4j_model_load_rows});
-      expect_same_bits(logits(outliers, {d4j_model_survey_rows, d4j_model_load_rows}), expected, "surveyed");
+      expect_same_bits(logits(outliers, {d4j_model_observe_rows, d4j_model_load_rows}), expected, "observed");
       EXPECT_NE(logits(outliers, {d4j_model_load_rows}), expected);
     }
   }
@@ -359,7 +362,7 @@ TEST(KernelDecoderSmoothing, hiddenStateOfTheFinalNormIsAsLargeAsEver) {
   weights.at({D4J_FINAL_NORM_WEIGHT, 0})[7] = 64;
   const auto last_hidden = [&](d4j_dtype type) {
     const LoadedModel model(spec, kernels(type, 1), weights, [](d4j_model*) {},
-                            {d4j_model_survey_rows, d4j_model_load_rows});
+                            {d4j_model_observe_rows, d4j_model_load_rows});
     const OwnedStep step(spec, {{{0, 1}, 0, random_tokens(spec, 20, 2)}});
     Session(model).run(step.step());
     return std::vector<float>(step.hidden().end() - spec.hidden_size, step.hidden().end());
@@ -383,9 +386,8 @@ TEST(KernelDecoderOptions, wrongOnesAreRefusedByName) {
   EXPECT_NE(message({D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, -1, 1, 2}).find("portable_bits"),
             std::string::npos);
   EXPECT_NE(message({2, D4J_BFLOAT16, D4J_BFLOAT16, -1, 1, 0}).find("backend"), std::string::npos);
-  setenv("DOLLY4J_ISA", "mmx", 1);
+  const ForcedIsa forced("mmx");
   EXPECT_NE(message(kernels(D4J_BFLOAT16)).find("'mmx'"), std::string::npos);
-  unsetenv("DOLLY4J_ISA");
 }
 
 TEST(KernelDecoderOptions, memoryCountsThePaddedCacheAndWeights) {

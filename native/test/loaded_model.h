@@ -17,11 +17,41 @@ inline d4j_model_options libtorch_options(DecoderTypes types, int cuda_device) {
   return {D4J_BACKEND_LIBTORCH, types.weights, types.kv, cuda_device, 1, 0};
 }
 
-// Writes the weights to a file in float32 and loads them from there, or takes over a model that has them.
+// Writes the weights to a file in float32 and calls call(rows) with all of its rows, one slot after the other.
+template <class Call>
+void for_all_rows(const d4j_decoder_spec& spec, const DecoderWeights& weights, const Call& call) {
+  std::vector<float> elements;
+  for (const auto& [place, values] : weights) {
+    elements.insert(elements.end(), values.begin(), values.end());
+  }
+  const TemporaryFile file(elements);
+  std::int64_t offset = 0;
+  for (const auto& [place, values] : weights) {
+    const SlotShape shape = slot_shape(spec, place.first);
+    const std::int32_t run[3] = {0, 0, static_cast<std::int32_t>(shape.rows)};
+    d4j_rows rows{};
+    rows.name = slot_name(place.first);
+    rows.path = file.path().c_str();
+    rows.offset = offset;
+    rows.rows = shape.rows;
+    rows.columns = shape.columns;
+    rows.row_stride = shape.columns;
+    rows.column_stride = 1;
+    rows.dtype = D4J_FLOAT32;
+    rows.slot = place.first;
+    rows.layer = place.second;
+    rows.run_count = 1;
+    rows.runs = run;
+    call(rows);
+    offset += static_cast<std::int64_t>(values.size() * sizeof(float));
+  }
+}
+
+// Loads the weights from a file in float32, or takes over a model that has them.
 class LoadedModel {
  public:
   using Step = std::function<void(d4j_model*)>;
-  // What of the C API is called with all rows, one slot after the other.
+  // What of the C API is called with all rows.
   using RowCalls = std::vector<d4j_status (*)(d4j_model*, const d4j_rows*)>;
 
   LoadedModel(const d4j_decoder_spec& spec, DecoderTypes types, const DecoderWeights& weights, int cuda_device = -1)
@@ -33,7 +63,7 @@ class LoadedModel {
     check(d4j_model_create(&spec, &options, &model_));
     try {
       for (const auto call : calls) {
-        for_all_rows(spec, weights, call);
+        for_all_rows(spec, weights, [&](const d4j_rows& rows) { check(call(model_, &rows)); });
       }
       before_finish(model_);
       check(d4j_model_finish(model_));
@@ -50,35 +80,6 @@ class LoadedModel {
   d4j_model* get() const { return model_; }
 
  private:
-  template <class Call>
-  void for_all_rows(const d4j_decoder_spec& spec, const DecoderWeights& weights, Call call) {
-    std::vector<float> elements;
-    for (const auto& [place, values] : weights) {
-      elements.insert(elements.end(), values.begin(), values.end());
-    }
-    const TemporaryFile file(elements);
-    std::int64_t offset = 0;
-    for (const auto& [place, values] : weights) {
-      const SlotShape shape = slot_shape(spec, place.first);
-      const std::int32_t run[3] = {0, 0, static_cast<std::int32_t>(shape.rows)};
-      d4j_rows rows{};
-      rows.name = slot_name(place.first);
-      rows.path = file.path().c_str();
-      rows.offset = offset;
-      rows.rows = shape.rows;
-      rows.columns = shape.columns;
-      rows.row_stride = shape.columns;
-      rows.column_stride = 1;
-      rows.dtype = D4J_FLOAT32;
-      rows.slot = place.first;
-      rows.layer = place.second;
-      rows.run_count = 1;
-      rows.runs = run;
-      check(call(model_, &rows));
-      offset += static_cast<std::int64_t>(values.size() * sizeof(float));
-    }
-  }
-
   d4j_model* model_ = nullptr;
 };
 

@@ -18,6 +18,10 @@
 
 namespace dolly4j::test {
 
+// tiny: rows of x and outputs are each of another size, many of them so small that products, sums and results are about
+// the least normal number; some operands are denormal themselves.
+enum class Operands { normal, tiny };
+
 struct PackedLinearShape {
   int rows;
   int outputs;
@@ -28,6 +32,7 @@ struct PackedLinearShape {
   GeluForm gelu;
   bool bias;
   bool addend;
+  Operands operands = Operands::normal;
 };
 
 inline std::string describe(const PackedLinearShape& shape) {
@@ -36,8 +41,22 @@ inline std::string describe(const PackedLinearShape& shape) {
   std::ostringstream text;
   text << "rows " << shape.rows << ", outputs " << shape.outputs << ", inputs " << shape.inputs << ", "
        << kTypes[static_cast<int>(shape.type)] << (shape.order == SumOrder::pairs ? " in pairs, " : " in tiles, ")
-       << kResults[static_cast<int>(shape.result)] << (shape.bias ? ", bias" : "") << (shape.addend ? ", addend" : "");
+       << kResults[static_cast<int>(shape.result)] << (shape.bias ? ", bias" : "") << (shape.addend ? ", addend" : "")
+       << (shape.operands == Operands::tiny ? ", tiny" : "");
   return text.str();
+}
+
+inline std::vector<PackedLinearShape> tiny_packed_linear_shapes(WeightType type, SumOrder order) {
+  std::vector<PackedLinearShape> shapes;
+  for (const int count : {1, 3, 17, 40}) {
+    for (const LinearResult result : {LinearResult::store, LinearResult::gelu, LinearResult::add}) {
+      const bool bias = result != LinearResult::store;
+      const bool addend = result == LinearResult::add;
+      shapes.push_back(
+          {count, 100, count % 2 == 0 ? 60 : 250, type, order, result, GeluForm::erf, bias, addend, Operands::tiny});
+    }
+  }
+  return shapes;
 }
 
 // Every number of rows with some of the sizes; the results take turns.
@@ -59,15 +78,18 @@ inline std::vector<PackedLinearShape> packed_linear_shapes(WeightType type, SumO
     }
   }
   // More inputs than a chunk holds, with rows beyond it; of the last shapes more than any, also the last one not full,
-  // and more blocks than a group.
+  // and more blocks than a band.
   shapes.push_back({3, 48, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
   shapes.push_back({40, 33, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
   shapes.push_back({500, 17, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
   shapes.push_back({40, 33, 1400, type, order, LinearResult::add, GeluForm::erf, true, true});
   shapes.push_back({33, 321, 1400, type, order, LinearResult::store, GeluForm::erf, false, false});
   shapes.push_back({300, 17, 2600, type, order, LinearResult::gelu, GeluForm::erf, true, false});
-  // More bytes than a chunk of rows has, of bfloat16 and float32.
+  // More bytes than a strip of rows has, of bfloat16 and float32.
   shapes.push_back({220, 17, 10240, type, order, LinearResult::store, GeluForm::erf, true, false});
+  for (const PackedLinearShape& shape : tiny_packed_linear_shapes(type, order)) {
+    shapes.push_back(shape);
+  }
   return shapes;
 }
 
@@ -81,21 +103,28 @@ class PackedLinearCase {
         dtype_(shape.type == WeightType::float32 ? DType::float32 : DType::bfloat16),
         stride_(shape.outputs + 3),
         random_(seed),
-        bias_(random_.normals(shape.outputs)),
+        bias_(random_.normals(shape.outputs, deviation())),
         weight_{shape.type, shape.outputs, shape.inputs, nullptr, shape.bias ? bias_.data() : nullptr},
         packed_(weight_.blocks() * weight_.block_bytes()),
         x_(tiles(shape.inputs)),
-        y_(random_.normals(numbers_of_y())),
-        addend_(random_.normals(numbers_of_y())) {
-    const float deviation = 1 / std::sqrt(static_cast<float>(shape.inputs));
-    const Buffer rows(random_.normals(std::int64_t{shape.outputs} * shape.inputs, deviation),
-                      shape.type == WeightType::bfloat16 ? DType::bfloat16 : DType::float32);
+        y_(random_.normals(numbers_of_y(), deviation())),
+        addend_(random_.normals(numbers_of_y(), deviation())) {
+    std::vector<float> numbers =
+        random_.normals(std::int64_t{shape.outputs} * shape.inputs, 1 / std::sqrt(static_cast<float>(shape.inputs)));
+    for (int n = 0; n < shape.outputs; ++n) {
+      const float size = any_size(kOutputExponents);
+      for (int k = 0; k < shape.inputs; ++k) {
+        numbers[n * shape.inputs + k] *= size;
+      }
+    }
+    const Buffer rows(numbers, shape.type == WeightType::bfloat16 ? DType::bfloat16 : DType::float32);
     pack_outputs(weight_, packed_.data(), 0, shape.outputs, rows.input().data);
     weight_.data = packed_.data();
     const Activations x = args_of(x_, shape.inputs);
     for (int t = 0; t < shape.rows; ++t) {
+      const float size = any_size(kRowExponents);
       for (int k = 0; k < shape.inputs; ++k) {
-        Output(x.data, x.dtype).set(x.place(t, k), random_.normal());
+        Output(x.data, x.dtype).set(x.place(t, k), random_.normal() * size);
       }
     }
   }
@@ -159,6 +188,18 @@ class PackedLinearCase {
 
  private:
   static constexpr int kPreparedAtOnce = 23;
+  // Sizes of tiny operands. Rows of 2^-101 have groups of which int8 and int4 take some for 0; outputs of 2^-15 have
+  // scales that are denormal in float16.
+  static constexpr int kRowExponents[] = {20, 0, -60, -98, -101, -125};
+  static constexpr int kOutputExponents[] = {20, 0, -15, -25, -35, -64, -125};
+
+  bool is_tiny() const { return shape_.operands == Operands::tiny; }
+  // Of what is added to the sums.
+  float deviation() const { return is_tiny() ? 0x1p-125F : 1; }
+  template <int kCount>
+  float any_size(const int (&exponents)[kCount]) {
+    return is_tiny() ? std::ldexp(1.0F, exponents[random_.below(kCount)]) : 1;
+  }
 
   static std::int64_t rounded(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
 

@@ -19,6 +19,10 @@
 #include "ops/packed_linear/tile_skeleton.h"
 #include "packed_linear_case.h"
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 namespace dolly4j::test {
 namespace {
 
@@ -38,16 +42,20 @@ constexpr const Kind& kInt8 = kKinds[3];
 constexpr const Kind& kInt4 = kKinds[4];
 
 // Shapes of which the kernel has other bits than the oracle.
-std::vector<std::string> shapes_that_differ(const PackedLinear& kernel, const Kind& kind) {
+std::vector<std::string> shapes_that_differ(const PackedLinear& kernel, const std::vector<PackedLinearShape>& shapes) {
   std::vector<std::string> result;
   std::uint64_t seed = 0;
-  for (const PackedLinearShape& shape : packed_linear_shapes(kind.type, kind.order)) {
+  for (const PackedLinearShape& shape : shapes) {
     const PackedLinearCase test(shape, ++seed);
     if (!(test.run(kernel) == test.oracle())) {
       result.push_back(describe(shape));
     }
   }
   return result;
+}
+
+std::vector<std::string> shapes_that_differ(const PackedLinear& kernel, const Kind& kind) {
+  return shapes_that_differ(kernel, packed_linear_shapes(kind.type, kind.order));
 }
 
 const std::vector<std::string> kNone;
@@ -194,14 +202,42 @@ TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleOnEmulatedTiles) {
 }
 
 #if defined(__x86_64__)
-// What is compiled for AMX, where the CPU has all that it needs beside AMX.
+// What is compiled for AMX, where the CPU has all that it needs beside AMX. The emulation sees that every call releases
+// the tiles.
 TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleByAmxEmulated) {
-  if (available_isas().back() != Isa::avx512_bf16) {
+  if (cpu_has_amx() || !is_available(Isa::avx512_bf16)) {
     GTEST_SKIP() << "this CPU has AMX, or lacks AVX-512 BF16";
   }
   const AmxEmulation emulation;
   for (const Kind& kind : {kBfloat16Tiles, kInt8, kInt4}) {
     EXPECT_EQ(shapes_that_differ(packed_linear_amx(kind.type), kind), kNone);
+  }
+}
+
+// Whether this thread's tiles hold data, which the system then saves whenever it takes the CPU away: XGETBV tells of
+// every state whether it is in use. For CPUs with AMX.
+bool tiles_are_in_use() {
+  constexpr unsigned kInUse = 1;
+  constexpr int kTileData = 18;
+  unsigned low = 0;
+  unsigned high = 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(kInUse) : "memory");
+  return (low >> kTileData & 1U) != 0;
+}
+
+TEST(PackedLinearOnAmx, everyCallReleasesTheTiles) {
+  if (!is_available(Isa::amx)) {
+    GTEST_SKIP() << "this CPU does not have amx";
+  }
+  for (const Kind& kind : {kBfloat16Tiles, kInt8, kInt4}) {
+    // Few rows go by vectors, the others by tiles.
+    for (const int rows : {1, 100}) {
+      const PackedLinearShape shape{rows,          70,   250,  kind.type, kind.order, LinearResult::store,
+                                    GeluForm::erf, true, false};
+      const PackedLinearCase test(shape, 1);
+      test.run(packed_linear_amx(kind.type), 2);
+      EXPECT_FALSE(tiles_are_in_use()) << describe(shape);
+    }
   }
 }
 #endif
@@ -237,6 +273,32 @@ TEST(PackedLinearMistakes, theOtherOrderIsFound) {
       shapes_that_differ(packed_linear(Isa::generic, kBfloat16Tiles.type, SumOrder::pairs), kBfloat16Tiles).size(),
       60U);
 }
+
+#if defined(__x86_64__)
+template <class Linear>
+struct KeepsDenormals : Linear {
+  static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
+    constexpr unsigned kFlushToZeroAndDenormalsAreZero = 0x8040;
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before & ~kFlushToZeroAndDenormalsAreZero);
+    Linear::run(args, first_block, last_block, scratch);
+    _mm_setcsr(before);
+  }
+};
+
+// Of 12 shapes.
+TEST(PackedLinearMistakes, denormalsThatAreNotFlushedAreFound) {
+  using Sizes = LoopSizes<4, 4, 8, 4096, 8192>;
+  const auto found = [](const PackedLinear& kernel, const Kind& kind) {
+    return shapes_that_differ(kernel, tiny_packed_linear_shapes(kind.type, kind.order)).size();
+  };
+  EXPECT_GT(found(kernels<KeepsDenormals<VectorLinear<Float32Sums<Generic>, Sizes>>>(), kFloat32), 8U);
+  EXPECT_GT(found(kernels<KeepsDenormals<VectorLinear<PairSums<Generic>, Sizes>>>(), kBfloat16Pairs), 8U);
+  EXPECT_GT(found(kernels<KeepsDenormals<VectorLinear<TileSums<Generic>, Sizes>>>(), kBfloat16Tiles), 8U);
+  EXPECT_GT(found(kernels<KeepsDenormals<VectorLinear<GroupSums<Generic, Int8Groups>, Sizes>>>(), kInt8), 8U);
+  EXPECT_GT(found(kernels<KeepsDenormals<VectorLinear<GroupSums<Generic, Int4Groups>, Sizes>>>(), kInt4), 8U);
+}
+#endif
 
 // ---- the layout ----
 
@@ -280,6 +342,60 @@ TEST(PackOutputs, inPiecesGivesTheSameBytes) {
   }
   ASSERT_EQ(first, outputs);
   EXPECT_EQ(std::memcmp(whole.data(), pieces.data(), whole.size()), 0);
+}
+
+// Made of whole numbers, so that no C library's functions show in the bits. Rows are of different sizes, one is all
+// zeros, one so small that int8 and int4 take it for zeros, and one has a number that is much larger than the others.
+std::vector<float> fixed_matrix(int outputs, int inputs) {
+  constexpr float kSizes[] = {1, 0x1p-6F, 0x1p-12F, 8, 0, 0x1p-110F, 0x1p-3F};
+  constexpr int kNumberBits = 24;
+  Random random(1);
+  std::vector<float> numbers;
+  for (int n = 0; n < outputs; ++n) {
+    for (int k = 0; k < inputs; ++k) {
+      const int number = static_cast<int>(random.next() >> (64 - kNumberBits)) - (1 << (kNumberBits - 1));
+      numbers.push_back(static_cast<float>(number) * 0x1p-23F * kSizes[n % 7]);
+    }
+  }
+  numbers[6 * inputs + 100] = 40;
+  return numbers;
+}
+
+// FNV-1a (Fowler, Noll and Vo).
+std::uint64_t hash_of(const Bytes& bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    hash = (hash ^ bytes.data()[i]) * 0x100000001b3U;
+  }
+  return hash;
+}
+
+using PackOutputsOn = EveryIsa;
+INSTANTIATE_TEST_SUITE_P(Isas, PackOutputsOn, every_isa(), isa_name);
+
+TEST_P(PackOutputsOn, givesTheBytesThatItsVersionHasAlwaysHad) {
+  constexpr std::uint32_t kVersion = 3;
+  const struct {
+    const char* name;
+    WeightType type;
+    std::uint64_t hash;
+  } all[] = {{"float32", WeightType::float32, 0xb752507d46be0191U},
+             {"bfloat16", WeightType::bfloat16, 0x97c0a36469fb664bU},
+             {"int8", WeightType::int8, 0xd373fc60e9a13738U},
+             {"int4", WeightType::int4, 0x265a8dad99844e65U}};
+  ASSERT_EQ(kPackedVersion, kVersion) << "packed weights have a new version: put it and its hashes here";
+  const ForcedIsa forced(GetParam());
+  for (const auto& expected : all) {
+    const PackedWeight weight{expected.type, 35, 200, nullptr, nullptr};
+    const Buffer rows(fixed_matrix(weight.outputs, weight.inputs),
+                      expected.type == WeightType::bfloat16 ? DType::bfloat16 : DType::float32);
+    Bytes packed(weight.blocks() * weight.block_bytes());
+    pack_outputs(weight, packed.data(), 0, weight.outputs, rows.input().data);
+    EXPECT_EQ(hash_of(packed), expected.hash)
+        << "The bytes of packed " << expected.name << " weights have changed. Raise kPackedVersion "
+        << "(ops/packed_linear.h), else files packed before are read as if they were of today; then put the hash 0x"
+        << std::hex << hash_of(packed) << " here.";
+  }
 }
 
 }  // namespace

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
+#include <cstdint>
+#include <cstring>
+#include <limits>
 
 #include "conformance.h"
 #include "random.h"
@@ -40,6 +44,50 @@ TEST(RotaryFrequencies, arePowersOfTheBase) {
   for (int i = 0; i < 40; i++) {
     EXPECT_NEAR(frequencies[i] * std::exp(i / 40.0 * std::log(10000.0)), 1, 1e-6) << i;
   }
+}
+
+// Distance of a float32 number from a value, in units of its last place.
+double places(float number, long double value) {
+  const float magnitude = std::max(std::abs(number), std::numeric_limits<float>::min());
+  const auto place =
+      static_cast<long double>(std::nextafter(magnitude, INFINITY)) - static_cast<long double>(magnitude);
+  return static_cast<double>(std::abs(static_cast<long double>(number) - value) / place);
+}
+
+TEST(RotaryAngles, haveSinesAndCosinesRoundedToNearest) {
+  constexpr double kMost = 0.5 + 0x1p-25;
+  Random random(7);
+  for (int i = 0; i < 200000; i++) {
+    // Of all sizes, and near multiples of a quarter of a turn, where the subtraction cancels.
+    const float power = std::ldexp(1.0F, random.below(52) - 30);
+    const float angle = i % 2 == 0 ? power * std::abs(random.normals(1)[0]) / 4
+                                   : static_cast<float>(random.below(1 << 21)) * 1.57079632679489661923F;
+    if (angle > 0x1p22F) {
+      continue;
+    }
+    const SineAndCosine turn = rotary_sine_and_cosine(angle);
+    ASSERT_LE(places(turn.sine, std::sin(static_cast<long double>(angle))), kMost) << angle;
+    ASSERT_LE(places(turn.cosine, std::cos(static_cast<long double>(angle))), kMost) << angle;
+  }
+}
+
+// Where they differed, the same prompt would give another text.
+TEST(RotaryAngles, haveTheSameBitsEverywhere) {
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  const auto add = [&hash](float number) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &number, sizeof bits);
+    hash = (hash ^ bits) * 0x100000001b3U;
+  };
+  for (const float frequency : rotary_inverse_frequencies(20, 10000)) {
+    add(frequency);
+    for (int position = 0; position < 2048; position++) {
+      const SineAndCosine turn = rotary_sine_and_cosine(static_cast<float>(position) * frequency);
+      add(turn.sine);
+      add(turn.cosine);
+    }
+  }
+  EXPECT_EQ(hash, 0xa6fd577130bae2dU);
 }
 
 TEST(Rotary, isMultiplicationByAUnitComplexNumber) {

@@ -21,10 +21,10 @@ d4j_decoder_spec decoder_of(int hidden_size) {
 }
 
 // Shows it the norm of the attention of layer 0, with a bias of 0, and its matrix of one row.
-void look(Smoothing& smoothing, const std::vector<float>& gain, const std::vector<float>& row) {
+void observe(Smoothing& smoothing, const std::vector<float>& gain, const std::vector<float>& row) {
   const auto size = static_cast<std::int64_t>(gain.size());
-  smoothing.look(D4J_ATTENTION_NORM_WEIGHT, 0, 0, size, gain.data());
-  smoothing.look(D4J_QKV_WEIGHT, 0, 0, 1, row.data());
+  smoothing.observe(D4J_ATTENTION_NORM_WEIGHT, 0, 0, size, gain.data());
+  smoothing.observe(D4J_QKV_WEIGHT, 0, 0, 1, row.data());
 }
 
 std::vector<float> factors_of(Smoothing& smoothing, d4j_slot slot, int layer, int size) {
@@ -35,7 +35,7 @@ std::vector<float> factors_of(Smoothing& smoothing, d4j_slot slot, int layer, in
 std::vector<float> factors_for(const std::vector<float>& gain, const std::vector<float>& row) {
   const auto size = static_cast<int>(gain.size());
   Smoothing smoothing(decoder_of(size));
-  look(smoothing, gain, row);
+  observe(smoothing, gain, row);
   return factors_of(smoothing, D4J_QKV_WEIGHT, 0, size);
 }
 
@@ -58,9 +58,9 @@ TEST(Smoothing, sizeOfAllChannelsOrWeightsDoesNotMatter) {
 
 TEST(Smoothing, biasCountsAsTheGainDoes) {
   Smoothing smoothing(decoder_of(5));
-  look(smoothing, {1, 3, 1, 1, 1}, {1, 1, 1, 1, 1});
+  observe(smoothing, {1, 3, 1, 1, 1}, {1, 1, 1, 1, 1});
   const std::vector<float> bias{0, 4, 0, 0, 0};
-  smoothing.look(D4J_ATTENTION_NORM_BIAS, 0, 0, 5, bias.data());
+  smoothing.observe(D4J_ATTENTION_NORM_BIAS, 0, 0, 5, bias.data());
   EXPECT_EQ(factors_of(smoothing, D4J_ATTENTION_NORM_BIAS, 0, 5), (std::vector<float>{1, 2, 1, 1, 1}));
 }
 
@@ -77,14 +77,14 @@ TEST(Smoothing, orderAndPiecesOfTheRowsDoNotMatter) {
   const std::vector<float> gain = random.normals(kSize, 1, 0);
   const std::vector<float> rows = random.normals(kRows * kSize, 1, 0);
   Smoothing whole(decoder_of(kSize));
-  whole.look(D4J_FC1_WEIGHT, 1, 0, kRows, rows.data());
-  whole.look(D4J_FFN_NORM_WEIGHT, 1, 0, kSize, gain.data());
+  whole.observe(D4J_FC1_WEIGHT, 1, 0, kRows, rows.data());
+  whole.observe(D4J_FFN_NORM_WEIGHT, 1, 0, kSize, gain.data());
   Smoothing pieces(decoder_of(kSize));
-  pieces.look(D4J_FFN_NORM_WEIGHT, 1, 10, kSize - 10, gain.data() + 10);
+  pieces.observe(D4J_FFN_NORM_WEIGHT, 1, 10, kSize - 10, gain.data() + 10);
   for (const int row : random.permutation(kRows)) {
-    pieces.look(D4J_FC1_WEIGHT, 1, row, 1, rows.data() + row * kSize);
+    pieces.observe(D4J_FC1_WEIGHT, 1, row, 1, rows.data() + row * kSize);
   }
-  pieces.look(D4J_FFN_NORM_WEIGHT, 1, 0, 10, gain.data());
+  pieces.observe(D4J_FFN_NORM_WEIGHT, 1, 0, 10, gain.data());
   const std::vector<float> expected = factors_of(whole, D4J_FFN_NORM_WEIGHT, 1, kSize);
   EXPECT_EQ(factors_of(pieces, D4J_FC1_WEIGHT, 1, kSize), expected);
   EXPECT_GT(std::count_if(expected.begin(), expected.end(), [](float factor) { return factor != 1; }), 0);
@@ -92,7 +92,7 @@ TEST(Smoothing, orderAndPiecesOfTheRowsDoNotMatter) {
 
 TEST(Smoothing, normsOfOtherLayersAndMatricesHaveFactorsOfTheirOwn) {
   Smoothing smoothing(decoder_of(5));
-  look(smoothing, {1, 4, 1, 1, 1}, {1, 1, 1, 1, 1});
+  observe(smoothing, {1, 4, 1, 1, 1}, {1, 1, 1, 1, 1});
   EXPECT_EQ(factors_of(smoothing, D4J_QKV_WEIGHT, 0, 5), (std::vector<float>{1, 2, 1, 1, 1}));
   const std::vector<float> ones(5, 1);
   EXPECT_EQ(factors_of(smoothing, D4J_QKV_WEIGHT, 1, 5), ones);
@@ -105,20 +105,20 @@ TEST(Smoothing, normThatIsSharedHasTheSameFactorsForBothMatrices) {
   d4j_decoder_spec spec = decoder_of(5);
   spec.shared_norm = 1;
   Smoothing smoothing(spec);
-  look(smoothing, {1, 16, 1, 1, 1}, {1, 1, 1, 1, 1});
+  observe(smoothing, {1, 16, 1, 1, 1}, {1, 1, 1, 1, 1});
   const std::vector<float> row{1, 4, 1, 1, 1};
-  smoothing.look(D4J_FC1_WEIGHT, 0, 0, 1, row.data());
+  smoothing.observe(D4J_FC1_WEIGHT, 0, 0, 1, row.data());
   const std::vector<float> expected{1, 2, 1, 1, 1};
   EXPECT_EQ(factors_of(smoothing, D4J_QKV_WEIGHT, 0, 5), expected);
   EXPECT_EQ(factors_of(smoothing, D4J_FC1_WEIGHT, 0, 5), expected);
 }
 
-TEST(Smoothing, lookAfterFactorsWereUsedIsRefused) {
+TEST(Smoothing, observingAfterFactorsWereUsedIsRefused) {
   Smoothing smoothing(decoder_of(2));
-  look(smoothing, {1, 1}, {1, 1});
+  observe(smoothing, {1, 1}, {1, 1});
   smoothing.factors(D4J_ATTENTION_NORM_WEIGHT, 0);
   const std::vector<float> row{1, 1};
-  EXPECT_THROW(smoothing.look(D4J_QKV_WEIGHT, 0, 1, 1, row.data()), Error);
+  EXPECT_THROW(smoothing.observe(D4J_QKV_WEIGHT, 0, 1, 1, row.data()), Error);
 }
 
 }  // namespace

@@ -12,11 +12,14 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "cpu/cores.h"
+#include "loaded_model.h"
 #include "random.h"
+#include "same_bits.h"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -100,9 +103,26 @@ TEST_F(Cores, secondCpusOfACoreComeLast) {
   expected.erase(expected.begin() + 1);
   expected.push_back(allowed[1]);
   EXPECT_EQ(cpus_by_core(root_), expected);
+  EXPECT_EQ(core_count(root_), static_cast<int>(allowed.size()) - 1);
 }
 
-TEST_F(Cores, areByNumberWhereNothingIsKnown) { EXPECT_EQ(cpus_by_core(root_), cpus_of_this_thread()); }
+TEST_F(Cores, areByNumberAndAsManyAsCpusWhereNothingIsKnown) {
+  EXPECT_EQ(cpus_by_core(root_), cpus_of_this_thread());
+  EXPECT_EQ(core_count(root_), static_cast<int>(cpus_of_this_thread().size()));
+}
+
+TEST(CoreCount, leavesOutCoresThatThisThreadMayNotUse) {
+  const std::vector<int> allowed = cpus_of_this_thread();
+  int count = 0;
+  std::thread([&] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(allowed[0]), &one);
+    ASSERT_EQ(pthread_setaffinity_np(pthread_self(), sizeof one, &one), 0);
+    count = core_count();
+  }).join();
+  EXPECT_EQ(count, 1);
+}
 
 // Every phase reads what all threads of the one before have written.
 TEST(ThreadPool, phasesOfChangingThreadCountsFollowEachOther) {
@@ -201,7 +221,58 @@ TEST(ThreadPool, canBeMadeAndDestroyedAtAnyTime) {
   }
 }
 
-TEST(ThreadPool, theProcessHasOne) { EXPECT_EQ(&ThreadPool::shared(), &ThreadPool::shared()); }
+// Of all pools of this process.
+std::vector<std::string> names_of_pool_threads() {
+  std::vector<std::string> names;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(task.path() / "comm");
+    std::string name;
+    if (std::getline(file, name) && name.rfind("dolly4j-", 0) == 0) {
+      names.push_back(name);
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void expect_pool_threads(const std::vector<std::string>& expected) {
+  // Threads of pools that other tests have destroyed may be listed for a moment.
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (names_of_pool_threads() != expected && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_EQ(names_of_pool_threads(), expected);
+}
+
+TEST(ThreadPool, twoDecodersStepOnTheThreadsOfOneAndEachHasTheBitsItHasAlone) {
+  const d4j_decoder_spec spec = small_decoder();
+  const d4j_model_options options{D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, -1, 3, 0};
+  const ModelAndSession first(spec, options, random_decoder_weights(spec, 1), 16);
+  const ModelAndSession second(spec, options, random_decoder_weights(spec, 2), 16);
+  const auto answer = [&](const ModelAndSession& decoder) {
+    std::vector<float> all;
+    for (int cached = 0; cached < 60; cached += cached == 0 ? 40 : 1) {
+      const std::vector<float> logits =
+          logits_of(decoder.session, spec, {{{3, 1, 2, 0}, cached, random_tokens(spec, cached == 0 ? 40 : 1, cached)}});
+      all.insert(all.end(), logits.begin(), logits.end());
+    }
+    return all;
+  };
+  // The caller's thread is the third.
+  const std::vector<std::string> two_threads = {"dolly4j-1", "dolly4j-2"};
+  const std::vector<float> first_alone = answer(first);
+  const std::vector<float> second_alone = answer(second);
+  EXPECT_NE(first_alone, second_alone);
+  expect_pool_threads(two_threads);
+  for (int round = 0; round < 5; round++) {
+    std::vector<float> beside;
+    std::thread other([&] { beside = answer(second); });
+    expect_same_bits(answer(first), first_alone, "the first decoder");
+    other.join();
+    expect_same_bits(beside, second_alone, "the second decoder");
+  }
+  expect_pool_threads(two_threads);
+}
 
 TEST(ThreadPool, itsThreadsTakeNoSignals) {
   ThreadPool pool;

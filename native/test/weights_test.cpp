@@ -306,10 +306,10 @@ TEST(WeightsFailures, aNumberBeyondBfloat16IsRefusedByABfloat16DecoderOnly) {
   wide.load(source.get());
 }
 
-// The norm of the feed-forward of a decoder in int8, all 1 in the file, as it is after a survey of the norm and of fc1
-// [rows, columns] by these runs: 1 / factors.
-std::vector<float> norm_after_survey(const std::vector<float>& fc1, int columns,
-                                     const std::vector<std::int32_t>& runs = {}) {
+// The norm of the feed-forward of a decoder in int8, all 1 in the file, as it is after the norm and fc1 [rows, columns]
+// were observed by these runs: 1 / factors.
+std::vector<float> observed_norm(const std::vector<float>& fc1, int columns,
+                                 const std::vector<std::int32_t>& runs = {}) {
   const auto rows = static_cast<int>(fc1.size()) / columns;
   const std::vector<float> ones(static_cast<std::size_t>(columns), 1.0F);
   const TemporaryFile norm_file(ones);
@@ -318,17 +318,17 @@ std::vector<float> norm_after_survey(const std::vector<float>& fc1, int columns,
   spec.ffn_size = rows;
   Weights weights(spec, D4J_INT8, WeightLayout::packed);
   Source norm(norm_file.path(), D4J_FFN_NORM_WEIGHT, columns, 1, D4J_FLOAT32);
-  weights.survey(norm.get());
+  weights.observe(norm.get());
   Source source(fc1_file.path(), D4J_FC1_WEIGHT, rows, columns, D4J_FLOAT32);
   if (!runs.empty()) {
     source.runs = runs;
   }
-  weights.survey(source.get());
+  weights.observe(source.get());
   weights.load(norm.get());
   return elements_of<float>(weights, D4J_FFN_NORM_WEIGHT);
 }
 
-TEST(WeightsSurvey, readsBlocksEvenlyOverAMatrix) {
+TEST(WeightsObserve, readsBlocksEvenlyOverAMatrix) {
   constexpr int kRows = 8192 + 20;
   constexpr int kColumns = 8;
   for (const int row : {0, 15, 512, 8191, 8192 + 3, 16, 511, 528, 8192 + 19}) {
@@ -336,18 +336,18 @@ TEST(WeightsSurvey, readsBlocksEvenlyOverAMatrix) {
     fc1[row * kColumns + 3] = -128;
     std::vector<float> expected(kColumns, 1.0F);
     expected[3] = row % 512 < 16 ? 16.0F : 1.0F;
-    EXPECT_EQ(norm_after_survey(fc1, kColumns), expected) << row;
+    EXPECT_EQ(observed_norm(fc1, kColumns), expected) << row;
   }
 }
 
-TEST(WeightsSurvey, readsAllOfASmallMatrixWhateverItsRuns) {
+TEST(WeightsObserve, readsAllOfASmallMatrixWhateverItsRuns) {
   constexpr int kRows = 331;
   constexpr int kColumns = 20;
   std::vector<float> fc1 = Random(4).normals(kRows * kColumns);
   for (std::size_t i = 0; i < fc1.size(); i++) {
     fc1[i] *= static_cast<float>(1 + i % kColumns);
   }
-  const std::vector<float> expected = norm_after_survey(fc1, kColumns);
+  const std::vector<float> expected = observed_norm(fc1, kColumns);
   EXPECT_NE(expected, std::vector<float>(kColumns, 1.0F));
   std::vector<std::int32_t> runs;
   for (int row = kRows; row > 0;) {
@@ -355,13 +355,13 @@ TEST(WeightsSurvey, readsAllOfASmallMatrixWhateverItsRuns) {
     row -= count;
     runs.insert(runs.end(), {row, row, count});
   }
-  EXPECT_EQ(norm_after_survey(fc1, kColumns, runs), expected);
+  EXPECT_EQ(observed_norm(fc1, kColumns, runs), expected);
 }
 
-TEST(WeightsSurvey, isRefusedOnceRowsBehindTheNormAreLoadedAndForDamagedFiles) {
-  const auto survey_error = [](Weights& weights, Source& source) {
+TEST(WeightsObserve, isRefusedOnceRowsBehindTheNormAreLoadedAndForDamagedFiles) {
+  const auto observe_error = [](Weights& weights, Source& source) {
     try {
-      weights.survey(source.get());
+      weights.observe(source.get());
     } catch (const Error& error) {
       return std::string(error.what());
     }
@@ -373,10 +373,10 @@ TEST(WeightsSurvey, isRefusedOnceRowsBehindTheNormAreLoadedAndForDamagedFiles) {
   Source norm(file.path(), D4J_ATTENTION_NORM_WEIGHT, 8, 1, D4J_FLOAT32);
   const TemporaryFile bad_file(std::vector<float>(3 * 8 * 8, std::nanf("")));
   Source damaged(bad_file.path(), D4J_QKV_WEIGHT, 3 * 8, 8, D4J_FLOAT32);
-  EXPECT_NE(survey_error(weights, damaged).find("holds NaN"), std::string::npos);
-  EXPECT_EQ(survey_error(weights, qkv), "");
+  EXPECT_NE(observe_error(weights, damaged).find("holds NaN"), std::string::npos);
+  EXPECT_EQ(observe_error(weights, qkv), "");
   weights.load(qkv.get());
-  EXPECT_NE(survey_error(weights, norm).find("after rows of its norm"), std::string::npos);
+  EXPECT_NE(observe_error(weights, norm).find("after rows of its norm"), std::string::npos);
 }
 
 TEST(WeightsThreads, partsOfASlotLoadedByManyThreadsAreComplete) {

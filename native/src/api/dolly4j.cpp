@@ -11,6 +11,7 @@
 
 #include "api/error.h"
 #include "cpu/available_memory.h"
+#include "cpu/cores.h"
 #include "cpu/isa.h"
 #include "cpu/thread_pool.h"
 #include "model/kernel_decoder.h"
@@ -142,6 +143,7 @@ d4j_status d4j_get_build_info(d4j_build_info* info) {
     info->libtorch_source = "";
     info->cpu_isa = dolly4j::name_of(dolly4j::chosen_isa());
     info->packed_version = static_cast<std::int32_t>(dolly4j::kPackedVersion);
+    info->cpu_cores = dolly4j::core_count();
     if (const dolly4j::Libtorch* torch = dolly4j::attached_libtorch()) {
       std::uint32_t threads = 0;
       torch->torch_get_num_threads(&threads);
@@ -211,11 +213,11 @@ d4j_status d4j_model_check_memory(const d4j_model* model, int32_t blocks) {
   });
 }
 
-d4j_status d4j_model_survey_rows(d4j_model* model, const d4j_rows* rows) {
+d4j_status d4j_model_observe_rows(d4j_model* model, const d4j_rows* rows) {
   return guard([&] {
     require(model != nullptr && rows != nullptr, "model and rows are needed");
     require(model->weights != nullptr, "the model is finished already");
-    model->weights->survey(*rows);
+    model->weights->observe(*rows);
   });
 }
 

@@ -18,15 +18,13 @@ int number_in(const std::string& path) {
   return file ? number : -1;
 }
 
-}  // namespace
-
-std::vector<int> cpus_by_core(const std::string& system) {
+/// The CPUs that this process may run on, each after the number of CPUs of the same core that come before it.
+std::vector<std::pair<int, int>> ranked_cpus(const std::string& system) {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
     return {};
   }
-  // By how many CPUs of the same core come before it, then by number.
   std::vector<std::pair<int, int>> ranked;
   std::map<std::pair<int, int>, int> seen;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
@@ -38,11 +36,22 @@ std::vector<int> cpus_by_core(const std::string& system) {
     ranked.emplace_back(core.second < 0 ? 0 : seen[core]++, cpu);
   }
   std::sort(ranked.begin(), ranked.end());
+  return ranked;
+}
+
+}  // namespace
+
+std::vector<int> cpus_by_core(const std::string& system) {
   std::vector<int> cpus;
-  for (const auto& [rank, cpu] : ranked) {
+  for (const auto& [rank, cpu] : ranked_cpus(system)) {
     cpus.push_back(cpu);
   }
   return cpus;
+}
+
+int core_count(const std::string& system) {
+  const std::vector<std::pair<int, int>> cpus = ranked_cpus(system);
+  return static_cast<int>(std::count_if(cpus.begin(), cpus.end(), [](const auto& cpu) { return cpu.first == 0; }));
 }
 
 }  // namespace dolly4j

@@ -35,8 +35,8 @@ struct Avx2 {
   static constexpr int kDotsAtOnce = 8;
   static constexpr int kMostDots = 4;
   static constexpr bool kKeepsSums = false;
-  // Products of bytes without sign by bytes with it overflow 16 bits, so both are widened to these: numbers 0 and 2, and
-  // 1 and 3, of every four, as pairs whose products are added to 32 bits.
+  // Products of bytes without sign by bytes with it overflow 16 bits, so both are widened to these: numbers 0 and 2,
+  // and 1 and 3, of every four, as pairs whose products are added to 32 bits.
   struct Bytes {
     Quads even;
     Quads odd;
@@ -202,11 +202,6 @@ struct Avx2 {
     const __m256 sign = _mm256_set1_ps(-0.0F);
     return {_mm256_andnot_ps(sign, a.low), _mm256_andnot_ps(sign, a.high)};
   }
-  static F copysign(F a, F b) {
-    const __m256 sign = _mm256_set1_ps(-0.0F);
-    return {_mm256_or_ps(_mm256_andnot_ps(sign, a.low), _mm256_and_ps(sign, b.low)),
-            _mm256_or_ps(_mm256_andnot_ps(sign, a.high), _mm256_and_ps(sign, b.high))};
-  }
   static F where_less(F x, F y, F a, F b) {
     return {_mm256_blendv_ps(b.low, a.low, _mm256_cmp_ps(x.low, y.low, _CMP_LT_OQ)),
             _mm256_blendv_ps(b.high, a.high, _mm256_cmp_ps(x.high, y.high, _CMP_LT_OQ))};
@@ -249,7 +244,8 @@ struct Avx2 {
     __m256i high;
   };
 
-  // a += x of 32 bits. Left to itself g++ makes trees of the sums of a kernel, for which there are not registers enough.
+  // a += x of 32 bits. Left to itself g++ makes trees of the sums of a kernel, for which there are not registers
+  // enough.
   [[gnu::always_inline]] static void add(__m256i x, __m256i& a) { __asm__("vpaddd %1, %0, %0" : "+x"(a) : "x"(x)); }
   // All bits set in the first `count` lanes.
   static Mask first_lanes(int count) {

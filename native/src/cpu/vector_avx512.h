@@ -86,11 +86,6 @@ struct Avx512 {
   static F max(F a, F b) { return _mm512_max_ps(a, b); }
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
   static F abs(F a) { return _mm512_abs_ps(a); }
-  static F copysign(F a, F b) {
-    const __m512i sign = _mm512_set1_epi32(static_cast<int>(0x80000000U));
-    // Bit by bit: b where sign is set, else a.
-    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(sign, _mm512_castps_si512(b), _mm512_castps_si512(a), 0xca));
-  }
   static F where_less(F x, F y, F a, F b) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), b, a); }
   static F first(int count, F a, F b) { return _mm512_mask_blend_ps(first_lanes(count), b, a); }
   static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }

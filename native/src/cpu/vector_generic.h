@@ -209,10 +209,6 @@ struct Generic {
   static F abs(F a) {
     return each([&](int i) { return __builtin_fabsf(a.lane[i]); });
   }
-  // |a| with the sign of b.
-  static F copysign(F a, F b) {
-    return each([&](int i) { return __builtin_copysignf(a.lane[i], b.lane[i]); });
-  }
   // a where x < y, else b.
   static F where_less(F x, F y, F a, F b) {
     return each([&](int i) { return x.lane[i] < y.lane[i] ? a.lane[i] : b.lane[i]; });

@@ -1,5 +1,4 @@
-// The decoder on the CPU kernels: a step is a chain of phases, each spread over the threads of the pool. No libtorch,
-// no allocation within a step, and a row's result does not depend on the other rows of the step or on the threads.
+// The decoder on the CPU kernels, without libtorch: see kernel_runner.h for what its steps hold to.
 #pragma once
 
 #include <memory>

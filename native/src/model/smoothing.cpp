@@ -28,7 +28,7 @@ Part part_of(d4j_slot slot) {
   }
 }
 
-// Of a channel 4,096 times as large in proportion as the others. Not all rows are looked at, so a column may hold
+// Of a channel 4,096 times as large in proportion as the others. Not all rows are observed, so a column may hold
 // larger weights than are known: what they can do to their rows is limited as well.
 constexpr int kMostExponent = 6;
 
@@ -81,7 +81,7 @@ Smoothing::Group& Smoothing::group_of(d4j_slot slot, int layer) {
   return groups_[static_cast<std::size_t>(is_attention || shared_norm_ ? layer : layers_ + layer)];
 }
 
-void Smoothing::look(d4j_slot slot, int layer, std::int64_t first, std::int64_t count, const float* values) {
+void Smoothing::observe(d4j_slot slot, int layer, std::int64_t first, std::int64_t count, const float* values) {
   const Part part = part_of(slot);
   const auto size = static_cast<std::size_t>(hidden_size_);
   std::vector<float> largest;
@@ -97,7 +97,7 @@ void Smoothing::look(d4j_slot slot, int layer, std::int64_t first, std::int64_t 
   Group& group = group_of(slot, layer);
   if (!group.factors.empty()) {
     throw Error(D4J_INVALID_ARGUMENT, std::string(slot_name(slot)) + " of layer " + std::to_string(layer) +
-                                          " is looked at after rows of its norm or of a matrix behind it were loaded");
+                                          " is observed after rows of its norm or of a matrix behind it were loaded");
   }
   if (group.gain.empty()) {
     group.gain.assign(size, 0.0F);

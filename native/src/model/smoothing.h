@@ -6,10 +6,11 @@
 //   q[j] = sqrt(gain[j]^2 + bias[j]^2) / max over rows of |W[row, j]|
 //
 // That is the formula of SmoothQuant (Xiao et al. 2023, alpha 1/2), with the size that the norm itself gives a channel
-// in place of measured activations. Columns share a scale with others: those that are small because their channel is
-// large keep more bits if they are made larger. Half of the ratio goes into the weights, so that a large channel with
-// weights of the usual size does not make its column the only one that counts. A power of two changes no bit of what
-// is not quantised. The final norm stays as it is, since what it gives out can be asked for.
+// in place of activations that a calibration on text would measure: the weights are all that is observed. Columns share
+// a scale with others: those that are small because their channel is large keep more bits if they are made larger. Half
+// of the ratio goes into the weights, so that a large channel with weights of the usual size does not make its column
+// the only one that counts. A power of two changes no bit of what is not quantised. The final norm stays as it is,
+// since what it gives out can be asked for.
 #pragma once
 
 #include <cstdint>
@@ -28,18 +29,19 @@ class Smoothing {
   /// Whether a slot is such a norm or matrix.
   static bool concerns(d4j_slot slot);
 
-  /// Takes `count` rows of such a norm or matrix into account, row-major float32, from row `first` on. Thread-safe, in
-  /// any order. Throws D4J_INVALID_ARGUMENT if factors of that norm were given out already.
-  void look(d4j_slot slot, int layer, std::int64_t first, std::int64_t count, const float* values);
+  /// Takes `count` rows of such a norm or matrix into account, row-major float32, from row `first` on: an observer, as
+  /// the literature on quantisation calls what gathers sizes during calibration. Thread-safe, in any order. Throws
+  /// D4J_INVALID_ARGUMENT if factors of that norm were given out already.
+  void observe(d4j_slot slot, int layer, std::int64_t first, std::int64_t count, const float* values);
 
   /// s, [hidden size]: what the columns of the matrix are multiplied with, and the norm divided by. All 1 if the norm
-  /// or its matrices were not looked at. Thread-safe; the pointer stays valid.
+  /// or its matrices were not observed. Thread-safe; the pointer stays valid.
   const float* factors(d4j_slot slot, int layer);
 
  private:
   /// A norm and the matrices that take what it gives out.
   struct Group {
-    std::vector<float> gain;     // [hidden size]; empty before the first look
+    std::vector<float> gain;     // [hidden size]; empty until observed
     std::vector<float> bias;     // as gain
     std::vector<float> largest;  // of the absolute values of each column, as gain
     std::vector<float> factors;  // empty until given out

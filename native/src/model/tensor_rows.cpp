@@ -28,7 +28,7 @@ std::int64_t span_bytes(const d4j_rows& rows, std::int64_t row_count, std::int64
 }
 
 /// Rows and columns of the tensor that are read at once.
-struct TileSize {
+struct PieceSize {
   std::int64_t rows;
   std::int64_t columns;
 };
@@ -43,8 +43,8 @@ std::int64_t neighbours_per_read(std::int64_t count, std::int64_t bytes, std::in
   return stride == 0 ? count : std::min(count, 1 + (kReadBytes - bytes) / stride);
 }
 
-/// Whole rows, or pieces of one; by columns where the tensor is stored by columns.
-TileSize tile_size(const d4j_rows& rows, std::int64_t count) {
+/// Whole rows, or part of one; by columns where the tensor is stored by columns.
+PieceSize piece_size(const d4j_rows& rows, std::int64_t count) {
   const std::int64_t size = element_bytes(rows.dtype);
   const std::int64_t row_stride = rows.row_stride * size;
   const std::int64_t column_stride = rows.column_stride * size;
@@ -155,14 +155,14 @@ void check_extent(const InputFile& file, const d4j_rows& rows) {
 template <typename Target>
 void RowReader::read_as(std::int64_t first, std::int64_t count, Target* target) {
   const std::int64_t size = element_bytes(rows_.dtype);
-  const TileSize tile = tile_size(rows_, count);
+  const PieceSize piece = piece_size(rows_, count);
   // Rows that lie in the file as they are wanted are read to their place.
   const bool in_place = rows_.dtype == type_of(target) && rows_.column_stride == 1 &&
-                        rows_.row_stride == rows_.columns && tile.columns == rows_.columns;
-  for (std::int64_t row = 0; row < count; row += tile.rows) {
-    const std::int64_t row_count = std::min(tile.rows, count - row);
-    for (std::int64_t column = 0; column < rows_.columns; column += tile.columns) {
-      const std::int64_t column_count = std::min(tile.columns, rows_.columns - column);
+                        rows_.row_stride == rows_.columns && piece.columns == rows_.columns;
+  for (std::int64_t row = 0; row < count; row += piece.rows) {
+    const std::int64_t row_count = std::min(piece.rows, count - row);
+    for (std::int64_t column = 0; column < rows_.columns; column += piece.columns) {
+      const std::int64_t column_count = std::min(piece.columns, rows_.columns - column);
       const std::int64_t element = (first + row) * rows_.row_stride + column * rows_.column_stride;
       const std::int64_t offset = rows_.offset + element * size;
       const std::int64_t bytes = span_bytes(rows_, row_count, column_count);

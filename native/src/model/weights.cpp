@@ -49,9 +49,9 @@ std::vector<Slot> slots_of(const d4j_decoder_spec& spec, WeightLayout layout) {
   return slots;
 }
 
-/// Of a matrix that is surveyed, about so many rows, in blocks of kBlockOutputs evenly over it: a reading of 1 in 30
+/// Of a matrix that is observed, about so many rows, in blocks of kBlockOutputs evenly over it: a reading of 1 in 30
 /// rows of a model of 2.8 billion weights.
-constexpr std::int64_t kSurveyedRows = 256;
+constexpr std::int64_t kObservedRows = 256;
 
 /// The matrix of a slot, without memory.
 WeightMatrix matrix_of(const Slot& slot, d4j_dtype weight_type, WeightLayout layout) {
@@ -187,7 +187,7 @@ void Weights::release(Entry& entry, const d4j_rows& rows, std::int64_t count) {
   }
 }
 
-void Weights::survey(const d4j_rows& rows) {
+void Weights::observe(const d4j_rows& rows) {
   check_rows(rows);
   const WeightMatrix& matrix = entry_of(rows).matrix;
   const auto slot = static_cast<d4j_slot>(rows.slot);
@@ -198,19 +198,19 @@ void Weights::survey(const d4j_rows& rows) {
   check_extent(file, rows);
   RowReader reader(file, rows);
   std::vector<float> buffer;
-  const auto look = [&](std::int64_t source, std::int64_t target, std::int64_t count) {
+  const auto observe = [&](std::int64_t source, std::int64_t target, std::int64_t count) {
     buffer.resize(static_cast<std::size_t>(count * matrix.columns));
     reader.read(source, count, buffer.data(), true);
-    smoothing_->look(slot, rows.layer, target, count, buffer.data());
+    smoothing_->observe(slot, rows.layer, target, count, buffer.data());
   };
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     const Run run = run_of(rows, i);
     if (!matrix.is_packed) {
-      look(run.source, run.target, run.count);  // a norm
+      observe(run.source, run.target, run.count);  // a norm
       continue;
     }
     // Of a matrix the first rows of every so many, whatever the runs.
-    const std::int64_t distance = std::max<std::int64_t>(1, matrix.rows / kSurveyedRows) * kBlockOutputs;
+    const std::int64_t distance = std::max<std::int64_t>(1, matrix.rows / kObservedRows) * kBlockOutputs;
     const std::int64_t end = run.target + run.count;
     for (std::int64_t row = run.target; row < end;) {
       const std::int64_t begun = row % distance;
@@ -219,7 +219,7 @@ void Weights::survey(const d4j_rows& rows) {
         continue;
       }
       const std::int64_t count = std::min(kBlockOutputs - begun, end - row);
-      look(run.source + row - run.target, row, count);
+      observe(run.source + row - run.target, row, count);
       row += count;
     }
   }

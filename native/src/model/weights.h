@@ -69,8 +69,8 @@ class Weights {
   /// matrices may move beside each other.
   void move(d4j_slot slot, int layer, AlignedMemory memory);
 
-  /// See d4j_model_survey_rows; thread-safe.
-  void survey(const d4j_rows& rows);
+  /// See d4j_model_observe_rows; thread-safe.
+  void observe(const d4j_rows& rows);
 
   /// See d4j_model_load_rows; thread-safe. Rows of a call that fails count as not loaded.
   void load(const d4j_rows& rows);

@@ -1,4 +1,5 @@
-// y[t, h, :] = sum over j of p[j] * values[j, h, :],   p = softmax over j of (q[t, h, :] . keys[j, h, :]) / sqrt(head_size)
+// y[t, h, :] = sum over j of p[j] * values[j, h, :]
+// with p = softmax over j of (q[t, h, :] . keys[j, h, :]) / sqrt(head_size)
 // where j runs over the positions 0 .. positions[t] of the row's own sequence            as paged_attention.h
 //
 //   q      [rows, heads, head_size]    float32, rotated; numbers of bfloat16 where the cache is bfloat16
@@ -12,7 +13,7 @@
 //   s[j] = (q . key j) * (1 / sqrt(head_size))      the sum in the tiles order of packed_linear.h, float32: one chain
 //   m'   = max s[j]
 //   p[j] = exp(s[j] - m')                           vector_math.h; rounded to bfloat16 where the cache is bfloat16
-//   l'   = sum of p[j]                              16 lanes (j % 16), each in order of j, then the tree of Generic::sum
+//   l'   = sum of p[j]                              16 lanes (j % 16), each in order of j, then Generic::sum's tree
 //   o'   = sum of p[j] * value j                    tiles order over j from the split's first (float32: one chain)
 //
 // A sum ends with the row's context, or with the head: what lies beyond is not multiplied by zero, it is not there.

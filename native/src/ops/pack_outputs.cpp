@@ -10,10 +10,10 @@ namespace dolly4j {
 namespace {
 
 // A packed block of float32 or bfloat16 is a transposed matrix of 32-bit words, one word of a row being one float32 or
-// a pair of bfloat16: word c of the 16 rows is 64 bytes of the block. 16 words of a row are one cache line, too: 16
+// a pair of bfloat16: word c of the 16 rows is a line of the block. 16 words of a row are one cache line, too: 16
 // lines are read one after the other, since rows of 4096 bytes would push each other out of the cache if they were
 // read word by word side by side.
-constexpr int kWords = 16;
+constexpr int kWords = kLineBytes / static_cast<int>(sizeof(std::uint32_t));
 
 struct Words {
   std::uint32_t row[kBlockOutputs][kWords];
@@ -31,7 +31,6 @@ void transpose(const Words& words, int lane, int count, std::uint32_t* lines) {
 // `count` rows, 1 .. 16, as the lanes from `lane` on of a block of so many bytes.
 void pack_rows(const std::uint8_t* rows, std::int64_t row_bytes, int lane, int count, void* block,
                std::int64_t block_bytes) {
-  constexpr std::int64_t kLineBytes = kWords * sizeof(std::uint32_t);
   auto* lines = static_cast<std::uint32_t*>(block);
   for (std::int64_t at = 0; at < block_bytes / kBlockOutputs; at += kLineBytes) {
     Words words;

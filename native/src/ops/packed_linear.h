@@ -14,12 +14,13 @@
 //   float32            a = fma(x[k], w[k], a)                                           for k = 0, 1, 2, ...
 //   bfloat16, pairs    a = fma(x[k + 1], w[k + 1], a), a = fma(x[k], w[k], a)           for k = 0, 2, 4, ...
 //                      what VDPBF16PS does
-//   bfloat16, tiles    e = 0, o = 0;  e = fma(x[j], w[j], e), o = fma(x[j + 1], w[j + 1], o)  for j = k, k + 2, .. k + 30
+//   bfloat16, tiles    e = 0, o = 0
+//                      e = fma(x[j], w[j], e), o = fma(x[j + 1], w[j + 1], o)           for j = k, k + 2, .. k + 30
 //                      a = a + (e + o)                                                  for k = 0, 32, 64, ...
 //                      what AMX's TDPBF16PS does
-//   int8, int4         x[k .. k + 63] is quantised: p[j] = x[j] * (127 / m), of -127 .. 127 and rounded to nearest even,
-//                      with m = the largest |x[j]|, and s = m / 127; all 0 where m < 2^-100; s is NaN where an x[j] is
-//                      NaN or infinite
+//   int8, int4         x[k .. k + 63] is quantised: p[j] = x[j] * (127 / m), of -127 .. 127 and rounded to nearest
+//                      even, with m = the largest |x[j]|, and s = m / 127; all 0 where m < 2^-100; s is NaN where an
+//                      x[j] is NaN or infinite
 //                      a = fma(sum of p[j] * w[j], t, a)                                for k = 0, 64, 128, ...
 //                      with w = the whole numbers, so that their sum is exact, and t = s, of int4 scale[n, k / 64] * s
 //
@@ -44,9 +45,16 @@ enum class SumOrder { pairs, tiles };
 
 constexpr int kBlockOutputs = 16;
 
+// Bytes of a line of a block, which is a cache line and what one vector instruction of AVX-512 takes.
+constexpr int kLineBytes = 64;
+
 // int8, int4: inputs that share a scale, of x and of int4 weights, and inputs that lie together.
 constexpr int kGroupInputs = 64;
 constexpr int kGroupPairInputs = 2 * kGroupInputs;
+
+// int8, int4: numbers that share a scale are taken for 0 if the largest magnitude among them is less than this. 127
+// divided by it could be infinite.
+constexpr float kSmallestOfLargest = 0x1p-100F;
 
 // Of what lies in a file of packed weights: to be raised whenever the bytes that a checkpoint's rows become change, be
 // it by the layout, its padding or the rounding.
@@ -62,9 +70,9 @@ constexpr std::uint32_t kPackedVersion = 3;
 //               [2 groups, 64 inputs / 8, 16 outputs, 4 inputs], two numbers a byte, of -8 .. 7 and 8 more: input j of
 //               8 in the lower half, j + 4 in the upper one
 //
-// so that 64 bytes are what one vector instruction of AVX-512 takes, 1 KiB of bfloat16 or int8 is an AMX tile, and one
-// mask and one shift make of 64 bytes of int4 two operands of a dot product of bytes. Inputs are padded to a multiple of
-// 32, of int8 and int4 to one of 128; padding is 0, and outputs that pad have scale 0. 64-byte aligned.
+// so that 1 KiB of bfloat16 or int8 is an AMX tile, and one mask and one shift make of a line of int4 two operands of a
+// dot product of bytes. Inputs are padded to a multiple of 32, of int8 and int4 to one of 128; padding is 0, and
+// outputs that pad have scale 0. 64-byte aligned.
 struct PackedWeight {
   WeightType type;
   int outputs;
@@ -122,8 +130,8 @@ struct PackedLinearArgs {
 
 // In two steps, each of them divided between threads, whose denormals are flushed (cpu/flush_denormals.h):
 //
-//   prepare  brings the rows first_row .. last_row - 1 of x into the form that `run` reads, in args.prepared: in the order
-//            of its loops, int8 and int4 quantised. Reads only x and rows of args.
+//   prepare  brings the rows first_row .. last_row - 1 of x into the form that `run` reads, in args.prepared: in the
+//            order of its loops, int8 and int4 quantised. Reads only x and rows of args.
 //   run      computes the outputs of the blocks first_block .. last_block - 1 for all rows, once all are prepared.
 //            `scratch` is for this thread alone, 64-byte aligned.
 struct PackedLinear {

@@ -95,7 +95,7 @@ float sum_of_groups(const PackedLinearArgs& args, int row, int output) {
       }
       m = std::max(m, std::abs(x[j]));
     }
-    if (m < 0x1p-100F) {
+    if (m < kSmallestOfLargest) {
       continue;
     }
     int dot = 0;

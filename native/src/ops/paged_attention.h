@@ -3,7 +3,7 @@
 // where j runs over the positions 0 .. positions[t] of the row's own sequence       (Vaswani et al. 2017, causal)
 //
 //   q             [rows, heads, head_size]        float32 or bfloat16, rotated
-//   keys, values  [blocks, 16, heads, head_size]  float32 or bfloat16, both the same; hold the rows of this step already
+//   keys, values  [blocks, 16, heads, head_size]  float32 or bfloat16, both the same; hold this step's rows already
 //   y             [rows, heads, head_size]        float32, or bfloat16 rounded to nearest even
 //
 // Scores, softmax and sums are float32 or wider; probabilities may be rounded to bfloat16 where keys are bfloat16. Only

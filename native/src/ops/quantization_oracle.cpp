@@ -8,8 +8,6 @@
 namespace dolly4j {
 namespace {
 
-constexpr float kSmallestOfLargest = 0x1p-100F;
-
 float whole(float x, float least, float most) { return std::nearbyint(std::clamp(x, least, most)); }
 
 void make_int8(const QuantizeArgs& args, const float* row, int lane) {

@@ -11,7 +11,8 @@
 //   inverse_frequencies  [rotary_dims / 2]         float32
 //   q_out, k_out         [rows, heads, head_size]  float32 or bfloat16 rounded to nearest even, dense; apart from q, k
 //
-// cos and sin are those of the float32 angle, rounded to float32, as in Hugging Face.
+// cos and sin are those of the float32 angle, rounded to float32, as in Hugging Face. They and the frequencies are
+// computed without the C library, whose last bits differ between versions and CPUs.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +39,15 @@ struct RotaryArgs {
 // The rotation in float64 from float32 cos and sin, rounded once to float32, then to the type of the output.
 void rotary_oracle(const RotaryArgs& args);
 
-// 1 / base^(2 i / rotary_dims) for i < rotary_dims / 2, every step in float32 as in HF's rotary embedding.
+// 1 / base^(2 i / rotary_dims) for i < rotary_dims / 2, every step in float32 as in HF's rotary embedding. base > 0.
 std::vector<float> rotary_inverse_frequencies(int rotary_dims, double base);
+
+struct SineAndCosine {
+  float sine;
+  float cosine;
+};
+
+// Of an angle of at most 2^22 radians. Within half a float32's last place, and 2^-25 of one.
+SineAndCosine rotary_sine_and_cosine(float angle);
 
 }  // namespace dolly4j

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "ops/rotary.h"
 #include "torch/aten.h"
 
 namespace dolly4j::torch_ops {
@@ -43,12 +44,12 @@ Rotations Rotations::of_first(std::int64_t count, const std::vector<float>& inve
   std::vector<float> sin(static_cast<std::size_t>(count * head_size), 0.0F);
   for (std::int64_t position = 0; position < count; ++position) {
     for (std::int64_t i = 0; i < half; ++i) {
-      const auto angle =
-          static_cast<double>(static_cast<float>(position) * inverse_frequencies[static_cast<std::size_t>(i)]);
+      const SineAndCosine turn =
+          rotary_sine_and_cosine(static_cast<float>(position) * inverse_frequencies[static_cast<std::size_t>(i)]);
       const auto low = static_cast<std::size_t>(position * head_size + i);
       const auto high = static_cast<std::size_t>(position * head_size + i + half);
-      cos[low] = cos[high] = static_cast<float>(std::cos(angle));
-      sin[high] = static_cast<float>(std::sin(angle));
+      cos[low] = cos[high] = turn.cosine;
+      sin[high] = turn.sine;
       sin[low] = -sin[high];
     }
   }

@@ -52,7 +52,6 @@ struct ArrayFunctions {
     moved("dot of bytes", V::to_float(byte_dots));
     moved("round_to_bfloat16", V::round_to_bfloat16(a));
     moved("abs", V::abs(a));
-    moved("copysign", V::copysign(a, b));
     moved("where_less", V::where_less(a, b, b, c));
     moved("first", V::first(operands.count, a, b));
     moved("power_of_two", V::power_of_two(V::load(operands.power)));

@@ -1,5 +1,5 @@
 // What an item of cached_attention.h keeps of its rows while it goes through the context, 64-byte aligned: float32, or
-// where a kernel multiplies pairs of bfloat16 (Products in kernel.h), these in as much memory.
+// where a kernel multiplies pairs of bfloat16 (Products in line_products.h), these in as much memory.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // gelu.h on vectors, for the epilogues of kernels. V is one of the structs of cpu/vector_*.h.
 //
-// Both forms are max(x, 0) - h(|x|) with h(a) = a Phi(-a) >= 0: one side is computed, with no cancellation where the result
-// is near 0. A NaN stays one, infinities give the limit.
+// Both forms are max(x, 0) - h(|x|) with h(a) = a Phi(-a) >= 0: one side is computed, with no cancellation where the
+// result is near 0. A NaN stays one, infinities give the limit.
 #pragma once
 
 #include "cpu/vector_math.h"

@@ -9,9 +9,9 @@
 namespace dolly4j {
 namespace {
 
-// Up to so many rows vectors are faster than tiles, which take as long for one row as for 16: of bfloat16 as measured on
-// a Sapphire Rapids CPU, of bytes on an Emerald Rapids one. In tiles order, bfloat16 goes by multiply-adds of float32,
-// which few rows take longer than memory does; VPDPBUSD keeps up with it for more.
+// Up to so many rows vectors are faster than tiles, which take as long for one row as for 16: of bfloat16 as measured
+// on a Sapphire Rapids CPU, of bytes on an Emerald Rapids one. In tiles order, bfloat16 goes by multiply-adds of
+// float32, which few rows take longer than memory does; VPDPBUSD keeps up with it for more.
 constexpr int kFewRowsOfBfloat16 = 2;
 constexpr int kFewRowsOfInt8 = 24;
 constexpr int kFewRowsOfInt4 = 12;

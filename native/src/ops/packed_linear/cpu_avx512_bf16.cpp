@@ -26,7 +26,7 @@ struct DotSums {
   using X = bfloat16;
   static constexpr int kInputs = kTileInputs;
   static constexpr int kNumbers = kTileInputs;
-  static constexpr int kTileBytes = kTileInputs / 2 * kPairBytes;
+  static constexpr int kTileBytes = kTileInputs / 2 * kInputPairBytes;
 
   static constexpr int kRowAhead = 8 * kTileRows * kTileInputs;  // numbers: the same row's, 8 tiles on
 
@@ -47,7 +47,7 @@ struct DotSums {
         ahead.fetch();
         sum.template add_products<PairProducts>(x + k,
                                                 [&](int b) { return V::load_pairs(weight + b * panel.block_bytes); });
-        weight += kPairBytes;
+        weight += kInputPairBytes;
       }
       x += R * kTileInputs;
     }

@@ -159,7 +159,7 @@ struct Float32Inputs {
 };
 
 // Bytes of a block that hold the weights of a pair of inputs.
-constexpr int kPairBytes = kBlockOutputs * 4;
+constexpr int kInputPairBytes = kBlockOutputs * 4;
 
 template <class V>
 struct Float32Sums : Float32Inputs<V, float> {
@@ -188,7 +188,7 @@ struct Float32Sums : Float32Inputs<V, float> {
 template <class V>
 struct PairSums : Float32Inputs<V, bfloat16> {
   using X = float;
-  static constexpr int kTileBytes = kTileInputs / 2 * kPairBytes;
+  static constexpr int kTileBytes = kTileInputs / 2 * kInputPairBytes;
 
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
@@ -202,7 +202,7 @@ struct PairSums : Float32Inputs<V, bfloat16> {
         sum.add_products(x + k + 1, [&](int b) { return V::odd(V::load_pairs(weight + b * panel.block_bytes)); });
         weight = again(weight);
         sum.add_products(x + k, [&](int b) { return V::even(V::load_pairs(weight + b * panel.block_bytes)); });
-        weight += kPairBytes;
+        weight += kInputPairBytes;
       }
       x += R * kTileInputs;
     }
@@ -215,7 +215,7 @@ struct PairSums : Float32Inputs<V, bfloat16> {
 template <class V>
 struct TileSums : Float32Inputs<V, bfloat16> {
   using X = float;
-  static constexpr int kTileBytes = kTileInputs / 2 * kPairBytes;
+  static constexpr int kTileBytes = kTileInputs / 2 * kInputPairBytes;
 
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
@@ -228,14 +228,14 @@ struct TileSums : Float32Inputs<V, bfloat16> {
       for (int k = 0; k < kTileInputs; k += 2) {
         ahead.fetch();
         even.add_products(x + k, [&](int b) { return V::even(V::load_pairs(weight + b * panel.block_bytes)); });
-        weight += kPairBytes;
+        weight += kInputPairBytes;
       }
       weight = again(weight - kTileBytes);
       auto odd = Accumulators<V, R, B>::zero();
 #pragma GCC unroll 2
       for (int k = 0; k < kTileInputs; k += 2) {
         odd.add_products(x + k + 1, [&](int b) { return V::odd(V::load_pairs(weight + b * panel.block_bytes)); });
-        weight += kPairBytes;
+        weight += kInputPairBytes;
       }
       auto sum = Accumulators<V, R, B>::load(panel);
       even.add(odd);

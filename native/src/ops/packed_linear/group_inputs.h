@@ -1,4 +1,5 @@
-// x of packed_linear.h as int8 and int4 weights take it: whole numbers of 8 bits and a scale for every group of 64 inputs.
+// x of packed_linear.h as int8 and int4 weights take it: whole numbers of 8 bits and a scale for every group of 64
+// inputs.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +9,10 @@
 namespace dolly4j {
 namespace {
 
-// The smallest of the largest numbers of a group that is not taken for 0; 127 divided by less could be infinite.
-constexpr float kSmallestOfLargest = 0x1p-100F;
 constexpr float kMostOfByte = 127;
 
-// Quantises a group of a row: 64 numbers, their scale, and their sum times what weights have been made larger by: that has
-// to be taken from dot products with them.
+// Quantises a group of a row: 64 numbers, their scale, and their sum times what weights have been made larger by: that
+// has to be taken from dot products with them.
 template <class V, int kOffset>
 [[gnu::always_inline]] inline void read_group(const Activations& x, int row, int group, std::int8_t* numbers,
                                               float* scale, float* excess) {

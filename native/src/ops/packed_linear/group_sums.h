@@ -75,7 +75,6 @@ struct GroupSums {
   using F = typename V::F;
   static constexpr int kInputs = kGroupPairInputs;
   static constexpr int kNumbers = 1;
-  static constexpr int kLineBytes = 64;
   static constexpr int kGroupLines = kGroupInputs / Groups::kLineInputs;
   static constexpr int kTilesAhead = 2;  // to fetch of x, whose lines of a row lie a KiB apart; others not tried
   static constexpr int kLineQuads = Groups::kLineInputs / kQuadInputs;

@@ -7,7 +7,7 @@
 //
 // Tiles are those of tile_skeleton.h, with
 //
-//   dot_bytes<c, a, b>()             c = c + a * b, in whole numbers: a signed, b unsigned, [16][64] and [64 / 4][16][4]
+//   dot_bytes<c, a, b>()             c = c + a * b, in whole numbers: a signed [16][64], b unsigned [64 / 4][16][4]
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,6 @@ class Int8Tiles {
 
  private:
   static constexpr int kBytes = kGroupInputs * kBlockOutputs;
-  static constexpr int kLineBytes = 64;
   static constexpr int kPrefetchBytes = 8192;  // not measured with bytes
 
   PackedWeight weight_;
@@ -67,7 +66,7 @@ class Int4Tiles {
         scales_(reinterpret_cast<float*>(bytes_ + kMostGroups * kBytes)) {}
 
   void read(int block, int first_group, int groups) {
-    const std::uint8_t* from = weight_.numbers(block) + std::int64_t{first_group / 2} * kPairBytes;
+    const std::uint8_t* from = weight_.numbers(block) + std::int64_t{first_group / 2} * kGroupPairBytes;
     std::uint8_t* to = bytes_;
     for (int group = 0; group < groups; ++group) {
       if (group % 2 == 0) {
@@ -92,8 +91,7 @@ class Int4Tiles {
 
  private:
   static constexpr int kBytes = kGroupInputs * kBlockOutputs;
-  static constexpr int kPairBytes = 2 * (kBlockOutputs * 2 + kBytes / 2);
-  static constexpr int kLineBytes = 64;
+  static constexpr int kGroupPairBytes = 2 * (kBlockOutputs * 2 + kBytes / 2);
   // About a microsecond of a thread's share of the memory's speed.
   static constexpr int kPrefetchBytes = 4096;
 
@@ -121,11 +119,11 @@ class GroupTileLinear {
 
   static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
     Tiles tiles;
-    const Parts chunks(tiles_of(args.rows), kChunkRowTiles);
-    for (int chunk = 0; chunk < chunks.count; ++chunk) {
-      GroupTileLinear rows(args, chunks.first(chunk), chunks.size(chunk), tiles, scratch);
-      for (int block = first_block; block < last_block; block += kBlocks) {
-        rows.run_blocks(block, last_block - block < kBlocks ? last_block - block : kBlocks);
+    const Parts strips(tiles_of(args.rows), kStripRowTiles);
+    for (int strip = 0; strip < strips.count; ++strip) {
+      GroupTileLinear rows(args, strips.first(strip), strips.size(strip), tiles, scratch);
+      for (int block = first_block; block < last_block; block += kBandBlocks) {
+        rows.run_band(block, last_block - block < kBandBlocks ? last_block - block : kBandBlocks);
       }
     }
   }
@@ -136,16 +134,16 @@ class GroupTileLinear {
   }
 
   static std::int64_t scratch_bytes(int rows) {
-    const int row_tiles = tiles_of(rows) < kChunkRowTiles ? tiles_of(rows) : kChunkRowTiles;
-    return kFixedBytes + row_tiles * kBlocks * kTileBytes;
+    const int row_tiles = tiles_of(rows) < kStripRowTiles ? tiles_of(rows) : kStripRowTiles;
+    return kFixedBytes + row_tiles * kBandBlocks * kTileBytes;
   }
 
  private:
   using F = typename V::F;
 
-  static constexpr int kBlocks = 8;          // that share the rows in the second-level cache
+  static constexpr int kStripRowTiles = 16;  // 256 KiB of x a chunk, 128 KiB of sums
+  static constexpr int kBandBlocks = 8;      // that share the rows in the second-level cache
   static constexpr int kChunk = 16;          // groups, even: 16 KiB of weights
-  static constexpr int kChunkRowTiles = 16;  // 256 KiB of x a chunk, 128 KiB of sums
   static constexpr std::int64_t kTileBytes = 1024;
   // Of a tile of rows and a group: numbers, then for every row the scale and the excess.
   static constexpr std::int64_t kGroupBytes = kTileBytes + 2 * kTileRows * std::int64_t{sizeof(float)};
@@ -171,7 +169,7 @@ class GroupTileLinear {
     return x_ + (std::int64_t{row_tile} * groups_ + group) * kGroupBytes;
   }
 
-  void run_blocks(int first_block, int blocks) {
+  void run_band(int first_block, int blocks) {
     for (int group = 0; group < groups_; group += chunk_) {
       const int groups = groups_ - group < chunk_ ? groups_ - group : chunk_;
       for (int block = 0; block < blocks; ++block) {
@@ -237,7 +235,7 @@ class GroupTileLinear {
   Tiles& tiles_;
   std::int32_t* const dots_;  // [2][16][16]
   Weights<V> weights_;
-  float* const sums_;            // [blocks][tiles of rows][16][16]
+  float* const sums_;            // [blocks of the band][tiles of rows][16][16]
   const std::uint8_t* const x_;  // prepared: [tiles of rows][groups], kGroupBytes each
 };
 

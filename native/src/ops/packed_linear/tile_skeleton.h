@@ -1,8 +1,9 @@
-// packed_linear.h, bfloat16 in tiles order, on matrix tiles: 16 rows x 32 inputs of x, which is a tile of the activations,
-// times 32 inputs x 16 outputs, which is 1 KiB of a block, added to 16 rows x 16 outputs.
+// packed_linear.h, bfloat16 in tiles order, on matrix tiles: 16 rows x 32 inputs of x, which is a tile of the
+// activations, times 32 inputs x 16 outputs, which is 1 KiB of a block, added to 16 rows x 16 outputs. Strips, bands
+// and chunks are those of vector_skeleton.h.
 //
 // Two tiles of rows x two of outputs, a panel, are summed in registers, so that every tile loaded is used twice. Inputs
-// go in chunks, so that the chunk of the rows stays in the second-level cache while the blocks of a group pass, and that
+// go in chunks, so that the chunk of the rows stays in the second-level cache while the blocks of a band pass, and that
 // of two blocks while the rows do; the sums wait in scratch in between, which changes no bit. Weights that stay in the
 // first-level cache instead, with x from the second, are no faster. While panels multiply they fetch the weights of the
 // next ones into the second-level cache: a tile load that waits for memory holds up all that come after it.
@@ -31,14 +32,14 @@ class TileLinear {
  public:
   static void run(const PackedLinearArgs& args, int first_block, int last_block, void* scratch) {
     Tiles tiles;
-    const Parts chunks((tiles_of(args.rows) + 1) / 2, kChunkRowTiles / 2);
-    for (int chunk = 0; chunk < chunks.count; ++chunk) {
-      const int first = chunks.first(chunk) * 2;
+    const Parts strips((tiles_of(args.rows) + 1) / 2, kStripRowTiles / 2);
+    for (int strip = 0; strip < strips.count; ++strip) {
+      const int first = strips.first(strip) * 2;
       const int left = tiles_of(args.rows) - first;
-      const int count = left < chunks.size(chunk) * 2 ? left : chunks.size(chunk) * 2;
+      const int count = left < strips.size(strip) * 2 ? left : strips.size(strip) * 2;
       const TileLinear rows(args, first, count, tiles, scratch);
-      for (int block = first_block; block < last_block; block += kGroup) {
-        rows.run_group(block, last_block - block < kGroup ? last_block - block : kGroup);
+      for (int block = first_block; block < last_block; block += kBandBlocks) {
+        rows.run_band(block, last_block - block < kBandBlocks ? last_block - block : kBandBlocks);
       }
     }
   }
@@ -48,20 +49,19 @@ class TileLinear {
   static std::int64_t prepared_bytes(int, int) { return 0; }
 
   static std::int64_t scratch_bytes(int rows) {
-    const int row_tiles = tiles_of(rows) < kChunkRowTiles ? tiles_of(rows) : kChunkRowTiles;
-    return std::int64_t{kGroup} * row_tiles * kSumsOfTile * std::int64_t{sizeof(float)};
+    const int row_tiles = tiles_of(rows) < kStripRowTiles ? tiles_of(rows) : kStripRowTiles;
+    return std::int64_t{kBandBlocks} * row_tiles * kSumsOfTile * std::int64_t{sizeof(float)};
   }
 
  private:
   // As measured on an Emerald Rapids CPU, with a second-level cache of 2 MiB: 256 rows x 1280 inputs are 640 KiB, two
-  // blocks of as many inputs 80, and what a group is summed into 256.
-  static constexpr int kGroup = 16;          // blocks, even
+  // blocks of as many inputs 80, and what a band is summed into 256.
+  static constexpr int kStripRowTiles = 16;  // even
+  static constexpr int kBandBlocks = 16;     // even
   static constexpr int kChunk = 40;          // tiles of inputs
-  static constexpr int kChunkRowTiles = 16;  // even
   // Tiles of inputs while there is one panel of rows, which fetches as far ahead.
   static constexpr int kChunkOfFewRows = 16;
   static constexpr int kTileBytes = 1024;
-  static constexpr int kLineBytes = 64;
   static constexpr int kSumsOfTile = kTileRows * kBlockOutputs;
   static constexpr int kTileNumbers = kTileRows * kTileInputs;
 
@@ -87,7 +87,7 @@ class TileLinear {
         tiles_(tiles),
         sums_(static_cast<float*>(scratch)) {}
 
-  void run_group(int first_block, int blocks) const {
+  void run_band(int first_block, int blocks) const {
     for (int chunk = 0; chunk < chunks_.count; ++chunk) {
       for (int block = 0; block < blocks; block += 2) {
         const int count = blocks - block < 2 ? 1 : 2;
@@ -106,8 +106,8 @@ class TileLinear {
   }
   std::int64_t block_sums() const { return std::int64_t{row_tiles_} * kSumsOfTile; }
 
-  // Adds a chunk of inputs to the sums of up to two tiles of rows and one or two blocks. The tiles of rows share the work
-  // of fetching as much from `next` on.
+  // Adds a chunk of inputs to the sums of up to two tiles of rows and one or two blocks. The panels share the work of
+  // fetching as much from `next` on.
   void add(int row_tile, int block, int blocks, int chunk, std::int64_t first_sums, const std::uint8_t* next) const {
     const int row_tiles = row_tiles_ - row_tile < 2 ? 1 : 2;
     const int tiles = chunks_.size(chunk);
@@ -204,7 +204,7 @@ class TileLinear {
   const int input_tiles_;
   const Parts chunks_;  // of the tiles of inputs
   Tiles& tiles_;
-  float* const sums_;  // [blocks of the group][tiles of rows][16][16]
+  float* const sums_;  // [blocks of the band][tiles of rows][16][16]
 };
 
 }  // namespace

@@ -27,8 +27,6 @@ class Quantization {
  private:
   using F = typename V::F;
 
-  static constexpr float kSmallestOfLargest = 0x1p-100F;
-
   explicit Quantization(const QuantizeArgs& args) : args_(args), inputs_(args.weight.padded_inputs()) {}
 
   // Columns first .. first + 63 of the rows, each a vector; 0 past the last, and in other lanes.

@@ -19,6 +19,7 @@ import java.util.function.LongFunction;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.model.Family;
 import org.dolly4j.model.WeightPlan;
+import org.dolly4j.runtime.BuildInfo;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
@@ -59,7 +60,10 @@ public final class DecoderThroughput {
         WeightPlan plan = Family.planFor(Checkpoint.open(checkpoint));
         try (DecoderModel model = DecoderModel.load(plan.spec(), plan.rows(), options)) {
             String version = "dolly4j %s, Java %s".formatted(options.backend(), Runtime.version());
-            answers.println(GSON.toJson(Map.of("version", version.toLowerCase(Locale.ROOT), "features", "")));
+            String features = options.backend() == Backend.KERNELS
+                    ? "kernels of " + BuildInfo.current().cpuIsa()
+                    : "";
+            answers.println(GSON.toJson(Map.of("version", version.toLowerCase(Locale.ROOT), "features", features)));
             DecoderThroughput throughput = new DecoderThroughput(model);
             BufferedReader lines = new BufferedReader(requests);
             for (String line = lines.readLine(); line != null; line = lines.readLine()) {

@@ -111,7 +111,7 @@ class DemoModelTest {
     /** Unless the columns are evened out, int4 loses 6e-3, and int8 (in a simulation) 1.6e-3. */
     @ParameterizedTest
     @CsvSource({"INT8, 5e-5", "INT4, 1.5e-3"})
-    void quantisedWithOutlierChannels_losesNoMore(WeightType type, double bound, @TempDir Path folder)
+    void quantisedWithOutlierChannels_losesAboutAsLittle(WeightType type, double bound, @TempDir Path folder)
             throws IOException {
         addOutliers(folder);
 

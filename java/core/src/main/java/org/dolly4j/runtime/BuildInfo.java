@@ -11,6 +11,7 @@ package org.dolly4j.runtime;
  * @param cudaDevices CUDA devices libtorch sees, 0 while it is not loaded
  * @param cpuIsa instruction set that the kernels use: generic, avx2, avx512, avx512_bf16 or amx
  * @param packedVersion of the layout of packed weights, which files of another version do not have
+ * @param cpuCores physical cores that this process may run on, 0 if the system does not say
  */
 public record BuildInfo(
         String version,
@@ -20,7 +21,8 @@ public record BuildInfo(
         int libtorchThreads,
         int cudaDevices,
         String cpuIsa,
-        int packedVersion) {
+        int packedVersion,
+        int cpuCores) {
     /**
      * Loads the native library and asks it.
      *

@@ -108,7 +108,7 @@ public final class DecoderModel implements AutoCloseable {
             NativeLibrary.check(NativeApi.d4j_model_check_memory(handle, kvBlocks));
             if (mapped.isEmpty()) {
                 if (options.dtype().isQuantised()) {
-                    forAllRows(handle, rows, threads, isGivenUp, NativeApi::d4j_model_survey_rows);
+                    forAllRows(handle, rows, threads, isGivenUp, NativeApi::d4j_model_observe_rows);
                 }
                 forAllRows(handle, rows, threads, isGivenUp, NativeApi::d4j_model_load_rows);
             }

@@ -109,7 +109,7 @@ final class NativeLibrary {
 
     /**
      * CPU threads used unless told otherwise: what the system property {@code dolly4j.threads} says, else the physical
-     * cores, at most what this process may use.
+     * cores that this process may run on, at most as many as its control group gives it time for.
      *
      * @throws IllegalArgumentException if the property is no number above 0
      */
@@ -125,8 +125,8 @@ final class NativeLibrary {
                             + System.getProperty("dolly4j.threads") + "'.");
         }
         int available = Runtime.getRuntime().availableProcessors();
-        int physical = Loader.totalCores();
-        return Math.max(1, physical > 0 ? Math.min(physical, available) : available);
+        int cores = buildInfo().cpuCores();
+        return cores > 0 ? Math.min(cores, available) : available;
     }
 
     static BuildInfo buildInfo() {
@@ -141,7 +141,8 @@ final class NativeLibrary {
                     info.libtorch_threads(),
                     info.cuda_device_count(),
                     text(info.cpu_isa(), UTF_8),
-                    info.packed_version());
+                    info.packed_version(),
+                    info.cpu_cores());
         }
     }
 

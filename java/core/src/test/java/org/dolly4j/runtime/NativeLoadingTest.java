@@ -1,6 +1,7 @@
 package org.dolly4j.runtime;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.io.File;
 import java.io.IOException;
@@ -18,6 +19,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
@@ -26,6 +29,7 @@ import org.dolly4j.CheckpointException;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
 import org.dolly4j.GenerationRequest;
+import org.dolly4j.check.SequenceDecoder;
 import org.dolly4j.model.WeightSlot;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.sampling.SamplingOptions;
@@ -239,9 +243,83 @@ class NativeLoadingTest {
         }
     }
 
+    /** Prints the number of threads that kernels run on, and the CPUs that each of the pool's may use. */
+    static final class KernelThreads {
+        public static void main(String[] arguments) throws Exception {
+            TinyModel tiny = new TinyModel(Files.createTempDirectory("threads"), Backend.KERNELS);
+            try (DecoderModel model = tiny.load(0)) {
+                System.out.println("threads " + model.threads());
+                new SequenceDecoder(model).logits(new int[] {1, 2, 3}, 1);
+            }
+            try (Stream<Path> tasks = Files.list(Path.of("/proc/self/task"))) {
+                for (Path task : tasks.toList()) {
+                    if (Files.readString(task.resolve("comm")).matches("dolly4j-[0-9]+\\s*")) {
+                        Matcher cpus = Pattern.compile("Cpus_allowed_list:\\s*(\\S+)")
+                                .matcher(Files.readString(task.resolve("status")));
+                        System.out.println("cpus " + (cpus.find() ? cpus.group(1) : "unknown"));
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void threads_areThoseThatThePropertyStates() throws Exception {
+        Run run = new Run(KernelThreads.class);
+        run.options.add("-Ddolly4j.threads=3");
+        assertThat(run.output()).contains("threads 3");
+
+        for (String wrong : List.of("0", "-1", "many")) {
+            Run refused = new Run(KernelThreads.class);
+            refused.options.add("-Ddolly4j.threads=" + wrong);
+            assertThat(refused.output()).contains("dolly4j.threads must be a number of 1 or more, not '" + wrong + "'");
+        }
+    }
+
+    @Test
+    void threads_areNoMoreThanTheControlGroupGivesTimeFor() throws Exception {
+        Run run = new Run(KernelThreads.class);
+        run.options.add("-XX:ActiveProcessorCount=1"); // as Java counts them where there is a quota
+        assertThat(run.output()).contains("threads 1");
+    }
+
+    @Test
+    void threads_areNoMoreThanTheCoresThatTheProcessMayUse() throws Exception {
+        assumeThat(Path.of("/usr/bin/taskset")).exists();
+        Run run = new Run(KernelThreads.class);
+        run.launcher.addAll(List.of("/usr/bin/taskset", "--cpu-list", firstCpu()));
+        run.options.add("-XX:ActiveProcessorCount=8"); // Java would count right too
+        assertThat(run.output()).contains("threads 1");
+    }
+
+    @Test
+    void affinity_bindsEachThreadOfThePoolToACpu() throws Exception {
+        assumeThat(Runtime.getRuntime().availableProcessors()).isGreaterThan(1);
+        for (boolean bound : new boolean[] {true, false}) {
+            Run run = new Run(KernelThreads.class);
+            run.options.addAll(List.of("-Ddolly4j.threads=2", "-Ddolly4j.affinity=" + bound));
+            assertThat(run.output().lines().filter(line -> line.startsWith("cpus ")))
+                    .singleElement()
+                    .asString()
+                    .matches(bound ? "cpus [0-9]+" : "cpus [0-9]+[-,].*");
+        }
+    }
+
+    /** A CPU that this process may use. */
+    private static String firstCpu() throws IOException {
+        Matcher cpus = Pattern.compile("Cpus_allowed_list:\\s*([0-9]+)")
+                .matcher(Files.readString(Path.of("/proc/self/status")));
+        assertThat(cpus.find()).isTrue();
+        return cpus.group(1);
+    }
+
     /** A main class in a JVM of its own. */
     private static final class Run {
         private final List<String> mainAndArguments = new ArrayList<>();
+
+        /** What starts Java, if not this process. */
+        final List<String> launcher = new ArrayList<>();
+
         final List<String> options = new ArrayList<>();
         final Map<String, String> environment = new HashMap<>(System.getenv());
         String classPath = System.getProperty("java.class.path");
@@ -253,7 +331,8 @@ class NativeLoadingTest {
 
         /** What it prints, errors included. */
         String output() throws IOException, InterruptedException {
-            List<String> command = new ArrayList<>(List.of(JAVA.toString(), "-cp", classPath));
+            List<String> command = new ArrayList<>(launcher);
+            command.addAll(List.of(JAVA.toString(), "-cp", classPath));
             command.addAll(options);
             command.addAll(mainAndArguments);
             ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
