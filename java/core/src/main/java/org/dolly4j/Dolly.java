@@ -11,6 +11,10 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Spliterator;
 import java.util.Spliterators;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Flow;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
@@ -36,7 +40,8 @@ import org.slf4j.LoggerFactory;
  * }</pre>
  *
  * <p>Text, defaults and key handling are those of databricks' {@code InstructionTextGenerationPipeline}. All methods
- * are safe from any thread; answers are handed out on the thread that waits for them. After {@link #close} every
+ * are safe from any thread, and requests of several threads run together; an answer depends on its request and seed, not
+ * on what runs beside it. Answers are handed out on the thread that waits for them. After {@link #close} every
  * method that asks the model throws {@link IllegalStateException}.
  */
 public final class Dolly implements AutoCloseable {
@@ -71,15 +76,23 @@ public final class Dolly implements AutoCloseable {
     /** What {@link #close} frees; apart from the Dolly itself, so that the cleaner does not keep that alive. */
     private static final class Resources implements Runnable {
         private final LoadedModel model;
+        private final ExecutorService consumers;
         private final AtomicBoolean closed = new AtomicBoolean();
 
         Resources(LoadedModel model) {
             this.model = model;
+            consumers = Executors.newCachedThreadPool(task -> {
+                Thread thread =
+                        new Thread(task, "dolly4j-consumer-" + model.info().name());
+                thread.setDaemon(true);
+                return thread;
+            });
         }
 
         void close() {
             closed.set(true);
             model.close();
+            consumers.shutdown();
         }
 
         @Override
@@ -214,6 +227,7 @@ public final class Dolly implements AutoCloseable {
      * @throws IllegalArgumentException if an option does not suit the model
      * @throws CheckpointException if the request states no sampling and the default has a value out of its range
      * @throws ContextLengthException if prompt and answer exceed the model's context or KV cache
+     * @throws EngineOverloadedException if as many requests wait as the model was loaded for
      * @throws IllegalStateException if the model is closed, also while the request runs
      * @throws BackendException if the backend fails
      * @throws java.util.concurrent.CancellationException if the thread is interrupted
@@ -229,7 +243,7 @@ public final class Dolly implements AutoCloseable {
      * @param consumer called on this thread, in order; as slow as it likes
      */
     public GenerationResult generate(GenerationRequest request, Consumer<? super TextPiece> consumer) {
-        RunningGeneration running = submit(request);
+        RunningGeneration running = begin(request);
         try {
             for (Optional<TextPiece> piece = running.nextPiece(); piece.isPresent(); piece = running.nextPiece()) {
                 consumer.accept(piece.get());
@@ -263,7 +277,7 @@ public final class Dolly implements AutoCloseable {
     public void generateAll(List<GenerationRequest> requests, Consumer<? super GenerationResult> consumer) {
         List<RunningGeneration> running = new ArrayList<>();
         try {
-            requests.forEach(request -> running.add(submit(request)));
+            requests.forEach(request -> running.add(begin(request)));
             running.forEach(one -> consumer.accept(one.await()));
         } finally {
             running.forEach(RunningGeneration::cancel);
@@ -289,7 +303,7 @@ public final class Dolly implements AutoCloseable {
      *     stream's terminal operation if it fails later
      */
     public Stream<TextPiece> stream(GenerationRequest request) {
-        RunningGeneration running = submit(request);
+        RunningGeneration running = begin(request);
         Spliterator<TextPiece> pieces =
                 new Spliterators.AbstractSpliterator<>(Long.MAX_VALUE, Spliterator.ORDERED | Spliterator.NONNULL) {
                     @Override
@@ -316,7 +330,49 @@ public final class Dolly implements AutoCloseable {
         return promptEncoder.encode(request).ids();
     }
 
-    private RunningGeneration submit(GenerationRequest request) {
+    /**
+     * Answers a request, and waits for nothing. Whoever cancels the future, or completes it in another way, cancels the
+     * request. What is chained to it runs on a thread of this library that waits for nobody else.
+     *
+     * @return the result, or a failure as {@link #generate(GenerationRequest)} throws it
+     * @throws RuntimeException as {@link #generate(GenerationRequest)} if the request cannot begin
+     */
+    public CompletableFuture<GenerationResult> submit(GenerationRequest request) {
+        RunningGeneration running = begin(request);
+        CompletableFuture<GenerationResult> future = new CompletableFuture<>();
+        PieceSubscription.start(running, this::execute, new ResultSubscriber(future));
+        CompletableFuture<GenerationResult> unused = future.whenComplete((result, failure) -> running.cancel());
+        return future;
+    }
+
+    /**
+     * Answers a request as a stream with back-pressure: nothing is handed out that was not asked for. Every subscriber has
+     * the request begin anew, and ends it by cancelling its subscription. Subscribers are called on threads of this
+     * library, one thread at a time for each; one that stalls or throws does so for itself alone, while its answer is
+     * being written. A request that cannot begin, or breaks off, ends as {@code onError} with what
+     * {@link #generate(GenerationRequest)} throws.
+     */
+    public Flow.Publisher<TextPiece> publisher(GenerationRequest request) {
+        Objects.requireNonNull(request, "request");
+        return subscriber -> {
+            Objects.requireNonNull(subscriber, "subscriber");
+            RunningGeneration running;
+            try {
+                running = begin(request);
+            } catch (RuntimeException e) {
+                PieceSubscription.refuse(e, subscriber);
+                return;
+            }
+            PieceSubscription.start(running, this::execute, subscriber);
+        };
+    }
+
+    /** For those whom this library calls; keeps this Dolly from being garbage while they are not done. */
+    private void execute(Runnable task) {
+        resources.consumers.execute(task);
+    }
+
+    private RunningGeneration begin(GenerationRequest request) {
         PromptEncoder.Encoded prompt = promptEncoder.encode(request);
         boolean raw = request.input() instanceof GenerationRequest.Input.Raw;
         boolean markedByTokens = templateTokens.endKey().isPresent();
@@ -331,8 +387,9 @@ public final class Dolly implements AutoCloseable {
                 endIds(raw),
                 request.stopTokenIds().stream().mapToInt(Integer::intValue).toArray(),
                 rules.canEnd() ? textStop(rules, request.sequences()) : StopCondition.NEVER,
-                request.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()));
-        Request running = model.scheduler().submit(spec);
+                request.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()),
+                request.deadline());
+        Request running = model.engine().submit(spec);
         return new RunningGeneration(
                 running,
                 model.tokenizer(),
@@ -349,7 +406,7 @@ public final class Dolly implements AutoCloseable {
                 : endKey.toArray();
     }
 
-    /** Reads along on the scheduler's thread, so that a sequence has no token after the one that completes its end. */
+    /** Reads along on the engine's thread, so that a sequence has no token after the one that completes its end. */
     private StopCondition textStop(AnswerText.Rules rules, int sequences) {
         List<AnswerStream> streams = new ArrayList<>();
         for (int i = 0; i < sequences; i++) {

@@ -1,10 +1,12 @@
 package org.dolly4j;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
+import org.dolly4j.engine.EngineOptions;
 import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
@@ -29,6 +31,7 @@ public final class DollyOptions {
     private final WeightCaching weightCache;
     private final Optional<Path> cacheDirectory;
     private final long cacheSize;
+    private final EngineOptions engineOptions;
 
     private DollyOptions(Builder builder) {
         tokenizer = builder.tokenizer;
@@ -42,6 +45,8 @@ public final class DollyOptions {
         weightCache = builder.weightCache;
         cacheDirectory = builder.cacheDirectory;
         cacheSize = builder.cacheSize;
+        engineOptions = new EngineOptions(
+                builder.maxQueuedRequests, Duration.ofMillis(builder.maxStepMillis), builder.prefixCache);
     }
 
     /** Options with nothing set. */
@@ -68,6 +73,9 @@ public final class DollyOptions {
         builder.weightCache = weightCache;
         builder.cacheDirectory = cacheDirectory;
         builder.cacheSize = cacheSize;
+        builder.maxQueuedRequests = engineOptions.maxQueuedRequests();
+        builder.maxStepMillis = engineOptions.maxStep().toMillis();
+        builder.prefixCache = engineOptions.prefixCache();
         return builder;
     }
 
@@ -126,6 +134,25 @@ public final class DollyOptions {
         return cacheSize;
     }
 
+    /** Most requests that may wait for their first step. */
+    public int maxQueuedRequests() {
+        return engineOptions.maxQueuedRequests();
+    }
+
+    /** How long a step should take at most, in milliseconds. */
+    public long maxStepMillis() {
+        return engineOptions.maxStep().toMillis();
+    }
+
+    /** Whether prompts take what is cached of earlier ones that start with the same tokens. */
+    public boolean prefixCache() {
+        return engineOptions.prefixCache();
+    }
+
+    EngineOptions engineOptions() {
+        return engineOptions;
+    }
+
     /** What the native side needs of these, for a checkpoint that is best held in {@code automatic}. */
     ModelOptions modelOptions(WeightType automatic) {
         WeightType weights = dtype.orElse(automatic);
@@ -146,6 +173,9 @@ public final class DollyOptions {
         private WeightCaching weightCache = WeightCaching.AUTO;
         private Optional<Path> cacheDirectory = Optional.empty();
         private long cacheSize = WeightCache.DEFAULT_MAX_BYTES;
+        private int maxQueuedRequests = EngineOptions.DEFAULT.maxQueuedRequests();
+        private long maxStepMillis = EngineOptions.DEFAULT.maxStep().toMillis();
+        private boolean prefixCache = EngineOptions.DEFAULT.prefixCache();
 
         private Builder() {}
 
@@ -246,17 +276,57 @@ public final class DollyOptions {
         }
 
         /**
+         * Sets how many requests may wait for their first step, 1,024 by default; {@link EngineOverloadedException} is
+         * thrown at the next one.
+         *
+         * @param value at least 1
+         */
+        public Builder maxQueuedRequests(int value) {
+            maxQueuedRequests = value;
+            return this;
+        }
+
+        /**
+         * Sets how long a step should take at most, 200 ms by default: longer prompts are read in pieces, between which
+         * the answers being written go on, and cancelled requests end. A shorter time makes these smoother, a longer one
+         * lets long prompts be read sooner.
+         *
+         * @param value milliseconds, at least 1
+         */
+        public Builder maxStepMillis(long value) {
+            maxStepMillis = value;
+            return this;
+        }
+
+        /**
+         * Sets whether a prompt that starts with the same tokens as earlier ones takes what is still in the KV cache of
+         * those, as it does by default. That changes no answer; it can show, by the time to the first token, that
+         * someone else's prompt started so.
+         */
+        public Builder prefixCache(boolean value) {
+            prefixCache = value;
+            return this;
+        }
+
+        /**
          * The options.
          *
          * @throws IllegalArgumentException if the device is not known or not one of the backend, the number of threads
-         *     is negative, libtorch should have portable bits, quantised or cached weights, or the size of the KV cache
-         *     or of the cache of weights is out of its range
+         *     is negative, libtorch should have portable bits, quantised or cached weights, or a size, number or time is
+         *     out of its range
          */
         public DollyOptions build() {
             int tokens = kvCacheTokens.orElse(1);
             if (tokens < 1 || tokens > MAX_KV_CACHE_TOKENS) {
                 throw new IllegalArgumentException(String.format(
                         Locale.ROOT, "kvCacheTokens = %d must be from 1 to %,d.", tokens, MAX_KV_CACHE_TOKENS));
+            }
+            if (maxQueuedRequests < 1) {
+                throw new IllegalArgumentException(
+                        "maxQueuedRequests must be 1 or more, not " + maxQueuedRequests + ".");
+            }
+            if (maxStepMillis < 1) {
+                throw new IllegalArgumentException("maxStepMillis must be 1 or more, not " + maxStepMillis + ".");
             }
             if (cacheSize < 0) {
                 throw new IllegalArgumentException("cacheSize must be 0 bytes or more, not " + cacheSize + ".");

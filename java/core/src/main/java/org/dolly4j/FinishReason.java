@@ -10,6 +10,8 @@ public enum FinishReason {
     STOP,
     /** At the request's {@code maxNewTokens}, or at the end of the context. */
     LENGTH,
+    /** Where the request's {@code deadline} passed. */
+    DEADLINE,
     /** Where the request was cancelled. */
     CANCELLED
 }

@@ -1,5 +1,6 @@
 package org.dolly4j;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
@@ -28,6 +29,7 @@ public final class GenerationRequest {
     private final boolean returnFullText;
     private final boolean allowSpecialTokensInText;
     private final Truncate truncate;
+    private final Optional<Duration> deadline;
 
     private GenerationRequest(Builder builder) {
         input = builder.input;
@@ -40,6 +42,7 @@ public final class GenerationRequest {
         returnFullText = builder.returnFullText;
         allowSpecialTokensInText = builder.allowSpecialTokensInText;
         truncate = builder.truncate;
+        deadline = builder.deadline;
     }
 
     /** What the model is to go on from. */
@@ -134,6 +137,10 @@ public final class GenerationRequest {
         return truncate;
     }
 
+    Optional<Duration> deadline() {
+        return deadline;
+    }
+
     /** Sets options by name. */
     public static final class Builder {
         private final Input input;
@@ -146,6 +153,7 @@ public final class GenerationRequest {
         private boolean returnFullText;
         private boolean allowSpecialTokensInText;
         private Truncate truncate = Truncate.NEVER;
+        private Optional<Duration> deadline = Optional.empty();
 
         private Builder(Input input) {
             this.input = input;
@@ -221,6 +229,18 @@ public final class GenerationRequest {
         }
 
         /**
+         * Sets how long the request may take from its submission on, time in the queue included. Answers that are not
+         * complete then end as they are, within a step, with {@link FinishReason#DEADLINE}. By default it may take any
+         * time.
+         *
+         * @param value more than nothing
+         */
+        public Builder deadline(Duration value) {
+            deadline = Optional.of(Objects.requireNonNull(value, "deadline"));
+            return this;
+        }
+
+        /**
          * The request.
          *
          * @throws IllegalArgumentException if the instruction or prompt is empty, or an option is out of its range
@@ -243,6 +263,11 @@ public final class GenerationRequest {
                     "stopStrings",
                     quoted(stopStrings.orElse(List.of())),
                     "without an empty text, which would end every answer at once");
+            require(
+                    deadline.map(time -> !time.isNegative() && !time.isZero()).orElse(true),
+                    "deadline",
+                    deadline.orElse(Duration.ZERO),
+                    "longer than nothing");
             return new GenerationRequest(this);
         }
 

@@ -8,7 +8,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.checkpoint.DType;
-import org.dolly4j.engine.Scheduler;
+import org.dolly4j.engine.Engine;
 import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.Family;
 import org.dolly4j.model.WeightPlan;
@@ -23,17 +23,16 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What a model folder becomes: Java's part of it, and the scheduler over the native part.
+ * What a model folder becomes: Java's part of it, and the engine over the native part.
  *
  * @param checkpoint the folder
  * @param tokenizer its tokenizer
  * @param info what it is and how it is held
  * @param weights the native weights
- * @param scheduler runs requests over them
+ * @param engine runs requests over them
  */
-record LoadedModel(
-        Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, DecoderModel weights, Scheduler scheduler) {
-    /** Rows of a prefill step: enough to be bound by arithmetic, few enough that a cancelled request ends soon. */
+record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, DecoderModel weights, Engine engine) {
+    /** Most rows of a step: enough to be bound by arithmetic. */
     private static final int MAX_ROWS = 256;
 
     /** Most sequences that are decoded together. */
@@ -71,7 +70,7 @@ record LoadedModel(
             ModelInfo info = info(name, checkpoint, weights, blocks);
             DecoderSession session = newSession(weights, info);
             LOG.debug("Loaded {}", info);
-            return new LoadedModel(checkpoint, ready, info, weights, newScheduler(info, session));
+            return new LoadedModel(checkpoint, ready, info, weights, newEngine(info, session, options));
         } catch (RuntimeException | Error e) {
             weights.close();
             throw e;
@@ -132,9 +131,9 @@ record LoadedModel(
         }
     }
 
-    private static Scheduler newScheduler(ModelInfo info, DecoderSession session) {
+    private static Engine newEngine(ModelInfo info, DecoderSession session, DollyOptions options) {
         try {
-            return new Scheduler(info.name(), session, info.contextLength());
+            return new Engine(info.name(), session, info.contextLength(), options.engineOptions());
         } catch (RuntimeException | Error e) {
             session.close();
             throw e;
@@ -179,8 +178,7 @@ record LoadedModel(
         if (options.kvCacheTokens().isPresent()) {
             return blocksFor(options.kvCacheTokens().getAsInt());
         }
-        // One more than the tokens need: the last block of a prompt may stay beside the copy that a sequence writes to.
-        int context = blocksFor(spec.contextLength()) + 1;
+        int context = blocksFor(spec.contextLength());
         long blockBytes = DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(type.bytes());
         long affordable = Math.min(DEFAULT_KV_BYTES / blockBytes, (long) DEFAULT_KV_CONTEXTS * context);
         return Math.toIntExact(Math.max(context, affordable));
@@ -214,7 +212,7 @@ record LoadedModel(
 
     /** Ends all requests and frees the native memory; idempotent. */
     void close() {
-        scheduler.close();
+        engine.close();
         weights.close();
     }
 }

@@ -10,7 +10,6 @@ import org.dolly4j.prompt.Conversation;
 import org.dolly4j.prompt.Prompt;
 import org.dolly4j.prompt.Prompt.Kind;
 import org.dolly4j.prompt.PromptTemplate;
-import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.tokenizer.Tokenizer;
 
 /** Turns requests into prompt tokens that leave room for the answer. */
@@ -56,7 +55,7 @@ final class PromptEncoder {
     }
 
     private Encoded encoded(int[] ids, GenerationRequest request, String text) {
-        int room = limit(request) - ids.length;
+        int room = limit() - ids.length;
         int maxNewTokens = request.maxNewTokens().orElse(Math.min(GenerationRequest.DEFAULT_MAX_NEW_TOKENS, room));
         if (room < 1 || maxNewTokens > room) {
             throw tooLong(ids.length, request);
@@ -64,16 +63,13 @@ final class PromptEncoder {
         return new Encoded(ids, maxNewTokens, text);
     }
 
-    /**
-     * Most tokens of prompt and answer together. Several answers need the last block of the prompt beside their own.
-     */
-    private int limit(GenerationRequest request) {
-        int cached = request.sequences() == 1 ? kvCacheTokens : kvCacheTokens - DecoderSession.BLOCK_SIZE;
-        return Math.min(contextLength, cached);
+    /** Most tokens of prompt and answer together. */
+    private int limit() {
+        return Math.min(contextLength, kvCacheTokens);
     }
 
     private ContextLengthException tooLong(int promptTokens, GenerationRequest request) {
-        int limit = limit(request);
+        int limit = limit();
         boolean inContext = limit == contextLength;
         String space = format(inContext ? "the model's context of %,d" : "the KV cache's room of %,d", limit);
         OptionalInt asked = request.maxNewTokens();
@@ -101,7 +97,7 @@ final class PromptEncoder {
 
     /** Tokens that a prompt may have where it can be shortened: half the room is enough for a default answer. */
     private int promptLimit(GenerationRequest request) {
-        int limit = limit(request);
+        int limit = limit();
         return limit - request.maxNewTokens().orElse(Math.min(GenerationRequest.DEFAULT_MAX_NEW_TOKENS, limit / 2));
     }
 

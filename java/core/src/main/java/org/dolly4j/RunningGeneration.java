@@ -18,7 +18,10 @@ final class RunningGeneration {
     private final Request request;
     private final OptionalInt endKey;
     private final List<Answer> answers = new ArrayList<>();
+    private Optional<TextPiece> last = Optional.empty();
     private Optional<Timings> timings = Optional.empty();
+    private int unended;
+    private boolean isOver;
 
     /** An answer so far. */
     private static final class Answer {
@@ -57,6 +60,7 @@ final class RunningGeneration {
     RunningGeneration(Request request, Tokenizer tokenizer, AnswerText.Rules rules, OptionalInt endKey, String prefix) {
         this.request = request;
         this.endKey = endKey;
+        unended = request.spec().sequences();
         for (int i = 0; i < request.spec().sequences(); i++) {
             answers.add(new Answer(new AnswerStream(tokenizer, rules), prefix));
         }
@@ -70,28 +74,79 @@ final class RunningGeneration {
      * @throws CancellationException if the thread was interrupted, which cancels the request
      */
     Optional<TextPiece> nextPiece() {
-        while (timings.isEmpty()) {
-            Event event = nextEvent();
-            if (event instanceof Event.Token token) {
-                String text = addToken(answers.get(token.sequence()), token.token());
-                if (!text.isEmpty()) {
-                    return Optional.of(new TextPiece(token.sequence(), text, Optional.empty()));
-                }
-            } else if (event instanceof Event.SequenceEnd end) {
-                Answer answer = answers.get(end.sequence());
-                String text = answer.show(answer.stream.finish());
-                answer.finishReason = finishReason(answer, end.finish());
-                return Optional.of(new TextPiece(end.sequence(), text, Optional.of(answer.finishReason)));
-            } else if (event instanceof Event.Completed completed) {
-                timings = Optional.of(new Timings(
-                        Duration.ofNanos(completed.queuedNanos()),
-                        Duration.ofNanos(completed.firstTokenNanos()),
-                        Duration.ofNanos(completed.totalNanos())));
-            } else if (event instanceof Event.Failed failed) {
-                throw failure(failed.cause());
-            }
+        Optional<TextPiece> piece = Optional.empty();
+        while (piece.isEmpty() && !isOver) {
+            piece = pieceOf(nextEvent());
         }
-        return Optional.empty();
+        return piece;
+    }
+
+    /** The next piece of text, if it is there; otherwise as {@link #nextPiece}, but that it waits for nothing. */
+    Optional<TextPiece> pollPiece() {
+        Optional<TextPiece> piece = Optional.empty();
+        while (piece.isEmpty() && !isOver) {
+            Event event = request.poll();
+            if (event == null) {
+                break;
+            }
+            piece = pieceOf(event);
+        }
+        return piece;
+    }
+
+    /** Whether the last piece was returned, or the failure thrown. */
+    boolean isOver() {
+        return isOver;
+    }
+
+    /** See {@link Request#onEvent}. */
+    void onEvent(Runnable told) {
+        request.onEvent(told);
+    }
+
+    /** What an event adds; the last piece of all is kept until the request has ended, which is at once. */
+    private Optional<TextPiece> pieceOf(Event event) {
+        if (event instanceof Event.Token token) {
+            Answer answer = answers.get(token.sequence());
+            String text = addToken(answer, token.token());
+            return piece(token.sequence(), text, OptionalInt.of(token.token()), token.nanos(), token.finish());
+        }
+        if (event instanceof Event.SequenceEnd end) {
+            return piece(end.sequence(), "", OptionalInt.empty(), end.nanos(), Optional.of(end.finish()));
+        }
+        isOver = true;
+        if (event instanceof Event.Failed failed) {
+            throw failure(failed.cause());
+        }
+        Event.Completed completed = (Event.Completed) event;
+        timings = Optional.of(new Timings(
+                Duration.ofNanos(completed.queuedNanos()),
+                Duration.ofNanos(completed.firstTokenNanos()),
+                Duration.ofNanos(completed.totalNanos())));
+        return Optional.of(last.orElseThrow().withResult(result()));
+    }
+
+    private Optional<TextPiece> piece(
+            int sequence, String text, OptionalInt token, long nanos, Optional<Finish> finish) {
+        Answer answer = answers.get(sequence);
+        String shown = text;
+        if (finish.isPresent()) {
+            shown += answer.show(answer.stream.finish());
+            answer.finishReason = finishReason(answer, finish.get());
+            unended--;
+        }
+        Optional<TextPiece> piece = Optional.of(new TextPiece(
+                sequence,
+                shown,
+                token,
+                Duration.ofNanos(nanos),
+                finish.map(reason -> answer.finishReason),
+                Optional.empty()));
+        if (unended == 0) {
+            last = piece;
+            return Optional.empty();
+        }
+        return piece;
     }
 
     private Event nextEvent() {
@@ -128,6 +183,7 @@ final class RunningGeneration {
             case STOP_CONDITION ->
                 answer.stream.ending() == AnswerText.Ending.SPELT_KEY ? FinishReason.END : FinishReason.STOP;
             case LENGTH -> FinishReason.LENGTH;
+            case DEADLINE -> FinishReason.DEADLINE;
             case CANCELLED -> FinishReason.CANCELLED;
         };
     }

@@ -10,14 +10,19 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -33,6 +38,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** The facade on a tiny checkpoint of random weights, which now and then ends an answer by itself. */
 @Timeout(120)
@@ -89,7 +96,7 @@ class DollyTest {
         assertThat(info.architecture()).isEqualTo("gpt_neox");
         assertThat(info.contextLength()).isEqualTo(CONTEXT);
         assertThat(info.dtype()).isEqualTo(WeightType.BFLOAT16);
-        assertThat(info.kvCacheTokens()).isGreaterThan(4 * CONTEXT);
+        assertThat(info.kvCacheTokens()).isEqualTo(4 * CONTEXT);
         // The hidden size of 16 is padded to 32 where a matmul reads it, and the tied head lies apart from the
         // embedding.
         assertThat(info.weightBytes()).isBetween(2 * info.parameters(), 7 * info.parameters());
@@ -273,17 +280,150 @@ class DollyTest {
         assertThat(dolly.generate(ask(1).build()).timings().queue().toMillis()).isLessThan(500);
     }
 
+    /** Bit for bit, whatever shares a step with them, and with a cache so small that they are preempted. */
+    @ParameterizedTest
+    @EnumSource(WeightType.class)
+    void manyThreads_getTheAnswersTheyWouldGetAlone(WeightType type) throws Exception {
+        DollyOptions small =
+                options().toBuilder().dtype(type).kvCacheTokens(2 * CONTEXT).build();
+        List<GenerationRequest> requests = new ArrayList<>();
+        for (int i = 0; i < 64; i++) {
+            requests.add(GenerationRequest.forInstruction("Tell me more about number " + i + ".", "word ".repeat(i * 3))
+                    .maxNewTokens(10 + i)
+                    .sequences(1 + i % 3)
+                    .seed(i)
+                    .build());
+        }
+        try (Dolly other = Dolly.load(CHECKPOINT, small)) {
+            List<CompletableFuture<GenerationResult>> futures = requests.stream()
+                    .map(request -> CompletableFuture.supplyAsync(() -> other.generate(request), threads()))
+                    .toList();
+            for (int i = 0; i < futures.size(); i++) {
+                GenerationResult together = futures.get(i).get();
+                GenerationResult alone = other.generate(requests.get(i));
+                assertThat(together.generations()).usingRecursiveComparison().isEqualTo(alone.generations());
+            }
+        }
+    }
+
+    private static Executor threads() {
+        return task -> new Thread(task).start();
+    }
+
     @Test
-    void manyThreads_getTheAnswersTheyWouldGetAlone() throws Exception {
-        List<CompletableFuture<GenerationResult>> futures = new ArrayList<>();
-        for (int i = 0; i < 16; i++) {
-            GenerationRequest request = ask(16).seed(i).build();
-            futures.add(CompletableFuture.supplyAsync(() -> dolly.generate(request)));
+    void submit_givesTheResultLater_andCancelsItsRequestIfNobodyWaits() throws Exception {
+        assertThat(dolly.submit(ask(20).build()).get().text())
+                .isEqualTo(dolly.generate(ask(20).build()).text());
+
+        GenerationRequest endless = ask(1000)
+                .sampling(SamplingOptions.builder().minNewTokens(1000).build())
+                .sequences(60)
+                .build();
+        dolly.submit(endless).cancel(false);
+        assertThatThrownBy(() -> dolly.submit(endless)
+                        .orTimeout(10, TimeUnit.MILLISECONDS)
+                        .get())
+                .hasCauseInstanceOf(TimeoutException.class);
+        long begin = System.nanoTime();
+        dolly.generate(ask(1).build());
+        assertThat(Duration.ofNanos(System.nanoTime() - begin))
+                .as("nothing runs beside it")
+                .isLessThan(Duration.ofSeconds(10));
+        assertThatThrownBy(() -> dolly.submit(ask(5000).build())).isInstanceOf(ContextLengthException.class);
+    }
+
+    @Test
+    void publisher_beginsAnewForEachSubscriber_andOneThatThrowsEndsOnlyItself() throws Exception {
+        Flow.Publisher<TextPiece> publisher = dolly.publisher(ask(30).build());
+        Recorder slow = new Recorder(1);
+        Recorder broken = new Recorder(Integer.MAX_VALUE) {
+            @Override
+            public void onNext(TextPiece piece) {
+                throw new IllegalStateException("deliberate");
+            }
+        };
+        Recorder fast = new Recorder(Integer.MAX_VALUE);
+        publisher.subscribe(slow);
+        publisher.subscribe(broken);
+        publisher.subscribe(fast);
+
+        assertThat(fast.ended.await(20, TimeUnit.SECONDS)).isTrue();
+        GenerationResult result = dolly.generate(ask(30).build());
+        assertThat(joined(fast.pieces, 0)).isEqualTo(result.text());
+        assertThat(fast.pieces).hasSize(result.completionTokens());
+        assertThat(fast.pieces.stream().mapToInt(piece -> piece.tokenId().orElseThrow()))
+                .containsExactly(Arrays.stream(result.generations().get(0).tokenIds())
+                        .boxed()
+                        .toArray(Integer[]::new));
+        TextPiece last = fast.pieces.get(fast.pieces.size() - 1);
+        assertThat(last.result().orElseThrow().generations())
+                .usingRecursiveComparison()
+                .isEqualTo(result.generations());
+        assertThat(last.time())
+                .isLessThanOrEqualTo(last.result().get().timings().total());
+
+        assertThat(slow.pieces).hasSize(1);
+        slow.subscription.request(Long.MAX_VALUE);
+        assertThat(slow.ended.await(20, TimeUnit.SECONDS)).isTrue();
+        assertThat(joined(slow.pieces, 0)).isEqualTo(result.text());
+        assertThat(broken.ended.getCount()).isEqualTo(1);
+    }
+
+    /** Keeps what it gets. */
+    private static class Recorder implements Flow.Subscriber<TextPiece> {
+        final List<TextPiece> pieces = new CopyOnWriteArrayList<>();
+        final CountDownLatch ended = new CountDownLatch(1);
+        final long demand;
+        Flow.Subscription subscription;
+
+        Recorder(long demand) {
+            this.demand = demand;
         }
-        for (int i = 0; i < futures.size(); i++) {
-            assertThat(futures.get(i).get().text())
-                    .isEqualTo(dolly.generate(ask(16).seed(i).build()).text());
+
+        @Override
+        public void onSubscribe(Flow.Subscription given) {
+            subscription = given;
+            given.request(demand);
         }
+
+        @Override
+        public void onNext(TextPiece piece) {
+            pieces.add(piece);
+        }
+
+        @Override
+        public void onError(Throwable failure) {
+            ended.countDown();
+        }
+
+        @Override
+        public void onComplete() {
+            ended.countDown();
+        }
+    }
+
+    @Test
+    void deadline_endsTheAnswerAsItIs() {
+        GenerationResult result = dolly.generate(
+                ask(400).sequences(60).deadline(Duration.ofMillis(50)).build());
+        assertThat(result.generations()).hasSize(60);
+        assertThat(result.generations().get(0).finishReason()).isEqualTo(FinishReason.DEADLINE);
+    }
+
+    @Test
+    void optionsOfTheEngine_areCheckedByName() {
+        assertThatThrownBy(() -> DollyOptions.builder().maxQueuedRequests(0).build())
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("maxQueuedRequests must be 1 or more, not 0.");
+        assertThatThrownBy(() -> DollyOptions.builder().maxStepMillis(0).build())
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("maxStepMillis must be 1 or more, not 0.");
+        DollyOptions options =
+                DollyOptions.builder().maxQueuedRequests(3).maxStepMillis(50).prefixCache(false).build().toBuilder()
+                        .build();
+        assertThat(options.maxQueuedRequests()).isEqualTo(3);
+        assertThat(options.maxStepMillis()).isEqualTo(50);
+        assertThat(options.prefixCache()).isFalse();
     }
 
     @Test

@@ -14,7 +14,6 @@ import java.util.Optional;
 import org.dolly4j.prompt.Conversation;
 import org.dolly4j.prompt.Conversation.Role;
 import org.dolly4j.prompt.Conversation.Turn;
-import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.junit.jupiter.api.Test;
 
@@ -26,7 +25,7 @@ class PromptEncoderTest {
     private static final Tokenizer PLAIN = Tokenizer.load(TestTokenizers.plain());
 
     private static PromptEncoder encoder(Tokenizer tokenizer, int contextLength) {
-        return encoder(tokenizer, contextLength, contextLength + DecoderSession.BLOCK_SIZE);
+        return encoder(tokenizer, contextLength, contextLength);
     }
 
     private static PromptEncoder encoder(Tokenizer tokenizer, int contextLength, int kvCacheTokens) {
@@ -172,7 +171,7 @@ class PromptEncoderTest {
         GenerationRequest.Builder hi = GenerationRequest.forInstruction("Hi");
         int tokens = ids(PUBLISHED, hi).length;
         assertThat(encoder.encode(hi.build()).maxNewTokens()).isEqualTo(64 - tokens);
-        assertThat(encoder.encode(hi.sequences(2).build()).maxNewTokens()).isEqualTo(48 - tokens);
+        assertThat(encoder.encode(hi.sequences(2).build()).maxNewTokens()).isEqualTo(64 - tokens);
 
         PromptEncoder.Encoded cut = encoder.encode(GenerationRequest.forInstruction("word ".repeat(60))
                 .truncate(Truncate.TAIL)

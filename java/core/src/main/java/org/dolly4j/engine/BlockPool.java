@@ -1,56 +1,182 @@
 package org.dolly4j.engine;
 
-/** The KV blocks of a session by number: which are free, and how many sequences hold each of the others. */
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * The KV blocks of a session by number: how many sequences hold each of them, and what full ones contain. A block that
+ * nobody holds any more but whose contents are known stays until its memory is needed, the one unused longest goes
+ * first; a prompt that starts with the same tokens takes it again.
+ */
 final class BlockPool {
-    private final int[] references;
+    /** Identity of the contents before a sequence's first block. */
+    static final long NOTHING = 0;
+
+    private static final int NONE = -1;
+
+    private final int[] holders;
     private final int[] free;
     private int freeCount;
 
-    /** @param blocks number of blocks, all free */
-    BlockPool(int blocks) {
-        references = new int[blocks];
+    private final boolean keepsContents;
+    private final Map<Contents, Integer> blocks = new HashMap<>();
+    private final Contents[] contents;
+    private final long[] identities;
+    private long lastIdentity = NOTHING;
+
+    /** Blocks that are kept for their contents alone, as a ring by the time they were last held; the last entry is its head. */
+    private final int[] older;
+
+    private final int[] newer;
+    private int keptCount;
+
+    /**
+     * What a full block holds. Keys and values of a token depend on all tokens before it, so the contents before count:
+     * by their identity, which no other contents ever get. Equal contents are equal token by token from the start.
+     *
+     * @param before identity of the contents of the block before, {@link #NOTHING} for the first
+     * @param salt keeps those apart who must not share; counts in the first block, and by identity in all others
+     * @param tokens as many as a block has
+     */
+    record Contents(long before, String salt, int[] tokens) {
+        @Override
+        public boolean equals(Object other) {
+            return other instanceof Contents that
+                    && before == that.before
+                    && Arrays.equals(tokens, that.tokens)
+                    && salt.equals(that.salt);
+        }
+
+        @Override
+        public int hashCode() {
+            return (Arrays.hashCode(tokens) * 31 + Long.hashCode(before)) * 31 + salt.hashCode();
+        }
+    }
+
+    /**
+     * @param blocks number of blocks, all free
+     * @param keepsContents whether blocks that nobody holds are kept for their contents
+     */
+    BlockPool(int blocks, boolean keepsContents) {
+        this.keepsContents = keepsContents;
+        holders = new int[blocks];
         free = new int[blocks];
         freeCount = blocks;
         for (int i = 0; i < blocks; i++) {
             free[i] = blocks - 1 - i;
         }
+        contents = new Contents[blocks];
+        identities = new long[blocks];
+        older = new int[blocks + 1];
+        newer = new int[blocks + 1];
+        older[blocks] = blocks;
+        newer[blocks] = blocks;
     }
 
     int size() {
-        return references.length;
+        return holders.length;
     }
 
-    int freeCount() {
-        return freeCount;
+    /** Blocks that nobody holds. */
+    int availableCount() {
+        return freeCount + keptCount;
     }
 
-    /** Takes a free block for one holder. */
+    /** How many hold a block. */
+    int holders(int block) {
+        return holders[block];
+    }
+
+    /** Takes a block that nobody holds for one holder; what it contained is forgotten. */
     int allocate() {
-        if (freeCount == 0) {
-            throw new IllegalStateException("All " + size() + " KV blocks are in use; admission should have seen it.");
+        int block;
+        if (freeCount > 0) {
+            block = free[--freeCount];
+        } else if (keptCount > 0) {
+            block = newer[size()];
+            unlink(block);
+            forget(block);
+        } else {
+            throw new IllegalStateException("All " + size() + " KV blocks are in use; the plan should have seen it.");
         }
-        int block = free[--freeCount];
-        references[block] = 1;
+        holders[block] = 1;
         return block;
     }
 
     /** Adds a holder. */
     void retain(int block) {
-        references[block]++;
+        if (holders[block]++ == 0) {
+            unlink(block);
+        }
     }
 
-    /** Takes a holder away; without one the block is free. */
+    /** Takes a holder away. */
     void release(int block) {
-        if (references[block] == 0) {
-            throw new IllegalStateException("KV block " + block + " is free already.");
+        if (holders[block] == 0) {
+            throw new IllegalStateException("Nobody holds KV block " + block + ".");
         }
-        if (--references[block] == 0) {
+        if (--holders[block] > 0) {
+            return;
+        }
+        if (contents[block] != null && keepsContents) {
+            linkAsNewest(block);
+        } else {
+            forget(block);
             free[freeCount++] = block;
         }
     }
 
     /** Whether others hold the block too, so that it must not be written. */
     boolean isShared(int block) {
-        return references[block] > 1;
+        return holders[block] > 1;
+    }
+
+    /** A block with these contents, or -1. Not held yet: {@link #retain} it before the next block is taken. */
+    int find(Contents wanted) {
+        return blocks.getOrDefault(wanted, NONE);
+    }
+
+    /** Identity of what a block contains, which was {@link #identify}ed or {@link #find found}. */
+    long identity(int block) {
+        return identities[block];
+    }
+
+    /**
+     * Says what a block that is held contains from now on.
+     *
+     * @return the identity of the contents; where another block has the same, that one is found by them, not this
+     */
+    long identify(int block, Contents full) {
+        Integer same = blocks.putIfAbsent(full, block);
+        if (same != null) {
+            return identities[same];
+        }
+        contents[block] = full;
+        identities[block] = ++lastIdentity;
+        return lastIdentity;
+    }
+
+    private void forget(int block) {
+        if (contents[block] != null) {
+            blocks.remove(contents[block]);
+            contents[block] = null;
+        }
+    }
+
+    private void linkAsNewest(int block) {
+        int head = size();
+        int last = older[head];
+        newer[last] = block;
+        older[block] = last;
+        newer[block] = head;
+        older[head] = block;
+        keptCount++;
+    }
+
+    private void unlink(int block) {
+        newer[older[block]] = newer[block];
+        older[newer[block]] = older[block];
+        keptCount--;
     }
 }

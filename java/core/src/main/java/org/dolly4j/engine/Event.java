@@ -1,22 +1,27 @@
 package org.dolly4j.engine;
 
+import java.util.Optional;
+
 /** Something that happened to a request. {@link Completed} or {@link Failed} is the last one, and there is just one. */
 public sealed interface Event {
     /**
      * A sequence has one more token.
      *
      * @param sequence index of the sequence in its request
-     * @param token the token, also if it ends the sequence
+     * @param token the token
+     * @param nanos when it was drawn, since the submission
+     * @param finish why it is the sequence's last one, if it is
      */
-    record Token(int sequence, int token) implements Event {}
+    record Token(int sequence, int token, long nanos, Optional<Finish> finish) implements Event {}
 
     /**
-     * A sequence has no more tokens.
+     * A sequence has no more tokens, and its last one did not say so.
      *
      * @param sequence index of the sequence in its request
+     * @param nanos when it ended, since the submission
      * @param finish why
      */
-    record SequenceEnd(int sequence, Finish finish) implements Event {}
+    record SequenceEnd(int sequence, long nanos, Finish finish) implements Event {}
 
     /**
      * All sequences have ended. All times count from the submission, in nanoseconds.

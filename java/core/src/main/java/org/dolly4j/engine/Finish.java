@@ -10,6 +10,8 @@ public enum Finish {
     STOP_CONDITION,
     /** It has {@link RequestSpec#maxNewTokens()} tokens. */
     LENGTH,
+    /** {@link RequestSpec#deadline()} has passed. */
+    DEADLINE,
     /** The request was cancelled. */
     CANCELLED
 }

@@ -1,7 +1,12 @@
 package org.dolly4j.engine;
 
+import java.time.Duration;
+import java.util.BitSet;
+import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.dolly4j.sampling.Sampler;
 
@@ -10,20 +15,36 @@ import org.dolly4j.sampling.Sampler;
  * {@link #cancel} may be called by any thread; events are for one thread at a time.
  */
 public final class Request {
+    /** Who may end a request: whoever takes it out of the queue. From then on the engine alone. */
+    private enum State {
+        WAITING,
+        RUNNING,
+        ENDED
+    }
+
     private final RequestSpec spec;
     private final Sampler sampler;
     private final Consumer<Request> onCancel;
     private final BlockingQueue<Event> events = new LinkedBlockingQueue<>();
+    private final AtomicReference<State> state = new AtomicReference<>(State.WAITING);
+    private final BitSet endedSequences = new BitSet();
     private final long submitted = System.nanoTime();
+    private final long deadlineNanos;
     private long queuedNanos = -1;
     private long firstTokenNanos = -1;
-    private volatile boolean cancelled;
-    private boolean ended;
+    private boolean lastEventTaken;
+    private volatile Runnable listener;
 
+    /** @param onCancel told, on the thread that cancels it, when the request is cancelled before it has ended */
     Request(RequestSpec spec, Sampler sampler, Consumer<Request> onCancel) {
         this.spec = spec;
         this.sampler = sampler;
         this.onCancel = onCancel;
+        deadlineNanos = spec.deadline().map(Request::nanos).orElse(Long.MAX_VALUE);
+    }
+
+    private static long nanos(Duration duration) {
+        return TimeUnit.NANOSECONDS.convert(duration);
     }
 
     /** What was asked for. */
@@ -37,54 +58,142 @@ public final class Request {
      * @throws IllegalStateException if the last event was taken before
      */
     public Event next() throws InterruptedException {
-        if (ended) {
+        checkNotOver();
+        return note(events.take());
+    }
+
+    /**
+     * The next event, or null if there is none yet.
+     *
+     * @throws IllegalStateException if the last event was taken before
+     */
+    public Event poll() {
+        checkNotOver();
+        return note(events.poll());
+    }
+
+    /**
+     * Has someone told whenever an event came, on the engine's thread, so at once and by no user's code; and now, in case
+     * some came before.
+     */
+    public void onEvent(Runnable told) {
+        listener = told;
+        told.run();
+    }
+
+    private void checkNotOver() {
+        if (lastEventTaken) {
             throw new IllegalStateException("The request has no more events: its last one was taken.");
         }
-        Event event = events.take();
-        ended = event instanceof Event.Completed || event instanceof Event.Failed;
+    }
+
+    private Event note(Event event) {
+        lastEventTaken = event instanceof Event.Completed || event instanceof Event.Failed;
         return event;
     }
 
     /**
-     * Ends the request after the step that runs now, if it has not ended before; its sequences end as {@link
-     * Finish#CANCELLED}.
+     * Ends the request, at once if it waits, and after the step that runs now if it runs; its sequences that have not
+     * ended before end as {@link Finish#CANCELLED}.
      */
     public void cancel() {
-        cancelled = true;
+        if (leaveQueue(State.ENDED)) {
+            endAll(Finish.CANCELLED);
+        } else if (state.get() == State.ENDED) {
+            return;
+        }
         onCancel.accept(this);
     }
 
-    boolean isCancelled() {
-        return cancelled;
+    private boolean leaveQueue(State next) {
+        return state.compareAndSet(State.WAITING, next);
     }
 
     Sampler sampler() {
         return sampler;
     }
 
-    void start() {
-        queuedNanos = sinceSubmission();
+    boolean hasEnded() {
+        return state.get() == State.ENDED;
     }
 
-    void emitToken(int sequence, int token) {
-        if (firstTokenNanos < 0) {
-            firstTokenNanos = sinceSubmission();
+    /** The request's first step is about to run; false if it does no more wait, since it runs already or has ended. */
+    boolean begin() {
+        if (!leaveQueue(State.RUNNING)) {
+            return false;
         }
-        events.add(new Event.Token(sequence, token));
+        queuedNanos = sinceSubmission();
+        return true;
     }
 
-    void emitEnd(int sequence, Finish finish) {
-        events.add(new Event.SequenceEnd(sequence, finish));
+    /** A sequence has one more token, which may be its last. */
+    void emitToken(int sequence, int token, Optional<Finish> finish) {
+        long nanos = sinceSubmission();
+        if (firstTokenNanos < 0) {
+            firstTokenNanos = nanos;
+        }
+        if (finish.isPresent()) {
+            endedSequences.set(sequence);
+        }
+        emit(new Event.Token(sequence, token, nanos, finish));
     }
 
+    private void emit(Event event) {
+        events.add(event);
+        Runnable told = listener;
+        if (told != null) {
+            told.run();
+        }
+    }
+
+    /** Ends the sequences that have not ended, and with them the request, unless it has ended. */
+    void end(Finish finish) {
+        if (leave()) {
+            endAll(finish);
+        }
+    }
+
+    /** Ends the request; all of its sequences have ended. */
     void complete() {
+        if (leave()) {
+            emitCompleted();
+        }
+    }
+
+    /** Breaks the request off, unless it has ended. */
+    void fail(Throwable cause) {
+        if (leave()) {
+            emit(new Event.Failed(cause));
+        }
+    }
+
+    /** Only the engine's thread takes a request out of the state of running. */
+    private boolean leave() {
+        return leaveQueue(State.ENDED) || state.compareAndSet(State.RUNNING, State.ENDED);
+    }
+
+    private void endAll(Finish finish) {
+        for (int i = endedSequences.nextClearBit(0); i < spec.sequences(); i = endedSequences.nextClearBit(i)) {
+            endedSequences.set(i);
+            emit(new Event.SequenceEnd(i, sinceSubmission(), finish));
+        }
+        emitCompleted();
+    }
+
+    private void emitCompleted() {
         long total = sinceSubmission();
-        events.add(new Event.Completed(
+        emit(new Event.Completed(
                 queuedNanos < 0 ? total : queuedNanos, firstTokenNanos < 0 ? total : firstTokenNanos, total));
     }
 
-    void fail(Throwable cause) {
-        events.add(new Event.Failed(cause));
+    /** Whether the deadline has passed. */
+    boolean isLate() {
+        return sinceSubmission() > deadlineNanos;
+    }
+
+    /** Whether a first step has begun. */
+    boolean hasBegun() {
+        return queuedNanos >= 0;
     }
 
     private long sinceSubmission() {

@@ -1,6 +1,8 @@
 package org.dolly4j.engine;
 
+import java.time.Duration;
 import java.util.Objects;
+import java.util.Optional;
 import org.dolly4j.sampling.SamplingOptions;
 
 /**
@@ -14,6 +16,7 @@ import org.dolly4j.sampling.SamplingOptions;
  * @param stopIds further tokens that end a sequence
  * @param stopCondition ends sequences by other means
  * @param seed key of the random numbers: the same seed gives the same tokens
+ * @param deadline time from the submission on after which its sequences end as they are, if there is one
  */
 public record RequestSpec(
         int[] prompt,
@@ -23,7 +26,8 @@ public record RequestSpec(
         int[] endIds,
         int[] stopIds,
         StopCondition stopCondition,
-        long seed) {
+        long seed,
+        Optional<Duration> deadline) {
     /**
      * Checks the counts.
      *
@@ -32,6 +36,7 @@ public record RequestSpec(
     public RequestSpec {
         Objects.requireNonNull(sampling, "sampling");
         Objects.requireNonNull(stopCondition, "stopCondition");
+        Objects.requireNonNull(deadline, "deadline");
         if (prompt.length == 0) {
             throw new IllegalArgumentException("The prompt has no tokens; a model needs at least one to start from.");
         }

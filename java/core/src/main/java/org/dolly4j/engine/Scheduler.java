@@ -1,214 +1,242 @@
 package org.dolly4j.engine;
 
-import java.util.ArrayDeque;
-import java.util.Locale;
-import java.util.Queue;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
-import org.dolly4j.ContextLengthException;
-import org.dolly4j.runtime.Batch;
-import org.dolly4j.runtime.DecoderSession;
-import org.dolly4j.sampling.Candidates;
-import org.dolly4j.sampling.Sampler;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
 
 /**
- * Runs requests over one session, on one daemon thread of its own that sleeps while there are none. Requests take turns
- * in the order in which they came; the sequences of one request run together. All methods are safe from any thread.
+ * Decides what runs next, on integers only: which tokens of which sequences, in which KV blocks. Requests begin in the
+ * order in which they came, as soon as there is room for their prompts; from then on each has a row in every step until it
+ * ends (continuous batching), and what a step has room for beside these rows goes to prompts, in pieces (chunked
+ * prefill). If blocks run out, the sequence that came last gives its own up and computes them again later: so the one that
+ * came first always goes on, and every request that fits by itself ends. Not thread-safe; knows no clock and no model.
  */
-public final class Scheduler implements AutoCloseable {
-    private static final String CLOSED = "The model was closed";
-
-    private final DecoderSession session;
-    private final int contextLength;
+final class Scheduler {
     private final BlockPool pool;
-    private final Batch batch;
-    private final Candidates samplingSpace;
-    private final Thread thread;
-    private final ReentrantLock lock = new ReentrantLock();
-    private final Condition changed = lock.newCondition();
-    private final Queue<Request> waiting = new ArrayDeque<>();
-    private volatile boolean closed;
+    private final int maxRows;
+    private final int maxSequences;
+    private final Set<SequenceGroup> groups = new LinkedHashSet<>();
+
+    /** By arrival of their requests, and by index within one. */
+    private final List<Sequence> running = new ArrayList<>();
+
+    private long preemptions;
+    private long lookedUpTokens;
+    private long foundTokens;
 
     /**
-     * Starts the thread.
+     * @param maxRows most tokens of a step, at least {@code maxSequences}
+     * @param maxSequences most sequences of a step
+     */
+    Scheduler(BlockPool pool, int maxRows, int maxSequences) {
+        this.pool = pool;
+        this.maxRows = maxRows;
+        this.maxSequences = maxSequences;
+    }
+
+    /** Blocks without which a request can never run: those of one sequence. Its last token is drawn, but never cached. */
+    static int leastBlocks(RequestSpec spec) {
+        return Sequence.blocksFor(spec.prompt().length + spec.maxNewTokens() - 1);
+    }
+
+    /** Adds a request that came after all others and fits into the pool by itself. */
+    void add(SequenceGroup group) {
+        groups.add(group);
+    }
+
+    /** Whether there is nothing to run. */
+    boolean isIdle() {
+        return groups.isEmpty();
+    }
+
+    /** Running sequences that take one row of the next step, unless they are preempted. */
+    int decodingCount() {
+        int count = 0;
+        for (Sequence sequence : running) {
+            count += sequence.uncached() == 1 ? 1 : 0;
+        }
+        return count;
+    }
+
+    /**
+     * The next step. It has rows unless there are none to run.
      *
-     * @param name name of the model, for the thread's name
-     * @param session what to run on; the scheduler closes it
-     * @param contextLength most tokens of prompt and answer together
+     * @param prefillRows most rows for prompts, at least 1, beside the one of each sequence that is being decoded
      */
-    public Scheduler(String name, DecoderSession session, int contextLength) {
-        this.session = session;
-        this.contextLength = contextLength;
-        pool = new BlockPool(session.blockCount());
-        batch = new Batch(session.maxRows(), session.maxLogitsRows(), Sequence.blocksFor(contextLength));
-        samplingSpace = new Candidates(session.vocabSize());
-        thread = new Thread(this::run, "dolly4j-engine-" + name);
-        thread.setDaemon(true);
-        thread.start();
+    StepPlan plan(int prefillRows) {
+        StepPlan plan = new StepPlan();
+        planDecoding(plan);
+        int end = Math.min(maxRows, plan.rows() + prefillRows);
+        planPrefill(plan, end);
+        admit(plan, end);
+        return plan;
+    }
+
+    private void planDecoding(StepPlan plan) {
+        for (int i = 0; i < running.size(); i++) {
+            Sequence sequence = running.get(i);
+            if (sequence.uncached() == 1 && makeRoomForRow(sequence)) {
+                plan.add(sequence, 1);
+            }
+        }
+    }
+
+    /** Preempts the last sequences until there is room; false if it was this one's turn. None of them is planned yet. */
+    private boolean makeRoomForRow(Sequence sequence) {
+        while (pool.availableCount() < sequence.blocksNeededFor(1)) {
+            Sequence last = running.get(running.size() - 1);
+            preempt(last);
+            if (last == sequence) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void planPrefill(StepPlan plan, int end) {
+        for (int i = 0; i < running.size() && plan.rows() < end; i++) {
+            Sequence sequence = running.get(i);
+            if (sequence.uncached() == 1) {
+                continue;
+            }
+            int possible = sequence.rowsWithin(pool.availableCount());
+            for (int last = running.size() - 1; possible <= 0 && last > i; last--) {
+                if (running.get(last).uncached() == 1) {
+                    break; // is planned
+                }
+                preempt(running.get(last));
+                possible = sequence.rowsWithin(pool.availableCount());
+            }
+            int rows = Math.min(possible, Math.min(sequence.uncached(), end - plan.rows()));
+            if (rows > 0) {
+                plan.add(sequence, rows);
+            }
+        }
+    }
+
+    private void admit(StepPlan plan, int end) {
+        for (SequenceGroup group : groups) {
+            while (group.hasWaiting()) {
+                if (plan.rows() >= end || running.size() == maxSequences) {
+                    return;
+                }
+                Sequence sequence = group.firstWaiting(pool);
+                int found = sequence.takeKnownBlocks();
+                if (!hasRoomFor(sequence)) {
+                    sequence.release();
+                    return;
+                }
+                lookedUpTokens += sequence.length();
+                foundTokens += found;
+                begin(sequence);
+                plan.add(sequence, Math.min(sequence.uncached(), end - plan.rows()));
+            }
+        }
+    }
+
+    /** Whether all uncached tokens fit beside those of other prompts and a block more for each running sequence. */
+    private boolean hasRoomFor(Sequence sequence) {
+        int needed = sequence.blocksNeededFor(sequence.uncached());
+        for (Sequence other : running) {
+            needed += 1 + (other.uncached() > 1 ? other.blocksNeededFor(other.uncached()) : 0);
+        }
+        return needed <= pool.availableCount() || running.isEmpty();
+    }
+
+    private void begin(Sequence sequence) {
+        sequence.group().begin(sequence);
+        int at = running.size();
+        while (at > 0 && comesBefore(sequence, running.get(at - 1))) {
+            at--;
+        }
+        running.add(at, sequence);
+    }
+
+    private static boolean comesBefore(Sequence one, Sequence other) {
+        long arrival = one.group().arrival();
+        long otherArrival = other.group().arrival();
+        return arrival < otherArrival || (arrival == otherArrival && one.index() < other.index());
+    }
+
+    private void preempt(Sequence sequence) {
+        running.remove(sequence);
+        sequence.release();
+        sequence.group().preempt(sequence);
+        preemptions++;
+    }
+
+    /** Counts the rows of a step that has run as cached. */
+    void markCached(StepPlan plan) {
+        for (StepPlan.Slice slice : plan.slices()) {
+            slice.sequence().markCached(slice.rows());
+            if (slice.isLast()) {
+                slice.sequence().group().promptIsCached();
+            }
+        }
     }
 
     /**
-     * Queues a request.
-     *
-     * @throws IllegalArgumentException if a token id or a sampling option is out of the model's range
-     * @throws ContextLengthException if prompt and answer exceed the context or the KV cache
-     * @throws IllegalStateException after close
+     * Begins sequences of a request that share the prompt with its first one, which has just been cached and has no token
+     * of its own yet; as many as there is room for. The others begin later.
      */
-    public Request submit(RequestSpec spec) {
-        checkFits(spec);
-        Request request = new Request(spec, new Sampler(spec.sampling(), spec.endIds(), samplingSpace), this::withdraw);
-        lock.lock();
-        try {
-            if (closed) {
-                throw new IllegalStateException(CLOSED + "; load it again to ask more.");
-            }
-            waiting.add(request);
-            changed.signal();
-        } finally {
-            lock.unlock();
+    List<Sequence> fork(Sequence first) {
+        SequenceGroup group = first.group();
+        List<Sequence> forks = new ArrayList<>();
+        while (group.hasUnstarted() && running.size() < maxSequences && pool.availableCount() > running.size()) {
+            Sequence fork = first.fork(group.started());
+            begin(fork);
+            forks.add(fork);
         }
-        return request;
+        return forks;
     }
 
-    private void checkFits(RequestSpec spec) {
-        for (int token : spec.prompt()) {
-            if (token < 0 || token >= session.vocabSize()) {
-                throw new IllegalArgumentException(String.format(
-                        Locale.ROOT,
-                        "The prompt holds token %,d, but the model's vocabulary is 0 to %,d. The tokenizer is not the model's.",
-                        token,
-                        session.vocabSize() - 1));
-            }
-        }
-        if ((long) spec.prompt().length + spec.maxNewTokens() > contextLength) {
-            throw new ContextLengthException(String.format(
-                    Locale.ROOT,
-                    "The prompt has %,d tokens; with %,d new tokens that exceeds the model's context of %,d.",
-                    spec.prompt().length,
-                    spec.maxNewTokens(),
-                    contextLength));
-        }
-        int blocks = RequestRun.leastBlocks(spec);
-        if (blocks > pool.size()) {
-            throw new ContextLengthException(String.format(
-                    Locale.ROOT,
-                    "The request needs a KV cache of %,d tokens, but the model was loaded with one of %,d. Load it with"
-                            + " a larger one, or ask for fewer tokens.",
-                    blocks * DecoderSession.BLOCK_SIZE,
-                    pool.size() * DecoderSession.BLOCK_SIZE));
+    /** Ends a running sequence. */
+    void end(Sequence sequence) {
+        sequence.release();
+        running.remove(sequence);
+        SequenceGroup group = sequence.group();
+        group.end();
+        if (group.hasEnded()) {
+            groups.remove(group);
         }
     }
 
-    /** Lets a request that waits end at once; one that runs sees its mark after the step. */
-    private void withdraw(Request request) {
-        lock.lock();
-        try {
-            if (!waiting.remove(request)) {
-                return;
-            }
-        } finally {
-            lock.unlock();
-        }
-        for (int sequence = 0; sequence < request.spec().sequences(); sequence++) {
-            request.emitEnd(sequence, Finish.CANCELLED);
-        }
-        request.complete();
-    }
-
-    private void run() {
-        for (Request request = take(); request != null; request = take()) {
-            serve(request);
-        }
-        lock.lock();
-        try {
-            waiting.forEach(request ->
-                    request.fail(new IllegalStateException(CLOSED + " before the turn of this request came.")));
-            waiting.clear();
-        } finally {
-            lock.unlock();
+    /** Ends all sequences of a request. */
+    void remove(SequenceGroup group) {
+        if (groups.remove(group)) {
+            running.removeIf(sequence -> {
+                if (sequence.group() != group) {
+                    return false;
+                }
+                sequence.release();
+                return true;
+            });
         }
     }
 
-    /** Waits for a request; null once the scheduler is closed. */
-    private Request take() {
-        lock.lock();
-        try {
-            while (!closed && waiting.isEmpty()) {
-                changed.awaitUninterruptibly();
-            }
-            return closed ? null : waiting.remove();
-        } finally {
-            lock.unlock();
-        }
+    /** Sequences that run, in the order in which they came. */
+    List<Sequence> running() {
+        return running;
     }
 
-    /** Carries out a request. Whatever is thrown on the way ends this request alone, never the thread. */
-    private void serve(Request request) {
-        try {
-            run(request);
-            request.complete();
-        } catch (Throwable thrown) {
-            request.fail(
-                    closed && !(thrown instanceof IllegalStateException)
-                            ? new IllegalStateException(CLOSED + " while this request ran.", thrown)
-                            : thrown);
-        }
+    /** Requests of which some sequence runs or waits, in the order in which they came. */
+    Set<SequenceGroup> groups() {
+        return groups;
     }
 
-    private void run(Request request) {
-        RequestRun run = new RequestRun(request, session, pool, batch);
-        try {
-            request.start();
-            boolean more = true;
-            while (more && !closed && !request.isCancelled()) {
-                more = run.step();
-            }
-            if (more && closed) {
-                throw new IllegalStateException(CLOSED + " while this request ran.");
-            }
-            if (more) {
-                run.cancel();
-            }
-        } finally {
-            run.release();
-        }
+    /** How often a sequence had to give its blocks up. */
+    long preemptions() {
+        return preemptions;
     }
 
-    /** KV blocks that no request holds; for tests that nothing leaks. */
-    int freeBlocks() {
-        return pool.freeCount();
+    /** Tokens of all sequences when they began, or went on after they were preempted. */
+    long lookedUpTokens() {
+        return lookedUpTokens;
     }
 
-    /**
-     * Ends all requests, those that run within a step, as {@link Event.Failed} with an {@link IllegalStateException},
-     * and closes the session. Idempotent; returns when the thread has ended.
-     */
-    @Override
-    public void close() {
-        lock.lock();
-        try {
-            closed = true;
-            changed.signalAll();
-        } finally {
-            lock.unlock();
-        }
-        session.abort();
-        joinThread();
-        session.close();
-    }
-
-    private void joinThread() {
-        boolean interrupted = false;
-        while (true) {
-            try {
-                thread.join();
-                break;
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+    /** How many of these were in the cache. */
+    long foundTokens() {
+        return foundTokens;
     }
 }

@@ -4,9 +4,10 @@ import java.util.Arrays;
 import org.dolly4j.runtime.Batch;
 import org.dolly4j.runtime.DecoderSession;
 
-/** Tokens of a prompt or of a prompt and its answer, how many of them are in the KV cache, and in which blocks. */
+/** Tokens of a prompt and of one answer to it, how many of them are in the KV cache, and in which blocks. */
 final class Sequence {
-    private final DecoderSession session;
+    private final SequenceGroup group;
+    private final int index;
     private final BlockPool pool;
     private final int[] tokens;
     private final int[] blockTable;
@@ -14,17 +15,26 @@ final class Sequence {
     private int cached;
     private int blocks;
 
-    private Sequence(DecoderSession session, BlockPool pool, int[] tokens, int length) {
-        this.session = session;
+    /** Full blocks that the pool knows the contents of, and the identity of those of the last one. */
+    private int identified;
+
+    private long contents = BlockPool.NOTHING;
+
+    private Sequence(SequenceGroup group, int index, BlockPool pool, int[] tokens, int length) {
+        this.group = group;
+        this.index = index;
         this.pool = pool;
         this.tokens = tokens;
         this.length = length;
         blockTable = new int[blocksFor(tokens.length)];
     }
 
-    /** A prompt of which nothing is cached yet. */
-    static Sequence ofPrompt(int[] prompt, DecoderSession session, BlockPool pool) {
-        return new Sequence(session, pool, prompt, prompt.length);
+    /** The prompt of a request, with room for an answer; nothing is cached yet. */
+    static Sequence of(SequenceGroup group, int index, BlockPool pool) {
+        RequestSpec spec = group.spec();
+        int[] prompt = spec.prompt();
+        return new Sequence(
+                group, index, pool, Arrays.copyOf(prompt, prompt.length + spec.maxNewTokens()), prompt.length);
     }
 
     /** Blocks that hold a number of tokens. */
@@ -32,11 +42,13 @@ final class Sequence {
         return (tokens + DecoderSession.BLOCK_SIZE - 1) / DecoderSession.BLOCK_SIZE;
     }
 
-    /** A sequence that starts with these tokens, has room for more, and shares the blocks until it writes to them. */
-    Sequence fork(int room) {
-        Sequence fork = new Sequence(session, pool, Arrays.copyOf(tokens, length + room), length);
+    /** Another answer to the same prompt, which shares the blocks until it writes to them. */
+    Sequence fork(int newIndex) {
+        Sequence fork = new Sequence(group, newIndex, pool, tokens.clone(), length);
         fork.cached = cached;
         fork.blocks = blocks;
+        fork.identified = identified;
+        fork.contents = contents;
         for (int i = 0; i < blocks; i++) {
             fork.blockTable[i] = blockTable[i];
             pool.retain(blockTable[i]);
@@ -44,12 +56,26 @@ final class Sequence {
         return fork;
     }
 
+    SequenceGroup group() {
+        return group;
+    }
+
+    /** Index of the answer in its request. */
+    int index() {
+        return index;
+    }
+
     int length() {
         return length;
     }
 
-    int cached() {
-        return cached;
+    int promptLength() {
+        return group.spec().prompt().length;
+    }
+
+    /** Tokens that are not in the cache yet; at least the last one, whose row gives the next token. */
+    int uncached() {
+        return length - cached;
     }
 
     /** All tokens; the first {@link #length} count. */
@@ -62,42 +88,96 @@ final class Sequence {
     }
 
     /**
-     * Adds the next uncached tokens to a batch, to be cached by its step.
+     * Takes cached blocks that hold the first tokens, all but the last at most.
      *
-     * @param count how many
-     * @param wantsLogits whether the last of them wants logits
+     * @return tokens that are cached by that
      */
-    void addRows(Batch batch, int count, boolean wantsLogits) {
-        int end = cached + count;
-        for (int block = cached / DecoderSession.BLOCK_SIZE; block < blocksFor(end); block++) {
-            makeWritable(block);
-        }
-        batch.beginSequence(cached, blockTable, blocks);
-        for (; cached < end; cached++) {
-            batch.addRow(tokens[cached], wantsLogits && cached == end - 1);
-        }
-    }
-
-    private void makeWritable(int index) {
-        if (index == blocks) {
-            blockTable[blocks++] = pool.allocate();
-        } else if (pool.isShared(blockTable[index])) {
-            int copy = pool.allocate();
-            try {
-                session.copyBlock(blockTable[index], copy);
-            } catch (RuntimeException | Error e) {
-                pool.release(copy);
-                throw e;
+    int takeKnownBlocks() {
+        int most = (length - 1) / DecoderSession.BLOCK_SIZE;
+        while (blocks < most) {
+            int block = pool.find(contentsOf(blocks));
+            if (block < 0) {
+                break;
             }
-            pool.release(blockTable[index]);
-            blockTable[index] = copy;
+            pool.retain(block);
+            blockTable[blocks++] = block;
+            contents = pool.identity(block);
+        }
+        identified = blocks;
+        cached = blocks * DecoderSession.BLOCK_SIZE;
+        return cached;
+    }
+
+    private BlockPool.Contents contentsOf(int block) {
+        int begin = block * DecoderSession.BLOCK_SIZE;
+        return new BlockPool.Contents(
+                contents, group.salt(), Arrays.copyOfRange(tokens, begin, begin + DecoderSession.BLOCK_SIZE));
+    }
+
+    /** How many more blocks rows need: new ones, and a copy of the last where others hold it too. */
+    int blocksNeededFor(int rows) {
+        int first = cached / DecoderSession.BLOCK_SIZE;
+        boolean copies = first < blocks && pool.isShared(blockTable[first]);
+        return blocksFor(cached + rows) - blocks + (copies ? 1 : 0);
+    }
+
+    /** Most rows that can be cached with no more than so many new blocks. */
+    int rowsWithin(int newBlocks) {
+        int first = cached / DecoderSession.BLOCK_SIZE;
+        boolean copies = first < blocks && pool.isShared(blockTable[first]);
+        if (copies && newBlocks == 0) {
+            return 0;
+        }
+        return (blocks + newBlocks - (copies ? 1 : 0)) * DecoderSession.BLOCK_SIZE - cached;
+    }
+
+    /** Takes the blocks for some rows; copies that have to be made before are added to the plan. */
+    void reserve(int rows, StepPlan plan) {
+        int first = cached / DecoderSession.BLOCK_SIZE;
+        if (first < blocks && pool.isShared(blockTable[first])) {
+            int copy = pool.allocate();
+            plan.addCopy(blockTable[first], copy);
+            pool.release(blockTable[first]);
+            blockTable[first] = copy;
+        }
+        while (blocks < blocksFor(cached + rows)) {
+            blockTable[blocks++] = pool.allocate();
         }
     }
 
-    /** Gives the blocks back; the sequence is of no more use. */
+    /** Adds the next uncached tokens to a batch; the last one's logits are wanted if it is the sequence's last. */
+    void addRows(Batch batch, int rows) {
+        batch.beginSequence(cached, blockTable, blocks);
+        for (int i = cached; i < cached + rows; i++) {
+            batch.addRow(tokens[i], i == length - 1);
+        }
+    }
+
+    /** Counts rows as cached that a step has written. */
+    void markCached(int rows) {
+        cached += rows;
+        for (; identified < cached / DecoderSession.BLOCK_SIZE; identified++) {
+            contents = pool.identify(blockTable[identified], contentsOf(identified));
+        }
+    }
+
+    /** Gives all blocks back; nothing is cached then. The last blocks first: they are of use to fewer others. */
     void release() {
         while (blocks > 0) {
             pool.release(blockTable[--blocks]);
         }
+        cached = 0;
+        identified = 0;
+        contents = BlockPool.NOTHING;
+    }
+
+    /** The block at an index of the block table, for tests. */
+    int block(int at) {
+        return blockTable[at];
+    }
+
+    /** Blocks held. */
+    int blocks() {
+        return blocks;
     }
 }

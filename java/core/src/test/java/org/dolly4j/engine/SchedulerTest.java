@@ -1,390 +1,360 @@
 package org.dolly4j.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import java.lang.management.ManagementFactory;
-import java.nio.FloatBuffer;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
-import org.dolly4j.BackendException;
-import org.dolly4j.ContextLengthException;
-import org.dolly4j.runtime.FakeDecoderSession;
-import org.dolly4j.sampling.Sampler;
+import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
-@Timeout(60)
+/** Plans, carried out without a model: on a cache of numbers that tell which tokens they were made of. */
 class SchedulerTest {
-    private static final int VOCAB = 97;
-    private static final int CONTEXT = 160;
+    private static final int SCRIPTS = 100_000;
     private static final int[] NONE = {};
 
-    private static FakeDecoderSession session(int blocks) {
-        return new FakeDecoderSession(VOCAB, blocks, 24, 8);
-    }
-
-    private static Scheduler scheduler(FakeDecoderSession session) {
-        return new Scheduler("test", session, CONTEXT);
-    }
-
-    private static int[] prompt(int length) {
-        return new Random(length).ints(length, 0, VOCAB).toArray();
-    }
-
-    private static RequestSpec spec(int[] prompt, int sequences, int maxNewTokens, long seed) {
+    private static RequestSpec spec(int[] prompt, int sequences, int maxNewTokens) {
         return new RequestSpec(
-                prompt, sequences, maxNewTokens, SamplingOptions.dolly(), NONE, NONE, StopCondition.NEVER, seed);
-    }
-
-    private static RequestSpec greedy(int maxNewTokens, int[] endIds, int[] stopIds, StopCondition condition) {
-        return new RequestSpec(prompt(5), 1, maxNewTokens, SamplingOptions.greedy(), endIds, stopIds, condition, 0);
-    }
-
-    /** What a request must give, drawn from the fake model's function directly, without cache, chunks or batches. */
-    private static List<Integer> expected(RequestSpec spec, int sequence) {
-        Sampler sampler = new Sampler(spec.sampling(), VOCAB, spec.endIds());
-        int promptLength = spec.prompt().length;
-        int[] tokens = Arrays.copyOf(spec.prompt(), promptLength + spec.maxNewTokens());
-        List<Integer> drawn = new ArrayList<>();
-        for (int length = promptLength; length < tokens.length; length++) {
-            FloatBuffer logits = FloatBuffer.wrap(FakeDecoderSession.logitsAfter(tokens, length, VOCAB));
-            tokens[length] = sampler.sample(logits, tokens, length, promptLength, spec.seedOf(sequence));
-            drawn.add(tokens[length]);
-        }
-        return drawn;
-    }
-
-    /** All events of a request, by sequence. */
-    private static final class Outcome {
-        final List<List<Integer>> tokens = new ArrayList<>();
-        final List<Finish> finishes = new ArrayList<>();
-        Event last;
-
-        static Outcome of(Request request) throws InterruptedException {
-            Outcome outcome = new Outcome();
-            for (int i = 0; i < request.spec().sequences(); i++) {
-                outcome.tokens.add(new ArrayList<>());
-                outcome.finishes.add(null);
-            }
-            while (!(outcome.last instanceof Event.Completed || outcome.last instanceof Event.Failed)) {
-                outcome.last = request.next();
-                if (outcome.last instanceof Event.Token token) {
-                    assertThat(outcome.finishes.get(token.sequence()))
-                            .as("token after the end")
-                            .isNull();
-                    outcome.tokens.get(token.sequence()).add(token.token());
-                } else if (outcome.last instanceof Event.SequenceEnd end) {
-                    assertThat(outcome.finishes.set(end.sequence(), end.finish()))
-                            .as("second end")
-                            .isNull();
-                }
-            }
-            return outcome;
-        }
-
-        Throwable failure() {
-            assertThat(last).isInstanceOf(Event.Failed.class);
-            return ((Event.Failed) last).cause();
-        }
-    }
-
-    @Test
-    void anyPromptLengthAndNumberOfSequences_givesTheModelsTokens_andReturnsEveryBlock() throws Exception {
-        for (int blocks : new int[] {11, 23, 40}) {
-            FakeDecoderSession session = session(blocks);
-            try (Scheduler scheduler = scheduler(session)) {
-                for (int length : new int[] {1, 15, 16, 17, 24, 25, 31, 32, 33, 48, 49, 100}) {
-                    for (int sequences : new int[] {1, 2, 3, 9, 20}) {
-                        RequestSpec spec = spec(prompt(length), sequences, 1 + (length * 7 + sequences) % 40, length);
-                        Outcome outcome = Outcome.of(scheduler.submit(spec));
-                        for (int i = 0; i < sequences; i++) {
-                            assertThat(outcome.tokens.get(i))
-                                    .as("prompt of %d, sequence %d of %d, %d blocks", length, i, sequences, blocks)
-                                    .isEqualTo(expected(spec, i));
-                        }
-                        assertThat(outcome.finishes).containsOnly(Finish.LENGTH);
-                        assertThat(scheduler.freeBlocks()).isEqualTo(blocks);
-                    }
-                }
-            }
-            assertThat(session.mostRows()).isEqualTo(24);
-            assertThat(session.mostSequences()).isLessThanOrEqualTo(8);
-        }
-    }
-
-    @Test
-    void sequencesOfARequest_runAsOneBatch_andCopyOnlyTheLastPromptBlock() throws Exception {
-        FakeDecoderSession session = session(40);
-        try (Scheduler scheduler = scheduler(session)) {
-            Outcome.of(scheduler.submit(spec(prompt(20), 4, 10, 1)));
-            assertThat(session.mostSequences()).isEqualTo(4);
-            assertThat(session.copies()).isEqualTo(3);
-            assertThat(session.steps()).isEqualTo(1 + 9);
-        }
-    }
-
-    @Test
-    void longPrompt_isPrefilledInChunksOfAtMostMaxRows() throws Exception {
-        FakeDecoderSession session = session(40);
-        try (Scheduler scheduler = scheduler(session)) {
-            Outcome.of(scheduler.submit(spec(prompt(100), 1, 1, 1)));
-            assertThat(session.mostRows()).isEqualTo(24);
-            assertThat(session.steps()).isEqualTo(5);
-        }
-    }
-
-    @Test
-    void requestAsLongAsContextAndCache_runs() throws Exception {
-        try (Scheduler scheduler = scheduler(session(CONTEXT / 16))) {
-            RequestSpec spec = spec(prompt(CONTEXT - 5), 1, 5, 3);
-            assertThat(Outcome.of(scheduler.submit(spec)).tokens.get(0)).isEqualTo(expected(spec, 0));
-        }
-    }
-
-    @Test
-    void sameSeed_givesTheSameFirstSequence_whateverTheirNumber_andDifferentOthers() throws Exception {
-        try (Scheduler scheduler = scheduler(session(40))) {
-            Outcome one = Outcome.of(scheduler.submit(spec(prompt(9), 1, 12, 42)));
-            Outcome three = Outcome.of(scheduler.submit(spec(prompt(9), 3, 12, 42)));
-            assertThat(three.tokens.get(0)).isEqualTo(one.tokens.get(0));
-            assertThat(three.tokens).doesNotHaveDuplicates();
-            assertThat(spec(prompt(9), 3, 12, 42).seedOf(0)).isEqualTo(42);
-        }
-    }
-
-    @Test
-    void endIds_stopIds_andTheStopCondition_endASequenceWithTheirToken() throws Exception {
-        List<Integer> all = expected(greedy(20, NONE, NONE, StopCondition.NEVER), 0);
-        int token = all.get(6);
-        List<Integer> upToIt = all.subList(0, all.indexOf(token) + 1);
-        int[] ids = {VOCAB - 1, token};
-        try (Scheduler scheduler = scheduler(session(20))) {
-            Outcome end = Outcome.of(scheduler.submit(greedy(20, ids, ids, StopCondition.NEVER)));
-            assertThat(end.tokens.get(0)).isEqualTo(upToIt);
-            assertThat(end.finishes).containsExactly(Finish.END_TOKEN);
-
-            Outcome stop = Outcome.of(scheduler.submit(greedy(20, NONE, ids, (sequence, drawn) -> drawn == token)));
-            assertThat(stop.tokens.get(0)).isEqualTo(upToIt);
-            assertThat(stop.finishes).containsExactly(Finish.STOP_TOKEN);
-
-            Outcome condition =
-                    Outcome.of(scheduler.submit(greedy(20, NONE, NONE, (sequence, drawn) -> drawn == token)));
-            assertThat(condition.tokens.get(0)).isEqualTo(upToIt);
-            assertThat(condition.finishes).containsExactly(Finish.STOP_CONDITION);
-        }
-    }
-
-    @Test
-    void minNewTokens_holdsEndTokensBack() throws Exception {
-        int first = expected(greedy(1, NONE, NONE, StopCondition.NEVER), 0).get(0);
-        RequestSpec spec = new RequestSpec(
-                prompt(5),
-                1,
-                4,
-                SamplingOptions.builder().minNewTokens(4).build(),
-                new int[] {first},
+                prompt,
+                sequences,
+                maxNewTokens,
+                SamplingOptions.greedy(),
+                NONE,
                 NONE,
                 StopCondition.NEVER,
-                0);
-        try (Scheduler scheduler = scheduler(session(20))) {
-            Outcome outcome = Outcome.of(scheduler.submit(spec));
-            assertThat(outcome.tokens.get(0)).hasSize(4).doesNotContain(first).isEqualTo(expected(spec, 0));
-        }
+                0,
+                Optional.empty());
     }
 
-    @Test
-    void requests_takeTurnsInOrder() throws Exception {
-        FakeDecoderSession session = session(20).gated();
-        try (Scheduler scheduler = scheduler(session)) {
-            Request first = scheduler.submit(spec(prompt(3), 1, 3, 1));
-            Request second = scheduler.submit(spec(prompt(4), 1, 3, 1));
-            session.letRun(3);
-            Outcome firstOutcome = Outcome.of(first);
-            session.letRun(3);
-            Outcome secondOutcome = Outcome.of(second);
-            Event.Completed one = (Event.Completed) firstOutcome.last;
-            Event.Completed two = (Event.Completed) secondOutcome.last;
-            assertThat(one.queuedNanos()).isBetween(0L, one.firstTokenNanos());
-            assertThat(one.firstTokenNanos()).isLessThanOrEqualTo(one.totalNanos());
-            assertThat(two.queuedNanos()).isPositive();
-            assertThat(secondOutcome.tokens.get(0)).isEqualTo(expected(second.spec(), 0));
-        }
+    private static long mix(long z) {
+        z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
+        z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
+        return z ^ (z >>> 31);
     }
 
-    @Test
-    void cancel_isSeenWithinOneStep_andFreesTheBlocks() throws Exception {
-        FakeDecoderSession session = session(20).gated();
-        try (Scheduler scheduler = scheduler(session)) {
-            Request request = scheduler.submit(spec(prompt(20), 3, 100, 1));
-            session.letRun(4);
-            while (session.steps() < 5) {
-                Thread.sleep(1);
+    /** What the cache holds for a token after others: that depends on all of them. */
+    private static long state(long before, int token) {
+        return mix(before * 31 + token + 1);
+    }
+
+    private static int draw(long state, int sequence) {
+        return (int) (mix(state + sequence) >>> 56);
+    }
+
+    /** A scheduler, the cache it plans for, and what has to hold of both at every moment. */
+    private static final class Simulation {
+        final BlockPool pool;
+        final Scheduler scheduler;
+        final int maxRows;
+        final int maxSequences;
+        final boolean keeps;
+        final long[] cache;
+        final Map<SequenceGroup, Map<Integer, List<Integer>>> drawn = new HashMap<>();
+        long arrivals;
+        int steps;
+
+        Simulation(int blocks, int maxRows, int maxSequences, boolean keeps) {
+            this.maxRows = maxRows;
+            this.maxSequences = maxSequences;
+            this.keeps = keeps;
+            pool = new BlockPool(blocks, keeps);
+            scheduler = new Scheduler(pool, maxRows, maxSequences);
+            cache = new long[blocks * DecoderSession.BLOCK_SIZE];
+        }
+
+        SequenceGroup submit(RequestSpec spec) {
+            long arrival = arrivals++;
+            SequenceGroup group = new SequenceGroup(spec, arrival, keeps ? "" : Long.toString(arrival));
+            scheduler.add(group);
+            drawn.put(group, new HashMap<>());
+            return group;
+        }
+
+        /** Plans a step, carries it out, and draws. */
+        StepPlan step(int prefillRows) {
+            steps++;
+            int decoding = scheduler.decodingCount();
+            StepPlan plan = scheduler.plan(prefillRows);
+            check(plan.rows() > 0, "a step without rows");
+            check(plan.rows() <= maxRows, "too many rows");
+            check(plan.rows() <= decoding + prefillRows, "more rows than the budget");
+            check(plan.slices().size() <= maxSequences, "too many sequences");
+            checkBlocks();
+            for (StepPlan.Copy copy : plan.copies()) {
+                check(pool.holders(copy.target()) == 1, "a copy to a shared block");
+                int from = copy.source() * DecoderSession.BLOCK_SIZE;
+                System.arraycopy(
+                        cache, from, cache, copy.target() * DecoderSession.BLOCK_SIZE, DecoderSession.BLOCK_SIZE);
             }
-            request.cancel();
-            session.letRun(1);
-            Outcome outcome = Outcome.of(request);
-            assertThat(outcome.last).isInstanceOf(Event.Completed.class);
-            assertThat(outcome.finishes).containsOnly(Finish.CANCELLED);
-            assertThat(outcome.tokens.get(0))
-                    .isEqualTo(expected(request.spec(), 0).subList(0, 5));
-            assertThat(session.steps()).isEqualTo(5);
-            assertThat(scheduler.freeBlocks()).isEqualTo(20);
-        }
-    }
-
-    @Test
-    void cancelOfAWaitingRequest_endsItAtOnce() throws Exception {
-        FakeDecoderSession session = session(20).gated();
-        try (Scheduler scheduler = scheduler(session)) {
-            scheduler.submit(spec(prompt(3), 1, 3, 1));
-            Request waiting = scheduler.submit(spec(prompt(3), 2, 3, 1));
-            waiting.cancel();
-            assertThat(Outcome.of(waiting).finishes).containsExactly(Finish.CANCELLED, Finish.CANCELLED);
-        }
-    }
-
-    @Test
-    void close_endsRunningAndWaitingRequestsWithAClearException() throws Exception {
-        FakeDecoderSession session = session(20).gated();
-        Scheduler scheduler = scheduler(session);
-        Request running = scheduler.submit(spec(prompt(3), 1, 30, 1));
-        Request waiting = scheduler.submit(spec(prompt(3), 1, 30, 1));
-        session.letRun(2);
-        while (session.steps() < 3) {
-            Thread.sleep(1);
-        }
-        scheduler.close();
-        scheduler.close();
-        assertThat(Outcome.of(running).failure())
-                .isInstanceOf(IllegalStateException.class)
-                .hasMessage("The model was closed while this request ran.");
-        assertThat(Outcome.of(waiting).failure())
-                .isInstanceOf(IllegalStateException.class)
-                .hasMessage("The model was closed before the turn of this request came.");
-        assertThat(session.isClosed()).isTrue();
-        assertThatThrownBy(() -> scheduler.submit(spec(prompt(3), 1, 1, 1)))
-                .isInstanceOf(IllegalStateException.class)
-                .hasMessageContaining("closed");
-    }
-
-    @Test
-    void failedStep_failsItsRequestAlone() throws Exception {
-        FakeDecoderSession session = session(20);
-        try (Scheduler scheduler = scheduler(session)) {
-            session.failNextStep();
-            Request failed = scheduler.submit(spec(prompt(40), 2, 5, 1));
-            assertThat(Outcome.of(failed).failure()).isInstanceOf(BackendException.class);
-            RequestSpec next = spec(prompt(40), 2, 5, 1);
-            assertThat(Outcome.of(scheduler.submit(next)).tokens.get(1)).isEqualTo(expected(next, 1));
-            assertThat(scheduler.freeBlocks()).isEqualTo(20);
-        }
-    }
-
-    @Test
-    void failedCopyOfABlock_failsItsRequestAlone_andReturnsEveryBlock() throws Exception {
-        FakeDecoderSession session = session(20);
-        try (Scheduler scheduler = scheduler(session)) {
-            session.failNextCopy();
-            assertThat(Outcome.of(scheduler.submit(spec(prompt(20), 3, 5, 1))).failure())
-                    .isInstanceOf(BackendException.class);
-            assertThat(scheduler.freeBlocks()).isEqualTo(20);
-            RequestSpec next = spec(prompt(20), 3, 5, 1);
-            assertThat(Outcome.of(scheduler.submit(next)).tokens.get(2)).isEqualTo(expected(next, 2));
-        }
-    }
-
-    @Test
-    void throwingStopCondition_failsItsRequestAlone() throws Exception {
-        try (Scheduler scheduler = scheduler(session(20))) {
-            StackOverflowError thrown = new StackOverflowError("deliberate");
-            Request failed = scheduler.submit(greedy(5, NONE, NONE, (sequence, token) -> {
-                throw thrown;
-            }));
-            assertThat(Outcome.of(failed).failure()).isSameAs(thrown);
-            assertThat(Outcome.of(scheduler.submit(greedy(5, NONE, NONE, StopCondition.NEVER))).finishes)
-                    .containsExactly(Finish.LENGTH);
-            assertThat(scheduler.freeBlocks()).isEqualTo(20);
-        }
-    }
-
-    @Test
-    void consumerThatNeverComes_delaysNobody() throws Exception {
-        try (Scheduler scheduler = scheduler(session(20))) {
-            for (int i = 0; i < 20; i++) {
-                scheduler.submit(spec(prompt(3), 2, 30, i));
+            plan.slices().forEach(this::write);
+            plan.slices().forEach(this::checkContents);
+            scheduler.markCached(plan);
+            for (StepPlan.Slice slice : plan.slices()) {
+                if (slice.isLast()) {
+                    draw(slice.sequence());
+                }
             }
-            assertThat(Outcome.of(scheduler.submit(spec(prompt(3), 1, 3, 1))).finishes)
-                    .containsExactly(Finish.LENGTH);
+            checkBlocks();
+            return plan;
+        }
+
+        private int slot(Sequence sequence, int position) {
+            return sequence.block(position / DecoderSession.BLOCK_SIZE) * DecoderSession.BLOCK_SIZE
+                    + position % DecoderSession.BLOCK_SIZE;
+        }
+
+        private void write(StepPlan.Slice slice) {
+            Sequence sequence = slice.sequence();
+            int begin = sequence.length() - sequence.uncached();
+            long before = 0;
+            for (int position = 0; position < begin + slice.rows(); position++) {
+                before = state(before, sequence.tokens()[position]);
+                if (position >= begin) {
+                    check(
+                            !pool.isShared(sequence.block(position / DecoderSession.BLOCK_SIZE)),
+                            "writes a shared block");
+                    cache[slot(sequence, position)] = before;
+                }
+            }
+        }
+
+        /** All that the rows of a slice look at is what their sequence wrote, or would have. */
+        private void checkContents(StepPlan.Slice slice) {
+            Sequence sequence = slice.sequence();
+            int end = sequence.length() - sequence.uncached() + slice.rows();
+            long state = 0;
+            for (int position = 0; position < end; position++) {
+                state = state(state, sequence.tokens()[position]);
+                check(cache[slot(sequence, position)] == state, "position " + position + " holds something else");
+            }
+        }
+
+        private void draw(Sequence sequence) {
+            List<Sequence> forks = sequence.length() == sequence.promptLength() ? scheduler.fork(sequence) : List.of();
+            long state = 0;
+            for (int i = 0; i < sequence.length(); i++) {
+                state = state(state, sequence.tokens()[i]);
+            }
+            append(sequence, SchedulerTest.draw(state, sequence.index()));
+            for (Sequence fork : forks) {
+                append(fork, SchedulerTest.draw(state, fork.index()));
+            }
+        }
+
+        private void append(Sequence sequence, int token) {
+            sequence.append(token);
+            drawn.get(sequence.group())
+                    .computeIfAbsent(sequence.index(), index -> new ArrayList<>())
+                    .add(token);
+            if (sequence.length() - sequence.promptLength()
+                    == sequence.group().spec().maxNewTokens()) {
+                scheduler.end(sequence);
+            }
+        }
+
+        /** Every block is held by as many as have it in their tables, and all others are to be had. */
+        private void checkBlocks() {
+            int[] holders = new int[pool.size()];
+            for (Sequence sequence : scheduler.running()) {
+                for (int i = 0; i < sequence.blocks(); i++) {
+                    holders[sequence.block(i)]++;
+                }
+            }
+            int unheld = 0;
+            for (int block = 0; block < holders.length; block++) {
+                check(holders[block] == pool.holders(block), "block " + block + " is counted wrong");
+                unheld += holders[block] == 0 ? 1 : 0;
+            }
+            check(unheld == pool.availableCount(), "a block is lost");
+        }
+
+        /** All answers of a request that ended are what it alone would have been given. */
+        void checkAnswers(SequenceGroup group) {
+            RequestSpec spec = group.spec();
+            for (int i = 0; i < spec.sequences(); i++) {
+                long state = 0;
+                for (int token : spec.prompt()) {
+                    state = state(state, token);
+                }
+                List<Integer> expected = new ArrayList<>();
+                for (int n = 0; n < spec.maxNewTokens(); n++) {
+                    expected.add(SchedulerTest.draw(state, i));
+                    state = state(state, expected.get(n));
+                }
+                check(expected.equals(drawn.get(group).get(i)), "sequence " + i + " has another answer");
+            }
+        }
+
+        private static void check(boolean holds, String otherwise) {
+            if (!holds) {
+                throw new AssertionError(otherwise);
+            }
         }
     }
 
-    @Test
-    void idleScheduler_usesNoCpu_onANamedDaemonThread() throws Exception {
-        try (Scheduler scheduler = new Scheduler("idle", session(20), CONTEXT)) {
-            Outcome.of(scheduler.submit(spec(prompt(3), 1, 3, 1)));
-            Thread thread = Thread.getAllStackTraces().keySet().stream()
-                    .filter(one -> one.getName().equals("dolly4j-engine-idle"))
-                    .findFirst()
-                    .orElseThrow();
-            assertThat(thread.isDaemon()).isTrue();
-            Thread.sleep(50);
-            long before = ManagementFactory.getThreadMXBean().getThreadCpuTime(thread.getId());
-            Thread.sleep(300);
-            long used = ManagementFactory.getThreadMXBean().getThreadCpuTime(thread.getId()) - before;
-            assertThat(Duration.ofNanos(used)).isLessThan(Duration.ofMillis(5));
+    /** Requests at random moments, some with the same beginnings, some cancelled, on caches that are mostly too small. */
+    private static long run(long seed) {
+        Random random = new Random(seed);
+        int blocks = 2 + random.nextInt(14);
+        int maxSequences = 1 + random.nextInt(6);
+        Simulation simulation =
+                new Simulation(blocks, maxSequences + random.nextInt(30), maxSequences, random.nextBoolean());
+        int[] beginning = random.ints(3 * DecoderSession.BLOCK_SIZE, 0, 3).toArray();
+        List<SequenceGroup> groups = new ArrayList<>();
+        List<SequenceGroup> cancelled = new ArrayList<>();
+        int requests = 1 + random.nextInt(7);
+        int work = 0;
+        while (requests > 0 || !simulation.scheduler.isIdle()) {
+            while (requests > 0 && (simulation.scheduler.isIdle() || random.nextInt(4) == 0)) {
+                requests--;
+                RequestSpec spec = randomSpec(random, beginning, blocks);
+                groups.add(simulation.submit(spec));
+                work += spec.sequences() * (spec.prompt().length + spec.maxNewTokens());
+            }
+            if (random.nextInt(40) == 0) {
+                SequenceGroup group = groups.get(random.nextInt(groups.size()));
+                simulation.scheduler.remove(group);
+                cancelled.add(group);
+                continue;
+            }
+            simulation.step(1 + random.nextInt(40));
+            // Each step of the first sequence is a step ahead, so no more of them are needed than there is work.
+            Simulation.check(simulation.steps <= 2 * work, "goes on for ever");
         }
+        Simulation.check(simulation.pool.availableCount() == blocks, "blocks are lost");
+        groups.removeAll(cancelled);
+        groups.forEach(simulation::checkAnswers);
+        return simulation.scheduler.preemptions();
     }
 
-    @Test
-    void requestLongerThanTheContext_isRefusedWithTheFigures() {
-        try (Scheduler scheduler = scheduler(session(40))) {
-            assertThatThrownBy(() -> scheduler.submit(spec(prompt(150), 1, 11, 1)))
-                    .isInstanceOf(ContextLengthException.class)
-                    .hasMessageContaining("150 tokens")
-                    .hasMessageContaining("11 new tokens")
-                    .hasMessageContaining("160");
+    private static RequestSpec randomSpec(Random random, int[] beginning, int blocks) {
+        int most = blocks * DecoderSession.BLOCK_SIZE;
+        int[] own = random.ints(1 + random.nextInt(20), 0, 200).toArray();
+        int same = random.nextInt(beginning.length + 1);
+        int[] prompt = Arrays.copyOf(beginning, same + own.length);
+        System.arraycopy(own, 0, prompt, same, own.length);
+        if (prompt.length > most) {
+            prompt = Arrays.copyOf(prompt, most);
         }
+        int maxNewTokens = 1 + random.nextInt(Math.min(24, most - prompt.length + 1));
+        return spec(prompt, 1 + random.nextInt(3) * random.nextInt(3), maxNewTokens);
     }
 
     @Test
-    void requestLargerThanTheCache_isRefusedWithTheFigures() {
-        try (Scheduler scheduler = scheduler(session(4))) {
-            assertThatThrownBy(() -> scheduler.submit(spec(prompt(60), 1, 10, 1)))
-                    .isInstanceOf(ContextLengthException.class)
-                    .hasMessageContaining("KV cache of 80 tokens")
-                    .hasMessageContaining("one of 64");
+    void anyScript_keepsBlocksBudgetsAndAnswersRight_andEnds() {
+        long preemptions = 0;
+        for (long seed = 0; seed < SCRIPTS; seed++) {
+            try {
+                preemptions += run(seed);
+            } catch (RuntimeException | Error e) {
+                throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
+            }
         }
+        assertThat(preemptions).as("scripts that are not too easy").isGreaterThan(SCRIPTS / 10);
+    }
+
+    private static int[] tokens(int first, int count) {
+        int[] tokens = new int[count];
+        Arrays.setAll(tokens, i -> first + i);
+        return tokens;
     }
 
     @Test
-    void tokenOutsideTheVocabulary_isRefused() {
-        try (Scheduler scheduler = scheduler(session(4))) {
-            assertThatThrownBy(() -> scheduler.submit(spec(new int[] {3, VOCAB}, 1, 1, 1)))
-                    .isInstanceOf(IllegalArgumentException.class)
-                    .hasMessageContaining("token 97");
-            assertThatThrownBy(() -> scheduler.submit(spec(new int[] {-1}, 1, 1, 1)))
-                    .isInstanceOf(IllegalArgumentException.class);
+    void requestsThatCameLater_joinTheRunningOnes() {
+        Simulation simulation = new Simulation(40, 64, 8, true);
+        simulation.submit(spec(tokens(0, 10), 1, 20));
+        assertThat(simulation.step(64).rows()).isEqualTo(10);
+        simulation.submit(spec(tokens(50, 7), 1, 20));
+        simulation.submit(spec(tokens(70, 6), 1, 20));
+        assertThat(simulation.step(64).rows()).isEqualTo(1 + 7 + 6);
+        assertThat(simulation.step(64).rows()).isEqualTo(3);
+    }
+
+    @Test
+    void promptLongerThanTheBudget_isReadInPieces_besideWhatIsDecoded() {
+        Simulation simulation = new Simulation(40, 64, 8, true);
+        simulation.submit(spec(tokens(0, 4), 1, 20));
+        simulation.step(8);
+        simulation.submit(spec(tokens(50, 20), 1, 20));
+        List<Integer> rows = new ArrayList<>();
+        for (int i = 0; i < 4; i++) {
+            rows.add(simulation.step(8).rows());
         }
+        assertThat(rows).containsExactly(1 + 8, 1 + 8, 1 + 4, 2);
     }
 
     @Test
-    void emptyPromptsAndCountsBelowOne_areRefused() {
-        assertThatThrownBy(() -> spec(NONE, 1, 1, 1)).isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> spec(prompt(2), 0, 1, 1)).isInstanceOf(IllegalArgumentException.class);
-        assertThatThrownBy(() -> spec(prompt(2), 1, 0, 1)).isInstanceOf(IllegalArgumentException.class);
+    void samePromptAgain_isFoundInTheCache_butForItsLastBlock() {
+        Simulation simulation = new Simulation(40, 64, 8, true);
+        for (int round = 0; round < 2; round++) {
+            simulation.submit(spec(tokens(0, 40), 1, 3));
+            assertThat(simulation.step(64).rows()).isEqualTo(round == 0 ? 40 : 8);
+            while (!simulation.scheduler.isIdle()) {
+                simulation.step(64);
+            }
+        }
+        assertThat(simulation.scheduler.lookedUpTokens()).isEqualTo(80);
+        assertThat(simulation.scheduler.foundTokens()).isEqualTo(32);
     }
 
     @Test
-    void afterTheLastEvent_nextSaysSo() throws Exception {
-        try (Scheduler scheduler = scheduler(session(4))) {
-            Request request = scheduler.submit(spec(prompt(2), 1, 1, 1));
-            Outcome.of(request);
-            assertThatThrownBy(request::next).isInstanceOf(IllegalStateException.class);
+    void answerAndPrompt_areFoundByTheNextPromptThatHasBoth() {
+        Simulation simulation = new Simulation(40, 64, 8, true);
+        SequenceGroup first = simulation.submit(spec(tokens(0, 20), 1, 14));
+        while (!simulation.scheduler.isIdle()) {
+            simulation.step(64);
+        }
+        List<Integer> all = new ArrayList<>();
+        Arrays.stream(tokens(0, 20)).forEach(all::add);
+        all.addAll(simulation.drawn.get(first).get(0));
+        simulation.submit(spec(all.stream().mapToInt(Integer::intValue).toArray(), 1, 1));
+        assertThat(simulation.step(64).rows()).isEqualTo(34 - 32);
+    }
+
+    @Test
+    void withoutTheCache_requestsShareNothing_butSequencesOfOneDo() {
+        Simulation simulation = new Simulation(40, 64, 2, false);
+        simulation.submit(spec(tokens(0, 40), 3, 3));
+        simulation.submit(spec(tokens(0, 40), 1, 3));
+        assertThat(simulation.step(64).rows()).isEqualTo(40 + 24);
+    }
+
+    @Test
+    void whenBlocksRunOut_theLastOneWaits_andGoesOnLater() {
+        Simulation simulation = new Simulation(5, 64, 8, false);
+        SequenceGroup first = simulation.submit(spec(tokens(0, 16), 1, 40));
+        SequenceGroup second = simulation.submit(spec(tokens(100, 16), 1, 40));
+        while (!first.hasEnded()) {
+            StepPlan plan = simulation.step(64);
+            assertThat(plan.slices().get(0).sequence().group()).isSameAs(first);
+        }
+        assertThat(simulation.scheduler.preemptions()).isEqualTo(1);
+        while (!second.hasEnded()) {
+            simulation.step(64);
+        }
+        simulation.checkAnswers(first);
+        simulation.checkAnswers(second);
+    }
+
+    @Test
+    void requestThatFitsByItself_waitsUntilThereIsRoom_andIsNotOvertaken() {
+        Simulation simulation = new Simulation(8, 64, 8, true);
+        SequenceGroup running = simulation.submit(spec(tokens(0, 40), 1, 20));
+        simulation.step(64);
+        SequenceGroup large = simulation.submit(spec(tokens(100, 100), 1, 20));
+        SequenceGroup small = simulation.submit(spec(tokens(200, 3), 1, 3));
+        while (!running.hasEnded()) {
+            assertThat(simulation.step(64).slices()).hasSize(1);
+        }
+        simulation.step(64);
+        assertThat(large.running()).isEqualTo(1);
+        while (!small.hasEnded()) {
+            simulation.step(64);
         }
     }
 }

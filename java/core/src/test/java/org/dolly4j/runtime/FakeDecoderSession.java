@@ -3,10 +3,12 @@ package org.dolly4j.runtime;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import org.dolly4j.BackendException;
 
 /**
@@ -25,6 +27,7 @@ public final class FakeDecoderSession implements DecoderSession {
     private final FloatBuffer logits;
     private final AtomicInteger steps = new AtomicInteger();
     private final Semaphore permits = new Semaphore(0);
+    private volatile Duration timePerRow = Duration.ZERO;
     private volatile boolean gated;
     private volatile boolean aborted;
     private volatile boolean closed;
@@ -65,6 +68,12 @@ public final class FakeDecoderSession implements DecoderSession {
         z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
         z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
         return z ^ (z >>> 31);
+    }
+
+    /** Makes a step take so long for each of its rows. */
+    public FakeDecoderSession withTimePerRow(Duration time) {
+        timePerRow = time;
+        return this;
     }
 
     /** Makes every step wait for {@link #letRun}. */
@@ -138,6 +147,7 @@ public final class FakeDecoderSession implements DecoderSession {
         checkThread();
         steps.incrementAndGet();
         waitForPermit();
+        LockSupport.parkNanos(timePerRow.toNanos() * batch.rows());
         if (failing) {
             failing = false;
             throw new BackendException("The fake backend was told to fail.");

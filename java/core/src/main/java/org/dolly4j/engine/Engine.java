@@ -1,0 +1,404 @@
+package org.dolly4j.engine;
+
+import java.nio.FloatBuffer;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Queue;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
+import org.dolly4j.ContextLengthException;
+import org.dolly4j.EngineOverloadedException;
+import org.dolly4j.runtime.Batch;
+import org.dolly4j.runtime.DecoderSession;
+import org.dolly4j.sampling.Candidates;
+import org.dolly4j.sampling.Sampler;
+
+/**
+ * Runs requests over one session, on one daemon thread of its own that sleeps while there are none. Each turn of its loop
+ * takes what came in, lets the {@link Scheduler} plan a step, runs it, and draws a token for each sequence whose tokens are
+ * all cached. All methods are safe from any thread.
+ */
+public final class Engine implements AutoCloseable {
+    private static final String CLOSED = "The model was closed";
+
+    /** Fewest tokens of prompts that a step takes if there are as many, however long it takes: prompts have to go on. */
+    private static final int MIN_PREFILL_ROWS = 2 * DecoderSession.BLOCK_SIZE;
+
+    /** Weight of the newest time between two requests' first steps, in the mean that waits are estimated by. */
+    private static final double NEWEST_BEGINNING = 0.1;
+
+    private final DecoderSession session;
+    private final int contextLength;
+    private final EngineOptions options;
+    private final BlockPool pool;
+    private final Scheduler scheduler;
+    private final StepTimes stepTimes;
+    private final Batch batch;
+    private final Candidates samplingSpace;
+    private final Thread thread;
+
+    /** Those that the thread knows of and that have not ended, in the order in which they came. */
+    private final Map<SequenceGroup, Request> requests = new LinkedHashMap<>();
+
+    private long arrivals;
+
+    /** Those of them that wait for their first step. */
+    private final AtomicInteger notBegun = new AtomicInteger();
+
+    private long lastBeginning;
+    private volatile double nanosBetweenBeginnings = Double.NaN;
+
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition changed = lock.newCondition();
+    private final Queue<Request> arrived = new ArrayDeque<>();
+    private final Queue<Request> cancelled = new ArrayDeque<>();
+    private volatile boolean closed;
+
+    /**
+     * Starts the thread.
+     *
+     * @param name name of the model, for the thread's name
+     * @param session what to run on; the engine closes it
+     * @param contextLength most tokens of prompt and answer together
+     * @param options how to treat requests
+     */
+    public Engine(String name, DecoderSession session, int contextLength, EngineOptions options) {
+        this.session = session;
+        this.contextLength = contextLength;
+        this.options = options;
+        pool = new BlockPool(session.blockCount(), options.prefixCache());
+        int maxSequences = Math.min(session.maxRows(), session.maxLogitsRows());
+        scheduler = new Scheduler(pool, session.maxRows(), maxSequences);
+        stepTimes = new StepTimes(session.maxRows());
+        batch = new Batch(session.maxRows(), maxSequences, Sequence.blocksFor(contextLength));
+        samplingSpace = new Candidates(session.vocabSize());
+        thread = new Thread(this::run, "dolly4j-engine-" + name);
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    /**
+     * Queues a request.
+     *
+     * @throws IllegalArgumentException if a token id or a sampling option is out of the model's range
+     * @throws ContextLengthException if prompt and answer exceed the context or the KV cache
+     * @throws EngineOverloadedException if too many requests wait
+     * @throws IllegalStateException after close
+     */
+    public Request submit(RequestSpec spec) {
+        checkFits(spec);
+        Request request = new Request(spec, new Sampler(spec.sampling(), spec.endIds(), samplingSpace), this::withdraw);
+        lock.lock();
+        try {
+            if (closed) {
+                throw new IllegalStateException(CLOSED + "; load it again to ask more.");
+            }
+            int queue = arrived.size() + notBegun.get();
+            if (queue >= options.maxQueuedRequests()) {
+                throw new EngineOverloadedException(queue, estimatedWait(queue));
+            }
+            arrived.add(request);
+            changed.signal();
+        } finally {
+            lock.unlock();
+        }
+        return request;
+    }
+
+    /** How long the last one of a queue would wait if requests went on to begin as they did lately. */
+    private Optional<Duration> estimatedWait(int queue) {
+        double nanos = nanosBetweenBeginnings;
+        return Double.isNaN(nanos) ? Optional.empty() : Optional.of(Duration.ofNanos((long) (nanos * queue)));
+    }
+
+    private void checkFits(RequestSpec spec) {
+        for (int token : spec.prompt()) {
+            if (token < 0 || token >= session.vocabSize()) {
+                throw new IllegalArgumentException(String.format(
+                        Locale.ROOT,
+                        "The prompt holds token %,d, but the model's vocabulary is 0 to %,d. The tokenizer is not the model's.",
+                        token,
+                        session.vocabSize() - 1));
+            }
+        }
+        if ((long) spec.prompt().length + spec.maxNewTokens() > contextLength) {
+            throw new ContextLengthException(String.format(
+                    Locale.ROOT,
+                    "The prompt has %,d tokens; with %,d new tokens that exceeds the model's context of %,d.",
+                    spec.prompt().length,
+                    spec.maxNewTokens(),
+                    contextLength));
+        }
+        int blocks = Scheduler.leastBlocks(spec);
+        if (blocks > pool.size()) {
+            throw new ContextLengthException(String.format(
+                    Locale.ROOT,
+                    "The request needs a KV cache of %,d tokens, but the model was loaded with one of %,d. Load it with"
+                            + " a larger one, or ask for fewer tokens.",
+                    blocks * DecoderSession.BLOCK_SIZE,
+                    pool.size() * DecoderSession.BLOCK_SIZE));
+        }
+    }
+
+    /** A request was cancelled: the thread gives its blocks back after the step. */
+    private void withdraw(Request request) {
+        lock.lock();
+        try {
+            if (!closed && !arrived.remove(request)) {
+                cancelled.add(request);
+                changed.signal();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void run() {
+        while (takeOver()) {
+            try {
+                step();
+            } catch (Throwable thrown) {
+                // A defect of the engine itself. Better that every request says so than that one waits for ever.
+                removeIf(request -> true, request -> request.fail(thrown));
+            }
+        }
+        removeIf(request -> true, this::failAsClosed);
+        lock.lock();
+        try {
+            arrived.forEach(this::failAsClosed);
+            arrived.clear();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Waits until there is something to do, and takes what came in; false once the engine is closed. */
+    private boolean takeOver() {
+        lock.lock();
+        try {
+            while (!closed && arrived.isEmpty() && cancelled.isEmpty() && requests.isEmpty()) {
+                changed.awaitUninterruptibly();
+            }
+            while (!arrived.isEmpty()) {
+                add(arrived.remove());
+            }
+            while (!cancelled.isEmpty()) {
+                remove(cancelled.remove(), request -> request.end(Finish.CANCELLED));
+            }
+        } finally {
+            lock.unlock();
+        }
+        removeIf(Request::isLate, request -> request.end(Finish.DEADLINE));
+        return !closed;
+    }
+
+    private void add(Request request) {
+        long arrival = arrivals++;
+        // Without the cache, blocks are shared within a request only.
+        String salt = options.prefixCache() ? "" : Long.toString(arrival);
+        SequenceGroup group = new SequenceGroup(request.spec(), arrival, salt);
+        requests.put(group, request);
+        scheduler.add(group);
+        notBegun.incrementAndGet();
+    }
+
+    private void step() {
+        int rows = stepTimes.rowsWithin(options.maxStep().toNanos(), session.maxRows());
+        StepPlan plan = scheduler.plan(Math.max(MIN_PREFILL_ROWS, rows - scheduler.decodingCount()));
+        if (plan.rows() == 0) {
+            return; // all were cancelled
+        }
+        FloatBuffer logits;
+        try {
+            logits = carryOut(plan);
+        } catch (RuntimeException | Error e) {
+            fail(plan, e);
+            return;
+        }
+        scheduler.markCached(plan);
+        int row = 0;
+        for (StepPlan.Slice slice : plan.slices()) {
+            if (slice.isLast()) {
+                drawNext(slice.sequence(), logits, row++);
+            }
+        }
+    }
+
+    private FloatBuffer carryOut(StepPlan plan) {
+        batch.clear();
+        for (StepPlan.Slice slice : plan.slices()) {
+            if (requests.get(slice.sequence().group()).begin()) {
+                noteBeginning();
+            }
+            slice.sequence().addRows(batch, slice.rows());
+        }
+        for (StepPlan.Copy copy : plan.copies()) {
+            session.copyBlock(copy.source(), copy.target());
+        }
+        long start = System.nanoTime();
+        FloatBuffer logits = session.step(batch);
+        stepTimes.add(plan.rows(), System.nanoTime() - start);
+        return logits;
+    }
+
+    private void noteBeginning() {
+        notBegun.decrementAndGet();
+        long now = System.nanoTime();
+        if (lastBeginning != 0) {
+            double nanos = now - lastBeginning;
+            nanosBetweenBeginnings = Double.isNaN(nanosBetweenBeginnings)
+                    ? nanos
+                    : nanosBetweenBeginnings + NEWEST_BEGINNING * (nanos - nanosBetweenBeginnings);
+        }
+        lastBeginning = now;
+    }
+
+    /** Draws the next token of a sequence, and with the first one begins the other sequences of its request. */
+    private void drawNext(Sequence sequence, FloatBuffer logits, int row) {
+        Request request = requests.get(sequence.group());
+        if (request == null || request.hasEnded()) {
+            return; // broke off at another sequence of this step, or was cancelled just before it
+        }
+        try {
+            List<Sequence> forks = sequence.length() == sequence.promptLength() ? scheduler.fork(sequence) : List.of();
+            drawToken(request, sequence, logits, row);
+            for (Sequence fork : forks) {
+                drawToken(request, fork, logits, row);
+            }
+        } catch (Throwable thrown) {
+            remove(request, broken -> broken.fail(thrown));
+        }
+    }
+
+    private void drawToken(Request request, Sequence sequence, FloatBuffer logits, int row) {
+        RequestSpec spec = request.spec();
+        int token = request.sampler()
+                .sample(
+                        logits.position(row * session.vocabSize()),
+                        sequence.tokens(),
+                        sequence.length(),
+                        sequence.promptLength(),
+                        spec.seedOf(sequence.index()));
+        sequence.append(token);
+        Optional<Finish> finish = finishAfter(token, sequence, spec);
+        if (finish.isPresent()) {
+            scheduler.end(sequence);
+        }
+        request.emitToken(sequence.index(), token, finish);
+        if (sequence.group().hasEnded()) {
+            requests.remove(sequence.group());
+            request.complete();
+        }
+    }
+
+    private static Optional<Finish> finishAfter(int token, Sequence sequence, RequestSpec spec) {
+        if (contains(spec.endIds(), token)) {
+            return Optional.of(Finish.END_TOKEN);
+        }
+        if (contains(spec.stopIds(), token)) {
+            return Optional.of(Finish.STOP_TOKEN);
+        }
+        if (spec.stopCondition().stopsAfter(sequence.index(), token)) {
+            return Optional.of(Finish.STOP_CONDITION);
+        }
+        return sequence.length() - sequence.promptLength() == spec.maxNewTokens()
+                ? Optional.of(Finish.LENGTH)
+                : Optional.empty();
+    }
+
+    private static boolean contains(int[] ids, int id) {
+        for (int one : ids) {
+            if (one == id) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** A step failed, and with it the requests that were in it, never the thread. */
+    private void fail(StepPlan plan, Throwable thrown) {
+        Throwable cause = closed && !(thrown instanceof IllegalStateException)
+                ? new IllegalStateException(CLOSED + " while this request ran.", thrown)
+                : thrown;
+        for (StepPlan.Slice slice : plan.slices()) {
+            Request request = requests.get(slice.sequence().group());
+            if (request != null) {
+                remove(request, broken -> broken.fail(cause));
+            }
+        }
+    }
+
+    private void failAsClosed(Request request) {
+        request.fail(new IllegalStateException(
+                CLOSED + (request.hasBegun() ? " while this request ran." : " before the turn of this request came.")));
+    }
+
+    /** Takes the blocks of a request, which the thread may have forgotten already, and then ends it. */
+    private void remove(Request request, Consumer<Request> end) {
+        removeIf(one -> one == request, end);
+    }
+
+    private void removeIf(Predicate<Request> condition, Consumer<Request> end) {
+        for (Iterator<Map.Entry<SequenceGroup, Request>> all =
+                        requests.entrySet().iterator();
+                all.hasNext(); ) {
+            Map.Entry<SequenceGroup, Request> entry = all.next();
+            Request request = entry.getValue();
+            if (condition.test(request)) {
+                all.remove();
+                scheduler.remove(entry.getKey());
+                if (!request.hasBegun()) {
+                    notBegun.decrementAndGet();
+                }
+                end.accept(request);
+            }
+        }
+    }
+
+    /** KV blocks that no request holds; for tests that nothing leaks. */
+    int availableBlocks() {
+        return pool.availableCount();
+    }
+
+    /**
+     * Ends all requests, those that run within a step, as {@link Event.Failed} with an {@link IllegalStateException},
+     * and closes the session. Idempotent; returns when the thread has ended.
+     */
+    @Override
+    public void close() {
+        lock.lock();
+        try {
+            closed = true;
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+        session.abort();
+        joinThread();
+        session.close();
+    }
+
+    private void joinThread() {
+        boolean interrupted = false;
+        while (true) {
+            try {
+                thread.join();
+                break;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,43 @@
+package org.dolly4j.engine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Test;
+
+class StepTimesTest {
+    private final StepTimes times = new StepTimes(256);
+
+    @Test
+    void beforeAnyStep_nothingIsExpectedToEnd() {
+        assertThat(times.rowsWithin(1_000_000, 256)).isZero();
+    }
+
+    @Test
+    void rowsThatEndInTime_areToldByTheStepsSeen() {
+        times.add(1, 100);
+        times.add(64, 640);
+        assertThat(times.rowsWithin(99, 256)).isZero();
+        assertThat(times.rowsWithin(400, 256)).isEqualTo(40);
+        assertThat(times.rowsWithin(640, 256)).isEqualTo(64);
+        assertThat(times.rowsWithin(1_000, 256))
+                .as("as much per row as the largest seen")
+                .isEqualTo(100);
+        assertThat(times.rowsWithin(1_000_000, 256)).isEqualTo(256);
+        assertThat(times.rowsWithin(1_000_000, 20)).isEqualTo(20);
+    }
+
+    @Test
+    void largerStep_countsForSmallerOnesUntilTheyAreSeen() {
+        times.add(64, 640);
+        assertThat(times.rowsWithin(50, 256)).isEqualTo(5);
+    }
+
+    @Test
+    void machineThatBecomesSlower_isNoticedWithinAFewSteps() {
+        times.add(32, 320);
+        for (int i = 0; i < 10; i++) {
+            times.add(32, 3200);
+        }
+        assertThat(times.rowsWithin(2_000, 256)).isBetween(20, 22);
+    }
+}
