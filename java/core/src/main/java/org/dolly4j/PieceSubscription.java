@@ -88,8 +88,8 @@ final class PieceSubscription implements Flow.Subscription {
     private void execute() {
         try {
             executor.execute(this::handOut);
-        } catch (RejectedExecutionException e) {
-            handOut(); // the model was closed; its threads are gone, and what is left are errors
+        } catch (RejectedExecutionException | OutOfMemoryError e) {
+            handOut(); // the model was closed, or the system gives no thread: better late, on this one, than never
         }
     }
 
