@@ -276,7 +276,7 @@ TEST_P(KernelDecoder, everyRowOfRandomRaggedBatchesHasTheBitsOfItsSoloRun) {
     int most_rows_of_those;
   };
   const bool is_generic = GetParam().isa == Isa::generic;
-  const Sizes sizes = kSanitized ? (is_generic ? Sizes{6, 2, 128, 1, 64} : Sizes{70, 20, 128, 4, 128})
+  const Sizes sizes = kSanitized ? (is_generic ? Sizes{4, 2, 64, 1, 32} : Sizes{40, 20, 128, 2, 128})
                                  : (is_generic ? Sizes{800, 200, 8, 6, 64} : Sizes{800, 200, 128, 100, 128});
   const std::uint64_t seed = GetParam().portable_bits ? 11 : 12;
   Compared compared;
