@@ -362,6 +362,9 @@ class DollyTest {
         assertThat(last.time())
                 .isLessThanOrEqualTo(last.result().get().timings().total());
 
+        while (slow.pieces.isEmpty()) {
+            Thread.sleep(1);
+        }
         assertThat(slow.pieces).hasSize(1);
         slow.subscription.request(Long.MAX_VALUE);
         assertThat(slow.ended.await(20, TimeUnit.SECONDS)).isTrue();
@@ -405,7 +408,10 @@ class DollyTest {
     @Test
     void deadline_endsTheAnswerAsItIs() {
         GenerationResult result = dolly.generate(
-                ask(400).sequences(60).deadline(Duration.ofMillis(50)).build());
+                ask(400).sampling(SamplingOptions.builder().minNewTokens(400).build())
+                        .sequences(60)
+                        .deadline(Duration.ofMillis(50))
+                        .build());
         assertThat(result.generations()).hasSize(60);
         assertThat(result.generations().get(0).finishReason()).isEqualTo(FinishReason.DEADLINE);
     }

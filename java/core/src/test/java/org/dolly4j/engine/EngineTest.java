@@ -233,12 +233,13 @@ class EngineTest {
     @Test
     void manyRequestsAtOnce_giveWhatEachGivesAlone_howeverSmallTheCache() throws Exception {
         for (int blocks : new int[] {11, 40}) {
-            FakeDecoderSession session = session(blocks);
+            FakeDecoderSession session = session(blocks).gated();
             try (Engine engine = engine(session)) {
                 List<Request> requests = new ArrayList<>();
                 for (int i = 0; i < 100; i++) {
                     requests.add(engine.submit(spec(prompt(1 + i * 37 % 120), 1 + i % 3, 1 + i % 40, i)));
                 }
+                session.letRun(1_000_000);
                 for (Request request : requests) {
                     Outcome outcome = Outcome.of(request);
                     for (int i = 0; i < request.spec().sequences(); i++) {
@@ -304,10 +305,11 @@ class EngineTest {
     void deadline_endsARequestWithWhatItHas_runningOrWaiting() throws Exception {
         FakeDecoderSession session = new FakeDecoderSession(VOCAB, 20, 24, 1).gated();
         try (Engine engine = engine(session)) {
-            Request running = engine.submit(withDeadline(spec(prompt(3), 1, 50, 1), Duration.ofMillis(100)));
-            Request waiting = engine.submit(withDeadline(spec(prompt(3), 2, 50, 1), Duration.ofMillis(100)));
+            Duration deadline = Duration.ofSeconds(2);
+            Request running = engine.submit(withDeadline(spec(prompt(3), 1, 50, 1), deadline));
+            Request waiting = engine.submit(withDeadline(spec(prompt(3), 2, 50, 1), deadline));
             session.letRun(2);
-            Thread.sleep(150);
+            Thread.sleep(deadline.plusMillis(50).toMillis());
             session.letRun(1);
             Outcome outcome = Outcome.of(running);
             assertThat(outcome.finishes).containsExactly(Finish.DEADLINE);

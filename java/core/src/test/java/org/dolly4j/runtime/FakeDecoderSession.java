@@ -147,7 +147,10 @@ public final class FakeDecoderSession implements DecoderSession {
         checkThread();
         steps.incrementAndGet();
         waitForPermit();
-        LockSupport.parkNanos(timePerRow.toNanos() * batch.rows());
+        long end = System.nanoTime() + timePerRow.toNanos() * batch.rows();
+        while (System.nanoTime() < end) {
+            LockSupport.parkNanos(end - System.nanoTime()); // may return early
+        }
         if (failing) {
             failing = false;
             throw new BackendException("The fake backend was told to fail.");
