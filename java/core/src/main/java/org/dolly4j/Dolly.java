@@ -388,7 +388,9 @@ public final class Dolly implements AutoCloseable {
                 request.stopTokenIds().stream().mapToInt(Integer::intValue).toArray(),
                 rules.canEnd() ? textStop(rules, request.sequences()) : StopCondition.NEVER,
                 request.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()),
-                request.deadline());
+                request.deadline(),
+                request.cacheSalt(),
+                request.topLogprobs());
         Request running = model.engine().submit(spec);
         return new RunningGeneration(
                 running,

@@ -10,6 +10,7 @@ import java.util.OptionalLong;
 import java.util.stream.Collectors;
 import org.dolly4j.prompt.Conversation;
 import org.dolly4j.sampling.SamplingOptions;
+import org.dolly4j.sampling.TokenLogprobs;
 
 /** What to generate, and how. Immutable; made by a builder that starts from the text. */
 public final class GenerationRequest {
@@ -30,6 +31,8 @@ public final class GenerationRequest {
     private final boolean allowSpecialTokensInText;
     private final Truncate truncate;
     private final Optional<Duration> deadline;
+    private final String cacheSalt;
+    private final OptionalInt topLogprobs;
 
     private GenerationRequest(Builder builder) {
         input = builder.input;
@@ -43,6 +46,8 @@ public final class GenerationRequest {
         allowSpecialTokensInText = builder.allowSpecialTokensInText;
         truncate = builder.truncate;
         deadline = builder.deadline;
+        cacheSalt = builder.cacheSalt;
+        topLogprobs = builder.topLogprobs;
     }
 
     /** What the model is to go on from. */
@@ -141,6 +146,14 @@ public final class GenerationRequest {
         return deadline;
     }
 
+    String cacheSalt() {
+        return cacheSalt;
+    }
+
+    OptionalInt topLogprobs() {
+        return topLogprobs;
+    }
+
     /** Sets options by name. */
     public static final class Builder {
         private final Input input;
@@ -154,6 +167,8 @@ public final class GenerationRequest {
         private boolean allowSpecialTokensInText;
         private Truncate truncate = Truncate.NEVER;
         private Optional<Duration> deadline = Optional.empty();
+        private String cacheSalt = "";
+        private OptionalInt topLogprobs = OptionalInt.empty();
 
         private Builder(Input input) {
             this.input = input;
@@ -241,6 +256,29 @@ public final class GenerationRequest {
         }
 
         /**
+         * Has the request share what is cached of prompts with those alone that have the same salt, such as the name of
+         * a tenant: others cannot tell by the time to their first token what its prompt starts with. By default requests
+         * share it with all that have no salt.
+         *
+         * @param value any text; an empty one is none
+         */
+        public Builder cacheSalt(String value) {
+            cacheSalt = Objects.requireNonNull(value, "cacheSalt");
+            return this;
+        }
+
+        /**
+         * Has every token come with its log-probability, and with so many of the likeliest tokens at its place. By
+         * default tokens come without.
+         *
+         * @param value from 0, for the token's own alone, to {@link TokenLogprobs#MAX_TOP}
+         */
+        public Builder topLogprobs(int value) {
+            topLogprobs = OptionalInt.of(value);
+            return this;
+        }
+
+        /**
          * The request.
          *
          * @throws IllegalArgumentException if the instruction or prompt is empty, or an option is out of its range
@@ -268,6 +306,8 @@ public final class GenerationRequest {
                     "deadline",
                     deadline.orElse(Duration.ZERO),
                     "longer than nothing");
+            int top = topLogprobs.orElse(0);
+            require(top >= 0 && top <= TokenLogprobs.MAX_TOP, "topLogprobs", top, "from 0 to " + TokenLogprobs.MAX_TOP);
             return new GenerationRequest(this);
         }
 

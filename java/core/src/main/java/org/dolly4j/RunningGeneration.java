@@ -11,6 +11,7 @@ import org.dolly4j.engine.Event;
 import org.dolly4j.engine.Finish;
 import org.dolly4j.engine.Request;
 import org.dolly4j.prompt.AnswerText;
+import org.dolly4j.sampling.TokenLogprobs;
 import org.dolly4j.tokenizer.Tokenizer;
 
 /** The consumer's side of a request: turns its tokens into text on the thread that asks for it. For one thread. */
@@ -28,6 +29,7 @@ final class RunningGeneration {
         final AnswerStream stream;
         final StringBuilder text;
         final List<Integer> tokens = new ArrayList<>();
+        final List<TokenLogprobs> logprobs = new ArrayList<>();
         FinishReason finishReason = FinishReason.CANCELLED;
         String unshown;
 
@@ -47,7 +49,7 @@ final class RunningGeneration {
 
         Generation generation() {
             return new Generation(
-                    text.toString(), tokens.stream().mapToInt(Integer::intValue).toArray(), finishReason);
+                    text.toString(), tokens.stream().mapToInt(Integer::intValue).toArray(), logprobs, finishReason);
         }
     }
 
@@ -109,10 +111,18 @@ final class RunningGeneration {
         if (event instanceof Event.Token token) {
             Answer answer = answers.get(token.sequence());
             String text = addToken(answer, token.token());
-            return piece(token.sequence(), text, OptionalInt.of(token.token()), token.nanos(), token.finish());
+            token.logprobs().ifPresent(answer.logprobs::add);
+            return piece(
+                    token.sequence(),
+                    text,
+                    OptionalInt.of(token.token()),
+                    token.logprobs(),
+                    token.nanos(),
+                    token.finish());
         }
         if (event instanceof Event.SequenceEnd end) {
-            return piece(end.sequence(), "", OptionalInt.empty(), end.nanos(), Optional.of(end.finish()));
+            return piece(
+                    end.sequence(), "", OptionalInt.empty(), Optional.empty(), end.nanos(), Optional.of(end.finish()));
         }
         isOver = true;
         if (event instanceof Event.Failed failed) {
@@ -127,7 +137,12 @@ final class RunningGeneration {
     }
 
     private Optional<TextPiece> piece(
-            int sequence, String text, OptionalInt token, long nanos, Optional<Finish> finish) {
+            int sequence,
+            String text,
+            OptionalInt token,
+            Optional<TokenLogprobs> logprobs,
+            long nanos,
+            Optional<Finish> finish) {
         Answer answer = answers.get(sequence);
         String shown = text;
         if (finish.isPresent()) {
@@ -139,6 +154,7 @@ final class RunningGeneration {
                 sequence,
                 shown,
                 token,
+                logprobs,
                 Duration.ofNanos(nanos),
                 finish.map(reason -> answer.finishReason),
                 Optional.empty()));

@@ -33,6 +33,7 @@ import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.sampling.SamplingOptions;
+import org.dolly4j.sampling.TokenLogprobs;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -414,6 +415,30 @@ class DollyTest {
                         .build());
         assertThat(result.generations()).hasSize(60);
         assertThat(result.generations().get(0).finishReason()).isEqualTo(FinishReason.DEADLINE);
+    }
+
+    @Test
+    void logprobs_comeWithEveryTokenThatAsksForThem_andChangeNoAnswer() {
+        GenerationRequest plain = ask(12).seed(3).build();
+        GenerationRequest asking = ask(12).seed(3).topLogprobs(4).build();
+        List<TextPiece> pieces = new ArrayList<>();
+        Generation answer = dolly.generate(asking, pieces::add).generations().get(0);
+        Generation without = dolly.generate(plain).generations().get(0);
+        assertThat(answer.tokenIds()).isEqualTo(without.tokenIds());
+        assertThat(without.logprobs()).isEmpty();
+        assertThat(answer.logprobs()).hasSameSizeAs(answer.tokenIds());
+        assertThat(pieces.stream().flatMap(piece -> piece.logprobs().stream())).isEqualTo(answer.logprobs());
+        for (int i = 0; i < answer.tokenIds().length; i++) {
+            TokenLogprobs logprobs = answer.logprobs().get(i);
+            int token = answer.tokenIds()[i];
+            assertThat(logprobs.top()).hasSize(4);
+            assertThat(logprobs.logprob())
+                    .isNegative()
+                    .isLessThanOrEqualTo(logprobs.top().get(0).logprob());
+            logprobs.top().stream()
+                    .filter(alternative -> alternative.tokenId() == token)
+                    .forEach(same -> assertThat(same.logprob()).isEqualTo(logprobs.logprob()));
+        }
     }
 
     @Test

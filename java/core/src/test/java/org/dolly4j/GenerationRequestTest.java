@@ -46,6 +46,11 @@ class GenerationRequestTest {
                 GenerationRequest.forInstruction("Hi").sequences(2_000_000_000),
                 "sequences = 2000000000 must be from 1 to 10,000");
         assertRefused(GenerationRequest.forInstruction("Hi").stopTokenIds(List.of(3, -1)), "stopTokenIds = [3, -1]");
+        for (int top : new int[] {-1, 101}) {
+            assertRefused(
+                    GenerationRequest.forInstruction("Hi").topLogprobs(top),
+                    "topLogprobs = " + top + " must be from 0 to 100");
+        }
         assertRefused(GenerationRequest.forInstruction("Hi").stopStrings(List.of("a", "")), "stopStrings = ['a', '']");
     }
 
@@ -79,6 +84,7 @@ class GenerationRequestTest {
                 Map.entry("stopStrings", () -> request.stopStrings(null)),
                 Map.entry("stopTokenIds", () -> request.stopTokenIds(null)),
                 Map.entry("truncate", () -> request.truncate(null)),
+                Map.entry("cacheSalt", () -> request.cacheSalt(null)),
                 Map.entry("tokenizer", () -> options.tokenizer(null)),
                 Map.entry("dtype", () -> options.dtype(null)),
                 Map.entry("kvCacheDtype", () -> options.kvCacheDtype(null)),

@@ -21,6 +21,7 @@ import org.dolly4j.runtime.Batch;
 import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.sampling.Candidates;
 import org.dolly4j.sampling.Sampler;
+import org.dolly4j.sampling.TokenLogprobs;
 
 /**
  * Runs requests over one session, on one daemon thread of its own that sleeps while there are none. Each turn of its loop
@@ -42,6 +43,7 @@ public final class Engine implements AutoCloseable {
     private final BlockPool pool;
     private final Scheduler scheduler;
     private final StepTimes stepTimes;
+    private final Speculation speculation;
     private final Batch batch;
     private final Candidates samplingSpace;
     private final Thread thread;
@@ -76,10 +78,15 @@ public final class Engine implements AutoCloseable {
         this.contextLength = contextLength;
         this.options = options;
         pool = new BlockPool(session.blockCount(), options.prefixCache());
-        int maxSequences = Math.min(session.maxRows(), session.maxLogitsRows());
-        scheduler = new Scheduler(pool, session.maxRows(), maxSequences);
+        int maxLogitsRows = Math.min(session.maxRows(), session.maxLogitsRows());
         stepTimes = new StepTimes(session.maxRows());
-        batch = new Batch(session.maxRows(), maxSequences, Sequence.blocksFor(contextLength));
+        speculation = new Speculation(stepTimes);
+        scheduler = new Scheduler(
+                pool,
+                session.maxRows(),
+                maxLogitsRows,
+                options.speculation() ? Optional.of(speculation) : Optional.empty());
+        batch = new Batch(session.maxRows(), maxLogitsRows, Sequence.blocksFor(contextLength));
         samplingSpace = new Candidates(session.vocabSize());
         thread = new Thread(this::run, "dolly4j-engine-" + name);
         thread.setDaemon(true);
@@ -204,7 +211,7 @@ public final class Engine implements AutoCloseable {
     private void add(Request request) {
         long arrival = arrivals++;
         // Without the cache, blocks are shared within a request only.
-        String salt = options.prefixCache() ? "" : Long.toString(arrival);
+        String salt = options.prefixCache() ? request.spec().cacheSalt() : Long.toString(arrival);
         SequenceGroup group = new SequenceGroup(request.spec(), arrival, salt);
         requests.put(group, request);
         scheduler.add(group);
@@ -228,8 +235,9 @@ public final class Engine implements AutoCloseable {
         int row = 0;
         for (StepPlan.Slice slice : plan.slices()) {
             if (slice.isLast()) {
-                drawNext(slice.sequence(), logits, row++);
+                drawNext(slice, logits, row);
             }
+            row += slice.logitsRows();
         }
     }
 
@@ -262,15 +270,24 @@ public final class Engine implements AutoCloseable {
         lastBeginning = now;
     }
 
-    /** Draws the next token of a sequence, and with the first one begins the other sequences of its request. */
-    private void drawNext(Sequence sequence, FloatBuffer logits, int row) {
+    /**
+     * Draws the next tokens of a sequence, one and another after each guess that was right, and with the first one begins
+     * the other sequences of its request.
+     */
+    private void drawNext(StepPlan.Slice slice, FloatBuffer logits, int row) {
+        Sequence sequence = slice.sequence();
         Request request = requests.get(sequence.group());
         if (request == null || request.hasEnded()) {
             return; // broke off at another sequence of this step, or was cancelled just before it
         }
         try {
             List<Sequence> forks = sequence.length() == sequence.promptLength() ? scheduler.fork(sequence) : List.of();
-            drawToken(request, sequence, logits, row);
+            int right = 0;
+            while (drawToken(request, sequence, logits, row + right) && right < slice.guesses()) {
+                sequence.markCached(1);
+                right++;
+            }
+            speculation.count(slice.guesses(), right);
             for (Sequence fork : forks) {
                 drawToken(request, fork, logits, row);
             }
@@ -279,25 +296,36 @@ public final class Engine implements AutoCloseable {
         }
     }
 
-    private void drawToken(Request request, Sequence sequence, FloatBuffer logits, int row) {
+    /** Draws a token; whether the sequence goes on, and the token is the one that was guessed. */
+    private boolean drawToken(Request request, Sequence sequence, FloatBuffer logits, int row) {
         RequestSpec spec = request.spec();
+        FloatBuffer logitsRow = logits.position(row * session.vocabSize());
         int token = request.sampler()
                 .sample(
-                        logits.position(row * session.vocabSize()),
+                        logitsRow,
                         sequence.tokens(),
                         sequence.length(),
                         sequence.promptLength(),
                         spec.seedOf(sequence.index()));
+        Optional<TokenLogprobs> logprobs = spec.topLogprobs().isEmpty()
+                ? Optional.empty()
+                : Optional.of(request.sampler()
+                        .logprobs(logitsRow, token, spec.topLogprobs().getAsInt()));
+        boolean isGuessed = sequence.isGuessed(token);
+        if (sequence.guesses() > 0) {
+            speculation.learn(sequence.matchLength(), isGuessed);
+        }
         sequence.append(token);
         Optional<Finish> finish = finishAfter(token, sequence, spec);
         if (finish.isPresent()) {
             scheduler.end(sequence);
         }
-        request.emitToken(sequence.index(), token, finish);
+        request.emitToken(sequence.index(), token, logprobs, finish);
         if (sequence.group().hasEnded()) {
             requests.remove(sequence.group());
             request.complete();
         }
+        return isGuessed && finish.isEmpty();
     }
 
     private static Optional<Finish> finishAfter(int token, Sequence sequence, RequestSpec spec) {

@@ -1,6 +1,7 @@
 package org.dolly4j.engine;
 
 import java.util.Optional;
+import org.dolly4j.sampling.TokenLogprobs;
 
 /** Something that happened to a request. {@link Completed} or {@link Failed} is the last one, and there is just one. */
 public sealed interface Event {
@@ -10,9 +11,11 @@ public sealed interface Event {
      * @param sequence index of the sequence in its request
      * @param token the token
      * @param nanos when it was drawn, since the submission
+     * @param logprobs how likely the model found it, if the request asks for that
      * @param finish why it is the sequence's last one, if it is
      */
-    record Token(int sequence, int token, long nanos, Optional<Finish> finish) implements Event {}
+    record Token(int sequence, int token, long nanos, Optional<TokenLogprobs> logprobs, Optional<Finish> finish)
+            implements Event {}
 
     /**
      * A sequence has no more tokens, and its last one did not say so.

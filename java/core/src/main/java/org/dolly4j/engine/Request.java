@@ -9,6 +9,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.dolly4j.sampling.Sampler;
+import org.dolly4j.sampling.TokenLogprobs;
 
 /**
  * A request on its way. Its events wait here until someone takes them, so a slow consumer delays nobody.
@@ -127,7 +128,7 @@ public final class Request {
     }
 
     /** A sequence has one more token, which may be its last. */
-    void emitToken(int sequence, int token, Optional<Finish> finish) {
+    void emitToken(int sequence, int token, Optional<TokenLogprobs> logprobs, Optional<Finish> finish) {
         long nanos = sinceSubmission();
         if (firstTokenNanos < 0) {
             firstTokenNanos = nanos;
@@ -135,7 +136,7 @@ public final class Request {
         if (finish.isPresent()) {
             endedSequences.set(sequence);
         }
-        emit(new Event.Token(sequence, token, nanos, finish));
+        emit(new Event.Token(sequence, token, nanos, logprobs, finish));
     }
 
     private void emit(Event event) {

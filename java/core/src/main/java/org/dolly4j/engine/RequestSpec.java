@@ -3,6 +3,7 @@ package org.dolly4j.engine;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalInt;
 import org.dolly4j.sampling.SamplingOptions;
 
 /**
@@ -17,6 +18,8 @@ import org.dolly4j.sampling.SamplingOptions;
  * @param stopCondition ends sequences by other means
  * @param seed key of the random numbers: the same seed gives the same tokens
  * @param deadline time from the submission on after which its sequences end as they are, if there is one
+ * @param cacheSalt requests share what is cached of prompts only with those of the same salt; empty for all without one
+ * @param topLogprobs how many of the likeliest tokens every token comes with, beside its own likelihood, if wanted
  */
 public record RequestSpec(
         int[] prompt,
@@ -27,7 +30,9 @@ public record RequestSpec(
         int[] stopIds,
         StopCondition stopCondition,
         long seed,
-        Optional<Duration> deadline) {
+        Optional<Duration> deadline,
+        String cacheSalt,
+        OptionalInt topLogprobs) {
     /**
      * Checks the counts.
      *
@@ -37,6 +42,8 @@ public record RequestSpec(
         Objects.requireNonNull(sampling, "sampling");
         Objects.requireNonNull(stopCondition, "stopCondition");
         Objects.requireNonNull(deadline, "deadline");
+        Objects.requireNonNull(cacheSalt, "cacheSalt");
+        Objects.requireNonNull(topLogprobs, "topLogprobs");
         if (prompt.length == 0) {
             throw new IllegalArgumentException("The prompt has no tokens; a model needs at least one to start from.");
         }

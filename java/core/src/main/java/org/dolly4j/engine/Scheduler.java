@@ -3,19 +3,21 @@ package org.dolly4j.engine;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
  * Decides what runs next, on integers only: which tokens of which sequences, in which KV blocks. Requests begin in the
  * order in which they came, as soon as there is room for their prompts; from then on each has a row in every step until it
  * ends (continuous batching), and what a step has room for beside these rows goes to prompts, in pieces (chunked
- * prefill). If blocks run out, the sequence that came last gives its own up and computes them again later: so the one that
+ * prefill), and what is left then to guesses of what comes next ({@link Speculation}). If blocks run out, the sequence that came last gives its own up and computes them again later: so the one that
  * came first always goes on, and every request that fits by itself ends. Not thread-safe; knows no clock and no model.
  */
 final class Scheduler {
     private final BlockPool pool;
+    private final Optional<Speculation> speculation;
     private final int maxRows;
-    private final int maxSequences;
+    private final int maxLogitsRows;
     private final Set<SequenceGroup> groups = new LinkedHashSet<>();
 
     /** By arrival of their requests, and by index within one. */
@@ -26,13 +28,16 @@ final class Scheduler {
     private long foundTokens;
 
     /**
-     * @param maxRows most tokens of a step, at least {@code maxSequences}
-     * @param maxSequences most sequences of a step
+     * @param maxRows most tokens of a step
+     * @param maxLogitsRows most of them that want logits, and so most sequences that run together; no more than {@code
+     *     maxRows}
+     * @param speculation decides about guesses, if there are to be any
      */
-    Scheduler(BlockPool pool, int maxRows, int maxSequences) {
+    Scheduler(BlockPool pool, int maxRows, int maxLogitsRows, Optional<Speculation> speculation) {
         this.pool = pool;
         this.maxRows = maxRows;
-        this.maxSequences = maxSequences;
+        this.maxLogitsRows = maxLogitsRows;
+        this.speculation = speculation;
     }
 
     /** Blocks without which a request can never run: those of one sequence. Its last token is drawn, but never cached. */
@@ -62,14 +67,16 @@ final class Scheduler {
     /**
      * The next step. It has rows unless there are none to run.
      *
-     * @param prefillRows most rows for prompts, at least 1, beside the one of each sequence that is being decoded
+     * @param otherRows most rows for prompts and guesses, at least 1, beside the one of each sequence that is being decoded
      */
-    StepPlan plan(int prefillRows) {
+    StepPlan plan(int otherRows) {
         StepPlan plan = new StepPlan();
         planDecoding(plan);
-        int end = Math.min(maxRows, plan.rows() + prefillRows);
+        int decoded = plan.slices().size();
+        int end = Math.min(maxRows, plan.rows() + otherRows);
         planPrefill(plan, end);
         admit(plan, end);
+        speculation.ifPresent(decides -> addGuesses(plan, decoded, end, decides));
         return plan;
     }
 
@@ -118,7 +125,7 @@ final class Scheduler {
     private void admit(StepPlan plan, int end) {
         for (SequenceGroup group : groups) {
             while (group.hasWaiting()) {
-                if (plan.rows() >= end || running.size() == maxSequences) {
+                if (plan.rows() >= end || running.size() == maxLogitsRows) {
                     return;
                 }
                 Sequence sequence = group.firstWaiting(pool);
@@ -144,6 +151,26 @@ final class Scheduler {
         return needed <= pool.availableCount() || running.isEmpty();
     }
 
+    /** Adds guesses to the first slices, with what is left of rows and, beside one for each sequence, of blocks. */
+    private void addGuesses(StepPlan plan, int decoded, int end, Speculation decides) {
+        decides.begin(plan.rows());
+        for (int i = 0; i < decoded; i++) {
+            Sequence sequence = plan.slices().get(i).sequence();
+            if (sequence.length() == sequence.promptLength()) {
+                continue; // the others of its request begin with this row
+            }
+            sequence.guess();
+            int free = Math.max(0, pool.availableCount() - running.size());
+            int most = Math.min(
+                    Math.min(sequence.guesses(), sequence.rowsWithin(free) - 1),
+                    Math.min(end - plan.rows(), maxLogitsRows - plan.logitsRows()));
+            int guesses = decides.guesses(sequence.matchLength(), most, plan.rows());
+            if (guesses > 0) {
+                plan.addGuesses(i, guesses);
+            }
+        }
+    }
+
     private void begin(Sequence sequence) {
         sequence.group().begin(sequence);
         int at = running.size();
@@ -166,10 +193,10 @@ final class Scheduler {
         preemptions++;
     }
 
-    /** Counts the rows of a step that has run as cached. */
+    /** Counts the rows of a step that has run as cached, but for guesses. */
     void markCached(StepPlan plan) {
         for (StepPlan.Slice slice : plan.slices()) {
-            slice.sequence().markCached(slice.rows());
+            slice.sequence().markCached(slice.rows() - slice.guesses());
             if (slice.isLast()) {
                 slice.sequence().group().promptIsCached();
             }
@@ -183,7 +210,7 @@ final class Scheduler {
     List<Sequence> fork(Sequence first) {
         SequenceGroup group = first.group();
         List<Sequence> forks = new ArrayList<>();
-        while (group.hasUnstarted() && running.size() < maxSequences && pool.availableCount() > running.size()) {
+        while (group.hasUnstarted() && running.size() < maxLogitsRows && pool.availableCount() > running.size()) {
             Sequence fork = first.fork(group.started());
             begin(fork);
             forks.add(fork);

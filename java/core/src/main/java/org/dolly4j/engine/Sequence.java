@@ -20,6 +20,11 @@ final class Sequence {
 
     private long contents = BlockPool.NOTHING;
 
+    /** Tokens that may follow, which stand behind those that count, and the length of the match that told them. */
+    private int guesses;
+
+    private int matchLength;
+
     private Sequence(SequenceGroup group, int index, BlockPool pool, int[] tokens, int length) {
         this.group = group;
         this.index = index;
@@ -83,8 +88,37 @@ final class Sequence {
         return tokens;
     }
 
+    /** Adds a token; the guess of it, if there is one, stands behind the others until then. */
     void append(int token) {
+        guesses = isGuessed(token) ? guesses - 1 : 0;
         tokens[length++] = token;
+        matchLength = guesses > 0 ? matchLength + 1 : 0;
+    }
+
+    /** Guesses the next tokens by what followed the last ones before. */
+    void guess() {
+        PromptLookup.Match match = PromptLookup.find(tokens, length);
+        matchLength = match.length();
+        // The token after the guessed ones has to be drawn too.
+        guesses = matchLength == 0 ? 0 : Math.max(0, Math.min(PromptLookup.MOST_GUESSES, tokens.length - length - 1));
+        for (int i = 0; i < guesses; i++) {
+            tokens[length + i] = tokens[match.start() + i];
+        }
+    }
+
+    /** How many of the next tokens are guessed. */
+    int guesses() {
+        return guesses;
+    }
+
+    /** Whether a token is the one that was guessed. */
+    boolean isGuessed(int token) {
+        return guesses > 0 && tokens[length] == token;
+    }
+
+    /** How many tokens before the next one have stood before, as far as the guess of it is due to them. */
+    int matchLength() {
+        return matchLength;
     }
 
     /**
@@ -145,11 +179,14 @@ final class Sequence {
         }
     }
 
-    /** Adds the next uncached tokens to a batch; the last one's logits are wanted if it is the sequence's last. */
+    /**
+     * Adds the next uncached tokens to a batch, and guesses after them; the logits are wanted that follow the sequence's
+     * last token and each guess.
+     */
     void addRows(Batch batch, int rows) {
         batch.beginSequence(cached, blockTable, blocks);
         for (int i = cached; i < cached + rows; i++) {
-            batch.addRow(tokens[i], i == length - 1);
+            batch.addRow(tokens[i], i >= length - 1);
         }
     }
 

@@ -3,11 +3,15 @@ package org.dolly4j.engine;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What one step runs: blocks to copy first, then rows of several sequences. Their blocks are reserved. */
+/**
+ * What one step runs: blocks to copy first, then rows of several sequences, those that are decoded first. Their blocks are
+ * reserved.
+ */
 final class StepPlan {
     private final List<Copy> copies = new ArrayList<>();
     private final List<Slice> slices = new ArrayList<>();
     private int rows;
+    private int logitsRows;
 
     /** Block {@code target} becomes a copy of {@code source}. Copies are made in their order. */
     record Copy(int source, int target) {}
@@ -15,10 +19,16 @@ final class StepPlan {
     /**
      * The next uncached tokens of a sequence.
      *
-     * @param rows how many
-     * @param isLast whether they are all, so that the last one's logits give the next token
+     * @param rows how many, with guesses
+     * @param guesses how many of them, the last ones, are guesses of tokens to come
+     * @param isLast whether they are all, so that the logits after the last one and after each guess are wanted
      */
-    record Slice(Sequence sequence, int rows, boolean isLast) {}
+    record Slice(Sequence sequence, int rows, int guesses, boolean isLast) {
+        /** Rows that want logits. */
+        int logitsRows() {
+            return isLast ? 1 + guesses : 0;
+        }
+    }
 
     void addCopy(int source, int target) {
         copies.add(new Copy(source, target));
@@ -27,8 +37,19 @@ final class StepPlan {
     /** Reserves the blocks for some uncached tokens, and adds them. */
     void add(Sequence sequence, int count) {
         sequence.reserve(count, this);
-        slices.add(new Slice(sequence, count, count == sequence.uncached()));
+        Slice slice = new Slice(sequence, count, 0, count == sequence.uncached());
+        slices.add(slice);
         rows += count;
+        logitsRows += slice.logitsRows();
+    }
+
+    /** Adds guesses to a slice that has none and is its sequence's last. */
+    void addGuesses(int at, int count) {
+        Slice slice = slices.get(at);
+        slice.sequence().reserve(slice.rows() + count, this);
+        slices.set(at, new Slice(slice.sequence(), slice.rows() + count, count, true));
+        rows += count;
+        logitsRows += count;
     }
 
     List<Copy> copies() {
@@ -42,5 +63,10 @@ final class StepPlan {
     /** Tokens of all slices. */
     int rows() {
         return rows;
+    }
+
+    /** Rows of all slices that want logits. */
+    int logitsRows() {
+        return logitsRows;
     }
 }

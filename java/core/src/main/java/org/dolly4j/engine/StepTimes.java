@@ -3,33 +3,51 @@ package org.dolly4j.engine;
 import java.util.Arrays;
 
 /**
- * How long steps take, by their rows, as far as it was seen: to tell how many rows end within some time. Sizes are told
- * apart by powers of two; within one, time grows with the rows. A size not seen yet is taken to cost as much per row as the
- * next smaller one seen, which is too much, or if there is none as the next larger one.
+ * How long steps take, by their rows, as far as it was seen: to tell how many rows end within some time, and what a few
+ * more rows cost. Small sizes are told apart one by one, since kernels differ there, larger ones by powers of two; within
+ * one of these, time grows with the rows. A size not seen yet is taken to cost as much per row as the next smaller one
+ * seen, which is too much, or if there is none as the next larger one.
  */
 final class StepTimes {
+    /** Sizes up to this one are told apart one by one. */
+    private static final int LARGEST_SINGLE = 16;
+
     /** Weight of the newest step: the mean follows what changes, such as contexts and other load, within some steps. */
     private static final double NEWEST = 0.25;
 
+    /**
+     * Steps, per share of a step's time that trying a size would cost, for which a time that was seen is believed to be
+     * too long to try it again: so that at most a hundredth of the time goes into finding out, were there ten such sizes.
+     */
+    private static final double STEPS_BELIEVED = 1000;
+
     private final double[] nanosPerRow;
+    private final long[] seenAt;
+    private long steps;
 
     /** @param maxRows most rows of a step */
     StepTimes(int maxRows) {
         nanosPerRow = new double[size(maxRows) + 1];
         Arrays.fill(nanosPerRow, Double.NaN);
+        seenAt = new long[nanosPerRow.length];
     }
 
-    /** 0 for 1 row, 1 for 2, 2 for 3 and 4, 3 for 5 to 8. */
+    /** 0 for 1 row, 15 for 16, 16 for 17 to 32, 17 for 33 to 64. */
     private static int size(int rows) {
-        return 32 - Integer.numberOfLeadingZeros(rows - 1);
+        return rows <= LARGEST_SINGLE
+                ? rows - 1
+                : LARGEST_SINGLE
+                        + Integer.numberOfLeadingZeros(LARGEST_SINGLE)
+                        - Integer.numberOfLeadingZeros(rows - 1);
     }
 
     /** Takes note of a step. */
     void add(int rows, long nanos) {
         int size = size(rows);
         double perRow = (double) nanos / rows;
-        nanosPerRow[size] =
-                Double.isNaN(nanosPerRow[size]) ? perRow : nanosPerRow[size] + NEWEST * (perRow - nanosPerRow[size]);
+        boolean isNews = Double.isNaN(nanosPerRow[size]) || steps - seenAt[size] > STEPS_BELIEVED;
+        nanosPerRow[size] = isNews ? perRow : nanosPerRow[size] + NEWEST * (perRow - nanosPerRow[size]);
+        seenAt[size] = ++steps;
     }
 
     /** Nanoseconds that a step is expected to take, or NaN if none was seen. */
@@ -54,5 +72,16 @@ final class StepTimes {
             rows--;
         }
         return rows;
+    }
+
+    /**
+     * How much longer a step takes with more rows, as a ratio. 1, to have it tried, where the larger size was never seen,
+     * or so long ago that it may well be another by now; NaN if nothing was seen at all.
+     */
+    double ratio(int rows, int largerRows) {
+        int size = size(largerRows);
+        double ratio = expected(largerRows) / expected(rows);
+        boolean isWorthATry = Double.isNaN(nanosPerRow[size]) || steps - seenAt[size] > STEPS_BELIEVED * (ratio - 1);
+        return isWorthATry && !Double.isNaN(ratio) ? 1 : ratio;
     }
 }

@@ -1,6 +1,8 @@
 package org.dolly4j.sampling;
 
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import org.dolly4j.BackendException;
 import org.dolly4j.DollyException;
@@ -14,6 +16,10 @@ import org.dolly4j.DollyException;
  * <p>Allocates nothing per token once its work space has grown to its size. Not thread-safe.
  */
 public final class Sampler {
+    /** Ascending ids stay in their order where they tie, since sorting is stable. */
+    private static final Comparator<TokenLogprobs.Alternative> BY_LOGPROB =
+            Comparator.comparingDouble(TokenLogprobs.Alternative::logprob).reversed();
+
     private final SamplingOptions options;
     private final int[] eosIds;
     private final Candidates candidates;
@@ -104,6 +110,30 @@ public final class Sampler {
             probabilities[i] = candidates.weight(i) / candidates.expSum();
         }
         return new TokenDistribution(ids, scores, probabilities);
+    }
+
+    /**
+     * How likely the model finds a token, whatever the options.
+     *
+     * @param logits as {@link #sample} takes them, and has found them in order
+     * @param token the token
+     * @param top how many of the likeliest tokens to add, at most {@link TokenLogprobs#MAX_TOP}
+     */
+    public TokenLogprobs logprobs(FloatBuffer logits, int token, int top) {
+        candidates.load(logits);
+        float max = candidates.max();
+        candidates.softmax(max);
+        double offset = max + StrictMath.log(candidates.expSum());
+        double logprob = candidates.score(token) - offset;
+        List<TokenLogprobs.Alternative> best = new ArrayList<>();
+        if (top > 0) {
+            candidates.retainBest(top);
+            for (int i = 0; i < candidates.count(); i++) {
+                best.add(new TokenLogprobs.Alternative(candidates.id(i), candidates.score(i) - offset));
+            }
+            best.sort(BY_LOGPROB);
+        }
+        return new TokenLogprobs(logprob, best.subList(0, Math.min(top, best.size())));
     }
 
     /** Loads and processes the scores of the whole vocabulary; returns the greatest. */

@@ -2,21 +2,26 @@ package org.dolly4j.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import java.lang.management.ManagementFactory;
 import java.nio.FloatBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.dolly4j.BackendException;
 import org.dolly4j.ContextLengthException;
 import org.dolly4j.EngineOverloadedException;
 import org.dolly4j.runtime.FakeDecoderSession;
 import org.dolly4j.sampling.Sampler;
 import org.dolly4j.sampling.SamplingOptions;
+import org.dolly4j.sampling.TokenLogprobs;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -48,22 +53,38 @@ class EngineTest {
                 NONE,
                 StopCondition.NEVER,
                 seed,
-                Optional.empty());
+                Optional.empty(),
+                "",
+                OptionalInt.empty());
     }
 
     private static RequestSpec greedy(int maxNewTokens, int[] endIds, int[] stopIds, StopCondition condition) {
         return new RequestSpec(
-                prompt(5), 1, maxNewTokens, SamplingOptions.greedy(), endIds, stopIds, condition, 0, Optional.empty());
+                prompt(5),
+                1,
+                maxNewTokens,
+                SamplingOptions.greedy(),
+                endIds,
+                stopIds,
+                condition,
+                0,
+                Optional.empty(),
+                "",
+                OptionalInt.empty());
     }
 
     /** What a request must give, drawn from the fake model's function directly, without cache, chunks or batches. */
     private static List<Integer> expected(RequestSpec spec, int sequence) {
-        Sampler sampler = new Sampler(spec.sampling(), VOCAB, spec.endIds());
+        return expected(spec, sequence, VOCAB);
+    }
+
+    private static List<Integer> expected(RequestSpec spec, int sequence, int vocabSize) {
+        Sampler sampler = new Sampler(spec.sampling(), vocabSize, spec.endIds());
         int promptLength = spec.prompt().length;
         int[] tokens = Arrays.copyOf(spec.prompt(), promptLength + spec.maxNewTokens());
         List<Integer> drawn = new ArrayList<>();
         for (int length = promptLength; length < tokens.length; length++) {
-            FloatBuffer logits = FloatBuffer.wrap(FakeDecoderSession.logitsAfter(tokens, length, VOCAB));
+            FloatBuffer logits = FloatBuffer.wrap(FakeDecoderSession.logitsAfter(tokens, length, vocabSize));
             tokens[length] = sampler.sample(logits, tokens, length, promptLength, spec.seedOf(sequence));
             drawn.add(tokens[length]);
         }
@@ -202,7 +223,9 @@ class EngineTest {
                 NONE,
                 StopCondition.NEVER,
                 0,
-                Optional.empty());
+                Optional.empty(),
+                "",
+                OptionalInt.empty());
         try (Engine engine = engine(session(20))) {
             Outcome outcome = Outcome.of(engine.submit(spec));
             assertThat(outcome.tokens.get(0)).hasSize(4).doesNotContain(first).isEqualTo(expected(spec, 0));
@@ -256,7 +279,7 @@ class EngineTest {
     void promptSeenBefore_isTakenFromTheCache_unlessThatIsOff() throws Exception {
         for (boolean cached : new boolean[] {true, false}) {
             FakeDecoderSession session = session(40);
-            EngineOptions options = new EngineOptions(10, Duration.ofSeconds(10), cached);
+            EngineOptions options = new EngineOptions(10, Duration.ofSeconds(10), cached, false);
             try (Engine engine = new Engine("test", session, CONTEXT, options)) {
                 Outcome.of(engine.submit(spec(prompt(100), 1, 1, 1)));
                 int before = session.steps();
@@ -267,10 +290,134 @@ class EngineTest {
         }
     }
 
+    private static RequestSpec salted(RequestSpec spec, String cacheSalt) {
+        return new RequestSpec(
+                spec.prompt(),
+                spec.sequences(),
+                spec.maxNewTokens(),
+                spec.sampling(),
+                spec.endIds(),
+                spec.stopIds(),
+                spec.stopCondition(),
+                spec.seed(),
+                spec.deadline(),
+                cacheSalt,
+                spec.topLogprobs());
+    }
+
+    @Test
+    void promptOfAnotherSalt_isNotTakenFromTheCache() throws Exception {
+        FakeDecoderSession session = session(40);
+        try (Engine engine = engine(session)) {
+            for (String salt : List.of("one", "", "another")) {
+                for (int round = 0; round < 2; round++) {
+                    int before = session.steps();
+                    Outcome.of(engine.submit(salted(spec(prompt(100), 1, 1, 1), salt)));
+                    assertThat(session.steps() - before).isEqualTo(round == 0 ? 5 : 1);
+                }
+            }
+        }
+    }
+
+    /** Two tokens, so that every other guess is right. */
+    private static RequestSpec repetitive(int seed) {
+        int[] prompt = new Random(seed).ints(1 + seed % 60, 0, 2).toArray();
+        return spec(prompt, 1 + seed % 3, 1 + seed % 90, seed);
+    }
+
+    @Test
+    void guessedTokens_changeNoAnswer_andTakeFewerSteps() throws Exception {
+        FakeDecoderSession session = new FakeDecoderSession(2, 40, 24, 8);
+        try (Engine engine = engine(session)) {
+            RequestSpec alone = spec(new int[] {0, 1, 1, 0, 1}, 1, 150, 1);
+            assertThat(Outcome.of(engine.submit(alone)).tokens.get(0)).isEqualTo(expected(alone, 0, 2));
+            assertThat(session.steps()).isLessThan(150);
+            List<Request> requests = new ArrayList<>();
+            for (int i = 0; i < 200; i++) {
+                requests.add(engine.submit(repetitive(i)));
+            }
+            for (Request request : requests) {
+                Outcome outcome = Outcome.of(request);
+                for (int i = 0; i < request.spec().sequences(); i++) {
+                    assertThat(outcome.tokens.get(i)).isEqualTo(expected(request.spec(), i, 2));
+                }
+            }
+            assertThat(engine.availableBlocks()).isEqualTo(40);
+        }
+    }
+
+    @Test
+    void endTokenAmongGuessedTokens_endsTheSequenceThere() throws Exception {
+        FakeDecoderSession session = new FakeDecoderSession(3, 40, 24, 8);
+        try (Engine engine = engine(session)) {
+            for (int i = 0; i < 200; i++) {
+                RequestSpec spec = new RequestSpec(
+                        new Random(i).ints(20, 0, 3).toArray(),
+                        1,
+                        100,
+                        SamplingOptions.greedy(),
+                        NONE,
+                        new int[] {2},
+                        StopCondition.NEVER,
+                        0,
+                        Optional.empty(),
+                        "",
+                        OptionalInt.empty());
+                List<Integer> all = expected(spec, 0, 3);
+                Outcome outcome = Outcome.of(engine.submit(spec));
+                assertThat(outcome.tokens.get(0)).isEqualTo(all.subList(0, all.indexOf(2) + 1));
+                assertThat(outcome.finishes).containsExactly(Finish.STOP_TOKEN);
+            }
+        }
+    }
+
+    @Test
+    void logprobs_areThoseOfTheLogits_withTheLikeliestTokensBestFirst() throws Exception {
+        FakeDecoderSession session = session(20);
+        int[] prompt = prompt(5);
+        RequestSpec spec = new RequestSpec(
+                prompt,
+                1,
+                3,
+                SamplingOptions.dolly(),
+                NONE,
+                NONE,
+                StopCondition.NEVER,
+                4,
+                Optional.empty(),
+                "",
+                OptionalInt.of(2));
+        try (Engine engine = engine(session)) {
+            Request request = engine.submit(spec);
+            int[] tokens = Arrays.copyOf(prompt, 8);
+            for (int length = 5; length < 8; length++) {
+                Event.Token token = (Event.Token) request.next();
+                float[] logits = FakeDecoderSession.logitsAfter(tokens, length, VOCAB);
+                double sum = 0;
+                for (float logit : logits) {
+                    sum += Math.exp(logit);
+                }
+                double offset = Math.log(sum);
+                TokenLogprobs logprobs = token.logprobs().orElseThrow();
+                assertThat(logprobs.logprob()).isCloseTo(logits[token.token()] - offset, within(1e-9));
+                List<Integer> best = IntStream.range(0, VOCAB)
+                        .boxed()
+                        .sorted(Comparator.comparing((Integer id) -> -logits[id]))
+                        .limit(2)
+                        .toList();
+                assertThat(logprobs.top())
+                        .extracting(TokenLogprobs.Alternative::tokenId)
+                        .isEqualTo(best);
+                assertThat(logprobs.top().get(1).logprob()).isCloseTo(logits[best.get(1)] - offset, within(1e-9));
+                tokens[length] = token.token();
+            }
+        }
+    }
+
     @Test
     void moreRequestsThanMayWait_areRefused_withTheLengthOfTheQueue() throws Exception {
         FakeDecoderSession session = new FakeDecoderSession(VOCAB, 20, 24, 1).gated();
-        EngineOptions options = new EngineOptions(2, Duration.ofMillis(200), true);
+        EngineOptions options = new EngineOptions(2, Duration.ofMillis(200), true, true);
         try (Engine engine = new Engine("test", session, CONTEXT, options)) {
             Request running = engine.submit(spec(prompt(3), 1, 2, 1));
             while (session.steps() < 1) {
@@ -333,13 +480,15 @@ class EngineTest {
                 spec.stopIds(),
                 spec.stopCondition(),
                 spec.seed(),
-                Optional.of(deadline));
+                Optional.of(deadline),
+                "",
+                OptionalInt.empty());
     }
 
     @Test
     void step_hasNoMoreRowsThanEndWithinItsTime() throws Exception {
         FakeDecoderSession session = new FakeDecoderSession(VOCAB, 40, 128, 8).withTimePerRow(Duration.ofMillis(1));
-        EngineOptions options = new EngineOptions(10, Duration.ofMillis(64), true);
+        EngineOptions options = new EngineOptions(10, Duration.ofMillis(64), true, false);
         try (Engine engine = new Engine("test", session, 640, options)) {
             Outcome.of(engine.submit(spec(prompt(600), 1, 1, 1)));
             assertThat(session.mostRows()).isBetween(32, 64);

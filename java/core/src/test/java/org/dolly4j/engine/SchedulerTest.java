@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Random;
 import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.sampling.SamplingOptions;
@@ -28,7 +29,9 @@ class SchedulerTest {
                 NONE,
                 StopCondition.NEVER,
                 0,
-                Optional.empty());
+                Optional.empty(),
+                "",
+                OptionalInt.empty());
     }
 
     private static long mix(long z) {
@@ -42,8 +45,9 @@ class SchedulerTest {
         return mix(before * 31 + token + 1);
     }
 
-    private static int draw(long state, int sequence) {
-        return (int) (mix(state + sequence) >>> 56);
+    /** One of 256 tokens, or of a few, so that answers repeat themselves. */
+    private static int draw(long state, int sequence, int vocabSize) {
+        return (int) (((mix(state + sequence) >>> 32) * vocabSize) >>> 32);
     }
 
     /** A scheduler, the cache it plans for, and what has to hold of both at every moment. */
@@ -53,17 +57,28 @@ class SchedulerTest {
         final int maxRows;
         final int maxSequences;
         final boolean keeps;
+        final int vocabSize;
+        final StepTimes times;
+        final Speculation speculation;
         final long[] cache;
         final Map<SequenceGroup, Map<Integer, List<Integer>>> drawn = new HashMap<>();
         long arrivals;
         int steps;
 
         Simulation(int blocks, int maxRows, int maxSequences, boolean keeps) {
+            this(blocks, maxRows, maxSequences, keeps, 256, false);
+        }
+
+        Simulation(int blocks, int maxRows, int maxSequences, boolean keeps, int vocabSize, boolean guesses) {
             this.maxRows = maxRows;
             this.maxSequences = maxSequences;
             this.keeps = keeps;
+            this.vocabSize = vocabSize;
+            times = new StepTimes(maxRows);
+            speculation = new Speculation(times);
             pool = new BlockPool(blocks, keeps);
-            scheduler = new Scheduler(pool, maxRows, maxSequences);
+            scheduler =
+                    new Scheduler(pool, maxRows, maxSequences, guesses ? Optional.of(speculation) : Optional.empty());
             cache = new long[blocks * DecoderSession.BLOCK_SIZE];
         }
 
@@ -84,6 +99,9 @@ class SchedulerTest {
             check(plan.rows() <= maxRows, "too many rows");
             check(plan.rows() <= decoding + prefillRows, "more rows than the budget");
             check(plan.slices().size() <= maxSequences, "too many sequences");
+            int logitsRows =
+                    plan.slices().stream().mapToInt(StepPlan.Slice::logitsRows).sum();
+            check(plan.logitsRows() == logitsRows && logitsRows <= maxSequences, "too many logits");
             checkBlocks();
             for (StepPlan.Copy copy : plan.copies()) {
                 check(pool.holders(copy.target()) == 1, "a copy to a shared block");
@@ -96,7 +114,7 @@ class SchedulerTest {
             scheduler.markCached(plan);
             for (StepPlan.Slice slice : plan.slices()) {
                 if (slice.isLast()) {
-                    draw(slice.sequence());
+                    draw(slice);
                 }
             }
             checkBlocks();
@@ -134,19 +152,33 @@ class SchedulerTest {
             }
         }
 
-        private void draw(Sequence sequence) {
+        private void draw(StepPlan.Slice slice) {
+            Sequence sequence = slice.sequence();
             List<Sequence> forks = sequence.length() == sequence.promptLength() ? scheduler.fork(sequence) : List.of();
             long state = 0;
             for (int i = 0; i < sequence.length(); i++) {
                 state = state(state, sequence.tokens()[i]);
             }
-            append(sequence, SchedulerTest.draw(state, sequence.index()));
+            long forked = state;
+            int right = 0;
+            for (boolean goesOn = true; goesOn; ) {
+                int token = SchedulerTest.draw(state, sequence.index(), vocabSize);
+                goesOn = append(sequence, token) && right < slice.guesses();
+                if (goesOn) {
+                    sequence.markCached(1);
+                    right++;
+                    state = state(state, token);
+                }
+            }
+            speculation.count(slice.guesses(), right);
             for (Sequence fork : forks) {
-                append(fork, SchedulerTest.draw(state, fork.index()));
+                append(fork, SchedulerTest.draw(forked, fork.index(), vocabSize));
             }
         }
 
-        private void append(Sequence sequence, int token) {
+        /** Whether the sequence goes on after a token that was guessed. */
+        private boolean append(Sequence sequence, int token) {
+            boolean isGuessed = sequence.isGuessed(token);
             sequence.append(token);
             drawn.get(sequence.group())
                     .computeIfAbsent(sequence.index(), index -> new ArrayList<>())
@@ -154,7 +186,9 @@ class SchedulerTest {
             if (sequence.length() - sequence.promptLength()
                     == sequence.group().spec().maxNewTokens()) {
                 scheduler.end(sequence);
+                return false;
             }
+            return isGuessed;
         }
 
         /** Every block is held by as many as have it in their tables, and all others are to be had. */
@@ -183,7 +217,7 @@ class SchedulerTest {
                 }
                 List<Integer> expected = new ArrayList<>();
                 for (int n = 0; n < spec.maxNewTokens(); n++) {
-                    expected.add(SchedulerTest.draw(state, i));
+                    expected.add(SchedulerTest.draw(state, i, vocabSize));
                     state = state(state, expected.get(n));
                 }
                 check(expected.equals(drawn.get(group).get(i)), "sequence " + i + " has another answer");
@@ -198,12 +232,17 @@ class SchedulerTest {
     }
 
     /** Requests at random moments, some with the same beginnings, some cancelled, on caches that are mostly too small. */
-    private static long run(long seed) {
+    private static Simulation run(long seed) {
         Random random = new Random(seed);
         int blocks = 2 + random.nextInt(14);
         int maxSequences = 1 + random.nextInt(6);
-        Simulation simulation =
-                new Simulation(blocks, maxSequences + random.nextInt(30), maxSequences, random.nextBoolean());
+        Simulation simulation = new Simulation(
+                blocks,
+                maxSequences + random.nextInt(30),
+                maxSequences,
+                random.nextBoolean(),
+                random.nextBoolean() ? 256 : 2,
+                random.nextBoolean());
         int[] beginning = random.ints(3 * DecoderSession.BLOCK_SIZE, 0, 3).toArray();
         List<SequenceGroup> groups = new ArrayList<>();
         List<SequenceGroup> cancelled = new ArrayList<>();
@@ -222,6 +261,7 @@ class SchedulerTest {
                 cancelled.add(group);
                 continue;
             }
+            simulation.times.add(1 + random.nextInt(simulation.maxRows), 1 + random.nextInt(100));
             simulation.step(1 + random.nextInt(40));
             // Each step of the first sequence is a step ahead, so no more of them are needed than there is work.
             Simulation.check(simulation.steps <= 2 * work, "goes on for ever");
@@ -229,7 +269,7 @@ class SchedulerTest {
         Simulation.check(simulation.pool.availableCount() == blocks, "blocks are lost");
         groups.removeAll(cancelled);
         groups.forEach(simulation::checkAnswers);
-        return simulation.scheduler.preemptions();
+        return simulation;
     }
 
     private static RequestSpec randomSpec(Random random, int[] beginning, int blocks) {
@@ -248,14 +288,21 @@ class SchedulerTest {
     @Test
     void anyScript_keepsBlocksBudgetsAndAnswersRight_andEnds() {
         long preemptions = 0;
+        long wrongGuesses = 0;
+        long rightGuesses = 0;
         for (long seed = 0; seed < SCRIPTS; seed++) {
             try {
-                preemptions += run(seed);
+                Simulation simulation = run(seed);
+                preemptions += simulation.scheduler.preemptions();
+                rightGuesses += simulation.speculation.rightGuesses();
+                wrongGuesses += simulation.speculation.checkedGuesses() - simulation.speculation.rightGuesses();
             } catch (RuntimeException | Error e) {
                 throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
             }
         }
         assertThat(preemptions).as("scripts that are not too easy").isGreaterThan(SCRIPTS / 10);
+        assertThat(rightGuesses).isGreaterThan(SCRIPTS / 10);
+        assertThat(wrongGuesses).isGreaterThan(SCRIPTS / 10);
     }
 
     private static int[] tokens(int first, int count) {
