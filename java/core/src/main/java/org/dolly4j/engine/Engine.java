@@ -44,6 +44,7 @@ public final class Engine implements AutoCloseable {
     private final StepTimes stepTimes;
     private final Batch batch;
     private final Candidates samplingSpace;
+    private final EngineRecorder recorder;
     private final Thread thread;
 
     /** Those that the thread knows of and that have not ended, in the order in which they came. */
@@ -81,6 +82,7 @@ public final class Engine implements AutoCloseable {
         stepTimes = new StepTimes(session.maxRows());
         batch = new Batch(session.maxRows(), maxSequences, Sequence.blocksFor(contextLength));
         samplingSpace = new Candidates(session.vocabSize());
+        recorder = new EngineRecorder(name, pool.size());
         thread = new Thread(this::run, "dolly4j-engine-" + name);
         thread.setDaemon(true);
         thread.start();
@@ -96,7 +98,18 @@ public final class Engine implements AutoCloseable {
      */
     public Request submit(RequestSpec spec) {
         checkFits(spec);
-        Request request = new Request(spec, new Sampler(spec.sampling(), spec.endIds(), samplingSpace), this::withdraw);
+        Sampler sampler = new Sampler(spec.sampling(), spec.endIds(), samplingSpace);
+        Request request = new Request(spec, recorder.newRequest(spec), sampler, this::withdraw);
+        try {
+            enqueue(request);
+        } catch (EngineOverloadedException e) {
+            recorder.rejected(e.queueLength());
+            throw e;
+        }
+        return request;
+    }
+
+    private void enqueue(Request request) {
         lock.lock();
         try {
             if (closed) {
@@ -106,12 +119,12 @@ public final class Engine implements AutoCloseable {
             if (queue >= options.maxQueuedRequests()) {
                 throw new EngineOverloadedException(queue, estimatedWait(queue));
             }
+            request.record().queued();
             arrived.add(request);
             changed.signal();
         } finally {
             lock.unlock();
         }
-        return request;
     }
 
     /** How long the last one of a queue would wait if requests went on to begin as they did lately. */
@@ -168,6 +181,7 @@ public final class Engine implements AutoCloseable {
                 step();
             } catch (Throwable thrown) {
                 // A defect of the engine itself. Better that every request says so than that one waits for ever.
+                recorder.loopFailed(thrown);
                 removeIf(request -> true, request -> request.fail(thrown));
             }
         }
@@ -235,18 +249,25 @@ public final class Engine implements AutoCloseable {
 
     private FloatBuffer carryOut(StepPlan plan) {
         batch.clear();
+        int promptRows = 0;
         for (StepPlan.Slice slice : plan.slices()) {
-            if (requests.get(slice.sequence().group()).begin()) {
+            Sequence sequence = slice.sequence();
+            if (requests.get(sequence.group()).begin(sequence.cached())) {
                 noteBeginning();
             }
-            slice.sequence().addRows(batch, slice.rows());
+            promptRows += sequence.promptRows(slice.rows());
+            sequence.addRows(batch, slice.rows());
         }
         for (StepPlan.Copy copy : plan.copies()) {
             session.copyBlock(copy.source(), copy.target());
         }
+        recorder.note(scheduler, pool);
+        recorder.stepBegins();
         long start = System.nanoTime();
         FloatBuffer logits = session.step(batch);
-        stepTimes.add(plan.rows(), System.nanoTime() - start);
+        long nanos = System.nanoTime() - start;
+        stepTimes.add(plan.rows(), nanos);
+        recorder.stepEnded(batch, promptRows, nanos);
         return logits;
     }
 
@@ -275,6 +296,7 @@ public final class Engine implements AutoCloseable {
                 drawToken(request, fork, logits, row);
             }
         } catch (Throwable thrown) {
+            request.record().drawingFailed(thrown);
             remove(request, broken -> broken.fail(thrown));
         }
     }
@@ -292,6 +314,7 @@ public final class Engine implements AutoCloseable {
         Optional<Finish> finish = finishAfter(token, sequence, spec);
         if (finish.isPresent()) {
             scheduler.end(sequence);
+            recorder.note(scheduler, pool);
         }
         request.emitToken(sequence.index(), token, finish);
         if (sequence.group().hasEnded()) {
@@ -329,6 +352,9 @@ public final class Engine implements AutoCloseable {
         Throwable cause = closed && !(thrown instanceof IllegalStateException)
                 ? new IllegalStateException(CLOSED + " while this request ran.", thrown)
                 : thrown;
+        if (!closed) {
+            recorder.stepFailed(plan, thrown);
+        }
         for (StepPlan.Slice slice : plan.slices()) {
             Request request = requests.get(slice.sequence().group());
             if (request != null) {
@@ -356,12 +382,18 @@ public final class Engine implements AutoCloseable {
             if (condition.test(request)) {
                 all.remove();
                 scheduler.remove(entry.getKey());
+                recorder.note(scheduler, pool);
                 if (!request.hasBegun()) {
                     notBegun.decrementAndGet();
                 }
                 end.accept(request);
             }
         }
+    }
+
+    /** What the engine has done and holds, in numbers. */
+    public EngineCounters counters() {
+        return recorder.counters();
     }
 
     /** KV blocks that no request holds; for tests that nothing leaks. */

@@ -78,6 +78,16 @@ final class Sequence {
         return length - cached;
     }
 
+    /** Tokens that are in the cache. */
+    int cached() {
+        return cached;
+    }
+
+    /** How many of the next uncached rows read a token of the prompt. */
+    int promptRows(int rows) {
+        return Math.min(rows, Math.max(0, promptLength() - cached));
+    }
+
     /** All tokens; the first {@link #length} count. */
     int[] tokens() {
         return tokens;
