@@ -185,6 +185,11 @@ public final class Dolly implements AutoCloseable {
         return model.info();
     }
 
+    /** What it has done since it was loaded and what it holds now, in numbers. Also after {@link #close}. */
+    public EngineMetrics metrics() {
+        return EngineMetrics.of(model.engine().counters());
+    }
+
     /** The model's tokenizer. */
     public Tokenizer tokenizer() {
         return model.tokenizer();

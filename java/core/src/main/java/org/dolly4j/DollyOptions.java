@@ -153,7 +153,7 @@ public final class DollyOptions {
         return engineOptions.prefixCache();
     }
 
-    /** Whether steps check guesses of the next tokens where that saves time. */
+    /** Whether steps verify drafts of the next tokens where that saves time. */
     public boolean speculation() {
         return engineOptions.speculation();
     }
@@ -319,7 +319,7 @@ public final class DollyOptions {
         }
 
         /**
-         * Sets whether a step also checks guesses of an answer's next tokens, taken from where the same tokens stood
+         * Sets whether a step also verifies drafts of an answer's next tokens, taken from where the same tokens stood
          * before in its prompt or in itself (prompt lookup), as it does by default where measured times say that it
          * saves some: answers that quote come sooner. That changes no answer.
          */

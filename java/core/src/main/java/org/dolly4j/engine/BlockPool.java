@@ -83,6 +83,11 @@ final class BlockPool {
         return freeCount + keptCount;
     }
 
+    /** Blocks that nobody holds, but that are kept for their contents. */
+    int keptCount() {
+        return keptCount;
+    }
+
     /** How many hold a block. */
     int holders(int block) {
         return holders[block];

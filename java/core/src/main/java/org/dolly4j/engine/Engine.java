@@ -46,6 +46,7 @@ public final class Engine implements AutoCloseable {
     private final Speculation speculation;
     private final Batch batch;
     private final Candidates samplingSpace;
+    private final EngineRecorder recorder;
     private final Thread thread;
 
     /** Those that the thread knows of and that have not ended, in the order in which they came. */
@@ -88,6 +89,7 @@ public final class Engine implements AutoCloseable {
                 options.speculation() ? Optional.of(speculation) : Optional.empty());
         batch = new Batch(session.maxRows(), maxLogitsRows, Sequence.blocksFor(contextLength));
         samplingSpace = new Candidates(session.vocabSize());
+        recorder = new EngineRecorder(name, pool.size());
         thread = new Thread(this::run, "dolly4j-engine-" + name);
         thread.setDaemon(true);
         thread.start();
@@ -103,7 +105,18 @@ public final class Engine implements AutoCloseable {
      */
     public Request submit(RequestSpec spec) {
         checkFits(spec);
-        Request request = new Request(spec, new Sampler(spec.sampling(), spec.endIds(), samplingSpace), this::withdraw);
+        Sampler sampler = new Sampler(spec.sampling(), spec.endIds(), samplingSpace);
+        Request request = new Request(spec, recorder.newRequest(spec), sampler, this::withdraw);
+        try {
+            enqueue(request);
+        } catch (EngineOverloadedException e) {
+            recorder.rejected(e.queueLength());
+            throw e;
+        }
+        return request;
+    }
+
+    private void enqueue(Request request) {
         lock.lock();
         try {
             if (closed) {
@@ -113,12 +126,12 @@ public final class Engine implements AutoCloseable {
             if (queue >= options.maxQueuedRequests()) {
                 throw new EngineOverloadedException(queue, estimatedWait(queue));
             }
+            request.record().queued();
             arrived.add(request);
             changed.signal();
         } finally {
             lock.unlock();
         }
-        return request;
     }
 
     /** How long the last one of a queue would wait if requests went on to begin as they did lately. */
@@ -175,6 +188,7 @@ public final class Engine implements AutoCloseable {
                 step();
             } catch (Throwable thrown) {
                 // A defect of the engine itself. Better that every request says so than that one waits for ever.
+                recorder.loopFailed(thrown);
                 removeIf(request -> true, request -> request.fail(thrown));
             }
         }
@@ -243,18 +257,25 @@ public final class Engine implements AutoCloseable {
 
     private FloatBuffer carryOut(StepPlan plan) {
         batch.clear();
+        int promptRows = 0;
         for (StepPlan.Slice slice : plan.slices()) {
-            if (requests.get(slice.sequence().group()).begin()) {
+            Sequence sequence = slice.sequence();
+            if (requests.get(sequence.group()).begin(sequence.cached())) {
                 noteBeginning();
             }
-            slice.sequence().addRows(batch, slice.rows());
+            promptRows += sequence.promptRows(slice.rows());
+            sequence.addRows(batch, slice.rows());
         }
         for (StepPlan.Copy copy : plan.copies()) {
             session.copyBlock(copy.source(), copy.target());
         }
+        recorder.note(scheduler, pool);
+        recorder.stepBegins();
         long start = System.nanoTime();
         FloatBuffer logits = session.step(batch);
-        stepTimes.add(plan.rows(), System.nanoTime() - start);
+        long nanos = System.nanoTime() - start;
+        stepTimes.add(plan.rows(), nanos);
+        recorder.stepEnded(batch, promptRows, nanos);
         return logits;
     }
 
@@ -271,7 +292,7 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Draws the next tokens of a sequence, one and another after each guess that was right, and with the first one begins
+     * Draws the next tokens of a sequence, one and another after each draft that is accepted, and with the first one begins
      * the other sequences of its request.
      */
     private void drawNext(StepPlan.Slice slice, FloatBuffer logits, int row) {
@@ -282,21 +303,23 @@ public final class Engine implements AutoCloseable {
         }
         try {
             List<Sequence> forks = sequence.length() == sequence.promptLength() ? scheduler.fork(sequence) : List.of();
-            int right = 0;
-            while (drawToken(request, sequence, logits, row + right) && right < slice.guesses()) {
+            recorder.draftsVerified(slice.drafts());
+            int accepted = 0;
+            while (drawToken(request, sequence, logits, row + accepted) && accepted < slice.drafts()) {
                 sequence.markCached(1);
-                right++;
+                recorder.draftAccepted();
+                accepted++;
             }
-            speculation.count(slice.guesses(), right);
             for (Sequence fork : forks) {
                 drawToken(request, fork, logits, row);
             }
         } catch (Throwable thrown) {
+            request.record().drawingFailed(thrown);
             remove(request, broken -> broken.fail(thrown));
         }
     }
 
-    /** Draws a token; whether the sequence goes on, and the token is the one that was guessed. */
+    /** Draws a token; whether the sequence goes on, and the token is the one drafted. */
     private boolean drawToken(Request request, Sequence sequence, FloatBuffer logits, int row) {
         RequestSpec spec = request.spec();
         FloatBuffer logitsRow = logits.position(row * session.vocabSize());
@@ -311,21 +334,22 @@ public final class Engine implements AutoCloseable {
                 ? Optional.empty()
                 : Optional.of(request.sampler()
                         .logprobs(logitsRow, token, spec.topLogprobs().getAsInt()));
-        boolean isGuessed = sequence.isGuessed(token);
-        if (sequence.guesses() > 0) {
-            speculation.learn(sequence.matchLength(), isGuessed);
+        boolean isDraft = sequence.isDraft(token);
+        if (sequence.drafts() > 0) {
+            speculation.learn(sequence.matchLength(), isDraft);
         }
         sequence.append(token);
         Optional<Finish> finish = finishAfter(token, sequence, spec);
         if (finish.isPresent()) {
             scheduler.end(sequence);
+            recorder.note(scheduler, pool);
         }
         request.emitToken(sequence.index(), token, logprobs, finish);
         if (sequence.group().hasEnded()) {
             requests.remove(sequence.group());
             request.complete();
         }
-        return isGuessed && finish.isEmpty();
+        return isDraft && finish.isEmpty();
     }
 
     private static Optional<Finish> finishAfter(int token, Sequence sequence, RequestSpec spec) {
@@ -357,6 +381,9 @@ public final class Engine implements AutoCloseable {
         Throwable cause = closed && !(thrown instanceof IllegalStateException)
                 ? new IllegalStateException(CLOSED + " while this request ran.", thrown)
                 : thrown;
+        if (!closed) {
+            recorder.stepFailed(plan, thrown);
+        }
         for (StepPlan.Slice slice : plan.slices()) {
             Request request = requests.get(slice.sequence().group());
             if (request != null) {
@@ -384,12 +411,18 @@ public final class Engine implements AutoCloseable {
             if (condition.test(request)) {
                 all.remove();
                 scheduler.remove(entry.getKey());
+                recorder.note(scheduler, pool);
                 if (!request.hasBegun()) {
                     notBegun.decrementAndGet();
                 }
                 end.accept(request);
             }
         }
+    }
+
+    /** What the engine has done and holds, in numbers. */
+    public EngineCounters counters() {
+        return recorder.counters();
     }
 
     /** KV blocks that no request holds; for tests that nothing leaks. */

@@ -9,7 +9,7 @@ import java.time.Duration;
  * @param maxStep how long a step should take at most: prompts are read in pieces of that length, so that answers that are
  *     being written beside them go on, and a cancelled request ends
  * @param prefixCache whether prompts that start with the same tokens as earlier ones take what is cached of those
- * @param speculation whether steps check guesses of the next tokens where that saves time
+ * @param speculation whether steps verify drafts of the next tokens where that saves time
  */
 public record EngineOptions(int maxQueuedRequests, Duration maxStep, boolean prefixCache, boolean speculation) {
     /** 1,024 requests, 200 ms, with prefix cache and speculation. */

@@ -1,15 +1,15 @@
 package org.dolly4j.engine;
 
 /**
- * Guesses how a text goes on by what followed the same tokens in it before: answers quote their prompts, and repeat
+ * Drafts how a text goes on by what followed the same tokens in it before: answers quote their prompts, and repeat
  * themselves (prompt lookup decoding, Saxena 2023).
  */
 final class PromptLookup {
     /** Tokens of a match beyond which longer ones are not told apart. */
     static final int LONGEST_MATCH = 8;
 
-    /** Most tokens guessed at once; with the one before them they are as many rows as kernels treat like few. */
-    static final int MOST_GUESSES = 7;
+    /** Most tokens drafted at once; with the one before them they are as many rows as kernels treat like few. */
+    static final int MAX_DRAFTS = 7;
 
     private PromptLookup() {}
 

@@ -29,16 +29,18 @@ public final class Request {
     private final BlockingQueue<Event> events = new LinkedBlockingQueue<>();
     private final AtomicReference<State> state = new AtomicReference<>(State.WAITING);
     private final BitSet endedSequences = new BitSet();
-    private final long submitted = System.nanoTime();
+    private final RequestRecord record;
     private final long deadlineNanos;
-    private long queuedNanos = -1;
-    private long firstTokenNanos = -1;
     private boolean lastEventTaken;
     private volatile Runnable listener;
 
-    /** @param onCancel told, on the thread that cancels it, when the request is cancelled before it has ended */
-    Request(RequestSpec spec, Sampler sampler, Consumer<Request> onCancel) {
+    /**
+     * @param record what is recorded of the request
+     * @param onCancel told, on the thread that cancels it, when the request is cancelled before it has ended
+     */
+    Request(RequestSpec spec, RequestRecord record, Sampler sampler, Consumer<Request> onCancel) {
         this.spec = spec;
+        this.record = record;
         this.sampler = sampler;
         this.onCancel = onCancel;
         deadlineNanos = spec.deadline().map(Request::nanos).orElse(Long.MAX_VALUE);
@@ -110,6 +112,10 @@ public final class Request {
         return state.compareAndSet(State.WAITING, next);
     }
 
+    RequestRecord record() {
+        return record;
+    }
+
     Sampler sampler() {
         return sampler;
     }
@@ -118,21 +124,23 @@ public final class Request {
         return state.get() == State.ENDED;
     }
 
-    /** The request's first step is about to run; false if it does no more wait, since it runs already or has ended. */
-    boolean begin() {
+    /**
+     * The request's first step is about to run.
+     *
+     * @param cachedTokens tokens of the prompt that need not be read
+     * @return false if it does no more wait, since it runs already or has ended
+     */
+    boolean begin(int cachedTokens) {
         if (!leaveQueue(State.RUNNING)) {
             return false;
         }
-        queuedNanos = sinceSubmission();
+        record.began(cachedTokens);
         return true;
     }
 
     /** A sequence has one more token, which may be its last. */
     void emitToken(int sequence, int token, Optional<TokenLogprobs> logprobs, Optional<Finish> finish) {
-        long nanos = sinceSubmission();
-        if (firstTokenNanos < 0) {
-            firstTokenNanos = nanos;
-        }
+        long nanos = record.tokenDrawn(sequence);
         if (finish.isPresent()) {
             endedSequences.set(sequence);
         }
@@ -157,6 +165,7 @@ public final class Request {
     /** Ends the request; all of its sequences have ended. */
     void complete() {
         if (leave()) {
+            record.ended(Ending.COMPLETED);
             emitCompleted();
         }
     }
@@ -164,6 +173,7 @@ public final class Request {
     /** Breaks the request off, unless it has ended. */
     void fail(Throwable cause) {
         if (leave()) {
+            record.ended(Ending.FAILED);
             emit(new Event.Failed(cause));
         }
     }
@@ -174,30 +184,25 @@ public final class Request {
     }
 
     private void endAll(Finish finish) {
+        record.ended(finish == Finish.DEADLINE ? Ending.DEADLINE : Ending.CANCELLED);
         for (int i = endedSequences.nextClearBit(0); i < spec.sequences(); i = endedSequences.nextClearBit(i)) {
             endedSequences.set(i);
-            emit(new Event.SequenceEnd(i, sinceSubmission(), finish));
+            emit(new Event.SequenceEnd(i, record.sinceSubmission(), finish));
         }
         emitCompleted();
     }
 
     private void emitCompleted() {
-        long total = sinceSubmission();
-        emit(new Event.Completed(
-                queuedNanos < 0 ? total : queuedNanos, firstTokenNanos < 0 ? total : firstTokenNanos, total));
+        emit(new Event.Completed(record.queuedNanos(), record.firstTokenNanos(), record.sinceSubmission()));
     }
 
     /** Whether the deadline has passed. */
     boolean isLate() {
-        return sinceSubmission() > deadlineNanos;
+        return record.sinceSubmission() > deadlineNanos;
     }
 
     /** Whether a first step has begun. */
     boolean hasBegun() {
-        return queuedNanos >= 0;
-    }
-
-    private long sinceSubmission() {
-        return System.nanoTime() - submitted;
+        return record.hasBegun();
     }
 }

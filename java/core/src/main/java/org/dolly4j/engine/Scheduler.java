@@ -10,7 +10,7 @@ import java.util.Set;
  * Decides what runs next, on integers only: which tokens of which sequences, in which KV blocks. Requests begin in the
  * order in which they came, as soon as there is room for their prompts; from then on each has a row in every step until it
  * ends (continuous batching), and what a step has room for beside these rows goes to prompts, in pieces (chunked
- * prefill), and what is left then to guesses of what comes next ({@link Speculation}). If blocks run out, the sequence that came last gives its own up and computes them again later: so the one that
+ * prefill), and what is left then to drafts of the next tokens ({@link Speculation}). If blocks run out, the sequence that came last gives its own up and computes them again later: so the one that
  * came first always goes on, and every request that fits by itself ends. Not thread-safe; knows no clock and no model.
  */
 final class Scheduler {
@@ -31,7 +31,7 @@ final class Scheduler {
      * @param maxRows most tokens of a step
      * @param maxLogitsRows most of them that want logits, and so most sequences that run together; no more than {@code
      *     maxRows}
-     * @param speculation decides about guesses, if there are to be any
+     * @param speculation decides about drafts, if there are to be any
      */
     Scheduler(BlockPool pool, int maxRows, int maxLogitsRows, Optional<Speculation> speculation) {
         this.pool = pool;
@@ -67,7 +67,7 @@ final class Scheduler {
     /**
      * The next step. It has rows unless there are none to run.
      *
-     * @param otherRows most rows for prompts and guesses, at least 1, beside the one of each sequence that is being decoded
+     * @param otherRows most rows for prompts and drafts, at least 1, beside the one of each sequence that is being decoded
      */
     StepPlan plan(int otherRows) {
         StepPlan plan = new StepPlan();
@@ -76,7 +76,7 @@ final class Scheduler {
         int end = Math.min(maxRows, plan.rows() + otherRows);
         planPrefill(plan, end);
         admit(plan, end);
-        speculation.ifPresent(decides -> addGuesses(plan, decoded, end, decides));
+        speculation.ifPresent(decides -> addDrafts(plan, decoded, end, decides));
         return plan;
     }
 
@@ -151,22 +151,22 @@ final class Scheduler {
         return needed <= pool.availableCount() || running.isEmpty();
     }
 
-    /** Adds guesses to the first slices, with what is left of rows and, beside one for each sequence, of blocks. */
-    private void addGuesses(StepPlan plan, int decoded, int end, Speculation decides) {
+    /** Adds drafts to the first slices, with what is left of rows and, beside one for each sequence, of blocks. */
+    private void addDrafts(StepPlan plan, int decoded, int end, Speculation decides) {
         decides.begin(plan.rows());
         for (int i = 0; i < decoded; i++) {
             Sequence sequence = plan.slices().get(i).sequence();
             if (sequence.length() == sequence.promptLength()) {
                 continue; // the others of its request begin with this row
             }
-            sequence.guess();
+            sequence.draft();
             int free = Math.max(0, pool.availableCount() - running.size());
             int most = Math.min(
-                    Math.min(sequence.guesses(), sequence.rowsWithin(free) - 1),
+                    Math.min(sequence.drafts(), sequence.rowsWithin(free) - 1),
                     Math.min(end - plan.rows(), maxLogitsRows - plan.logitsRows()));
-            int guesses = decides.guesses(sequence.matchLength(), most, plan.rows());
-            if (guesses > 0) {
-                plan.addGuesses(i, guesses);
+            int drafts = decides.drafts(sequence.matchLength(), most, plan.rows());
+            if (drafts > 0) {
+                plan.addDrafts(i, drafts);
             }
         }
     }
@@ -193,10 +193,10 @@ final class Scheduler {
         preemptions++;
     }
 
-    /** Counts the rows of a step that has run as cached, but for guesses. */
+    /** Counts the rows of a step that has run as cached, but for drafts. */
     void markCached(StepPlan plan) {
         for (StepPlan.Slice slice : plan.slices()) {
-            slice.sequence().markCached(slice.rows() - slice.guesses());
+            slice.sequence().markCached(slice.rows() - slice.drafts());
             if (slice.isLast()) {
                 slice.sequence().group().promptIsCached();
             }

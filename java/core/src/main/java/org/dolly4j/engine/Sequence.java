@@ -21,7 +21,7 @@ final class Sequence {
     private long contents = BlockPool.NOTHING;
 
     /** Tokens that may follow, which stand behind those that count, and the length of the match that told them. */
-    private int guesses;
+    private int drafts;
 
     private int matchLength;
 
@@ -83,40 +83,50 @@ final class Sequence {
         return length - cached;
     }
 
+    /** Tokens that are in the cache. */
+    int cached() {
+        return cached;
+    }
+
+    /** How many of the next uncached rows read a token of the prompt. */
+    int promptRows(int rows) {
+        return Math.min(rows, Math.max(0, promptLength() - cached));
+    }
+
     /** All tokens; the first {@link #length} count. */
     int[] tokens() {
         return tokens;
     }
 
-    /** Adds a token; the guess of it, if there is one, stands behind the others until then. */
+    /** Adds a token; the draft of it, if there is one, stands behind the others until then. */
     void append(int token) {
-        guesses = isGuessed(token) ? guesses - 1 : 0;
+        drafts = isDraft(token) ? drafts - 1 : 0;
         tokens[length++] = token;
-        matchLength = guesses > 0 ? matchLength + 1 : 0;
+        matchLength = drafts > 0 ? matchLength + 1 : 0;
     }
 
-    /** Guesses the next tokens by what followed the last ones before. */
-    void guess() {
+    /** Drafts the next tokens by what followed the last ones before. */
+    void draft() {
         PromptLookup.Match match = PromptLookup.find(tokens, length);
         matchLength = match.length();
-        // The token after the guessed ones has to be drawn too.
-        guesses = matchLength == 0 ? 0 : Math.max(0, Math.min(PromptLookup.MOST_GUESSES, tokens.length - length - 1));
-        for (int i = 0; i < guesses; i++) {
+        // The token after the drafted ones has to be drawn too.
+        drafts = matchLength == 0 ? 0 : Math.max(0, Math.min(PromptLookup.MAX_DRAFTS, tokens.length - length - 1));
+        for (int i = 0; i < drafts; i++) {
             tokens[length + i] = tokens[match.start() + i];
         }
     }
 
-    /** How many of the next tokens are guessed. */
-    int guesses() {
-        return guesses;
+    /** How many of the next tokens are drafted. */
+    int drafts() {
+        return drafts;
     }
 
-    /** Whether a token is the one that was guessed. */
-    boolean isGuessed(int token) {
-        return guesses > 0 && tokens[length] == token;
+    /** Whether a token is the one that was drafted. */
+    boolean isDraft(int token) {
+        return drafts > 0 && tokens[length] == token;
     }
 
-    /** How many tokens before the next one have stood before, as far as the guess of it is due to them. */
+    /** How many tokens before the next one have stood before, as far as the draft of it is due to them. */
     int matchLength() {
         return matchLength;
     }
@@ -180,8 +190,8 @@ final class Sequence {
     }
 
     /**
-     * Adds the next uncached tokens to a batch, and guesses after them; the logits are wanted that follow the sequence's
-     * last token and each guess.
+     * Adds the next uncached tokens to a batch, and drafts after them; the logits are wanted that follow the sequence's
+     * last token and each draft.
      */
     void addRows(Batch batch, int rows) {
         batch.beginSequence(cached, blockTable, blocks);

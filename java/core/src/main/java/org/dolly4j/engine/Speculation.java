@@ -1,52 +1,50 @@
 package org.dolly4j.engine;
 
 /**
- * Decides how many guessed tokens of a sequence a step checks. A guess counts only if it is the token that is drawn
- * anyway, so this decides about time alone (speculative decoding, Leviathan et al. 2023).
+ * Decides how many draft tokens of a sequence a step verifies. A draft token is accepted only if it is the token that is
+ * drawn anyway, so this decides about time alone (speculative decoding, Leviathan et al. 2023).
  *
- * <p>Method: as many as make the step's rows that are of use grow by more than its time. How often a guess is right is
- * learnt by the length of the match it comes from, also of guesses that were not checked, as the next token shows whether
- * the first of them was right; a guess after a right one counts as one from a match longer by one. What rows cost is
- * measured ({@link StepTimes#ratio}). Where guesses are mostly wrong, or rows cost much, none are checked.
+ * <p>Method: as many as make the tokens expected of the step grow by more than its time. How often drafts are accepted is
+ * learnt by the length of the match that they come from, also of those not verified, as the next token shows whether the
+ * first one would have been; a draft after an accepted one counts as one from a match longer by one. What rows cost is
+ * measured ({@link StepTimes#ratio}). Where drafts are mostly wrong, or rows cost much, none are verified.
  */
 final class Speculation {
-    /** Weight of the newest guess in the share of right ones. */
+    /** Weight of the newest draft in an acceptance rate. */
     private static final double NEWEST = 0.05;
 
-    /** Shares of right guesses to begin with, by match length: about those of quoting answers to the Dolly prompts. */
-    private static final double[] FIRST_SHARES = {0, 0.2, 0.5, 0.5, 0.65, 0.7, 0.7, 0.8, 0.85};
+    /** Acceptance rates to begin with, by match length: about those of answers that quote, to the Dolly prompts. */
+    private static final double[] FIRST_RATES = {0, 0.2, 0.5, 0.5, 0.65, 0.7, 0.7, 0.8, 0.85};
 
     private final StepTimes times;
-    private final double[] rightShares = FIRST_SHARES.clone();
+    private final double[] acceptanceRates = FIRST_RATES.clone();
     private double usefulRows;
-    private long checked;
-    private long right;
 
     /** @param times takes note of every step */
     Speculation(StepTimes times) {
         this.times = times;
     }
 
-    /** Begins the decisions for a step that has some rows without guesses. */
+    /** Begins the decisions for a step that has some rows without drafts. */
     void begin(int rows) {
         usefulRows = rows;
     }
 
     /**
-     * How many guesses of a sequence to add to the step.
+     * How many drafts of a sequence to add to the step.
      *
-     * @param matchLength of the match that the guesses come from
-     * @param most number of guesses
+     * @param matchLength of the match that the drafts come from
+     * @param most number of drafts
      * @param rows of the step so far
      */
-    int guesses(int matchLength, int most, int rows) {
+    int drafts(int matchLength, int most, int rows) {
         int best = 0;
         double bestSpeed = 1;
         double bestGain = 0;
         double gain = 0;
         double share = 1;
         for (int count = 1; count <= most; count++) {
-            share *= rightShares[Math.min(matchLength + count - 1, PromptLookup.LONGEST_MATCH)];
+            share *= acceptanceRates[Math.min(matchLength + count - 1, PromptLookup.LONGEST_MATCH)];
             gain += share;
             double speed = (usefulRows + gain) / usefulRows / times.ratio(rows, rows + count);
             if (speed > bestSpeed) {
@@ -59,25 +57,9 @@ final class Speculation {
         return best;
     }
 
-    /** Learns whether a guess was right, given that those before it were. */
-    void learn(int matchLength, boolean isRight) {
+    /** Learns whether a draft is the token drawn, given that those before it were. */
+    void learn(int matchLength, boolean isAccepted) {
         int length = Math.min(matchLength, PromptLookup.LONGEST_MATCH);
-        rightShares[length] += NEWEST * ((isRight ? 1 : 0) - rightShares[length]);
-    }
-
-    /** Counts guesses that a step has checked. */
-    void count(int guesses, int rightGuesses) {
-        checked += guesses;
-        right += rightGuesses;
-    }
-
-    /** Guesses that were checked. */
-    long checkedGuesses() {
-        return checked;
-    }
-
-    /** How many of these were right. */
-    long rightGuesses() {
-        return right;
+        acceptanceRates[length] += NEWEST * ((isAccepted ? 1 : 0) - acceptanceRates[length]);
     }
 }

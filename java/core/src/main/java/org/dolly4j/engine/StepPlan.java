@@ -19,14 +19,14 @@ final class StepPlan {
     /**
      * The next uncached tokens of a sequence.
      *
-     * @param rows how many, with guesses
-     * @param guesses how many of them, the last ones, are guesses of tokens to come
-     * @param isLast whether they are all, so that the logits after the last one and after each guess are wanted
+     * @param rows how many, with drafts
+     * @param drafts how many of them, the last ones, are drafts of tokens to come
+     * @param isLast whether they are all, so that the logits after the last one and after each draft are wanted
      */
-    record Slice(Sequence sequence, int rows, int guesses, boolean isLast) {
+    record Slice(Sequence sequence, int rows, int drafts, boolean isLast) {
         /** Rows that want logits. */
         int logitsRows() {
-            return isLast ? 1 + guesses : 0;
+            return isLast ? 1 + drafts : 0;
         }
     }
 
@@ -43,8 +43,8 @@ final class StepPlan {
         logitsRows += slice.logitsRows();
     }
 
-    /** Adds guesses to a slice that has none and is its sequence's last. */
-    void addGuesses(int at, int count) {
+    /** Adds drafts to a slice that has none and is its sequence's last. */
+    void addDrafts(int at, int count) {
         Slice slice = slices.get(at);
         slice.sequence().reserve(slice.rows() + count, this);
         slices.set(at, new Slice(slice.sequence(), slice.rows() + count, count, true));

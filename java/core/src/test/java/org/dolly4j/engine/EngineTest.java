@@ -319,19 +319,21 @@ class EngineTest {
         }
     }
 
-    /** Two tokens, so that every other guess is right. */
+    /** Two tokens, so that every other draft is accepted. */
     private static RequestSpec repetitive(int seed) {
         int[] prompt = new Random(seed).ints(1 + seed % 60, 0, 2).toArray();
         return spec(prompt, 1 + seed % 3, 1 + seed % 90, seed);
     }
 
     @Test
-    void guessedTokens_changeNoAnswer_andTakeFewerSteps() throws Exception {
+    void draftTokens_changeNoAnswer_andTakeFewerSteps() throws Exception {
         FakeDecoderSession session = new FakeDecoderSession(2, 40, 24, 8);
         try (Engine engine = engine(session)) {
             RequestSpec alone = spec(new int[] {0, 1, 1, 0, 1}, 1, 150, 1);
             assertThat(Outcome.of(engine.submit(alone)).tokens.get(0)).isEqualTo(expected(alone, 0, 2));
-            assertThat(session.steps()).isLessThan(150);
+            long accepted = engine.counters().acceptedDraftTokens();
+            assertThat(accepted).isPositive().isLessThan(engine.counters().draftTokens());
+            assertThat(session.steps()).isEqualTo(150 - (int) accepted);
             List<Request> requests = new ArrayList<>();
             for (int i = 0; i < 200; i++) {
                 requests.add(engine.submit(repetitive(i)));
@@ -347,7 +349,7 @@ class EngineTest {
     }
 
     @Test
-    void endTokenAmongGuessedTokens_endsTheSequenceThere() throws Exception {
+    void endTokenAmongDraftTokens_endsTheSequenceThere() throws Exception {
         FakeDecoderSession session = new FakeDecoderSession(3, 40, 24, 8);
         try (Engine engine = engine(session)) {
             for (int i = 0; i < 200; i++) {

@@ -24,7 +24,7 @@ class PromptLookupTest {
     }
 
     @Test
-    void textThatRepeatsItself_isGuessedToGoOn() {
+    void textThatRepeatsItself_isDraftToGoOn() {
         assertThat(find(1, 2, 1, 2, 1, 2)).isEqualTo(new Match(4, 4));
         assertThat(find(7, 7)).isEqualTo(new Match(1, 1));
     }

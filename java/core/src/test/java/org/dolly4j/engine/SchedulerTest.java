@@ -59,26 +59,26 @@ class SchedulerTest {
         final boolean keeps;
         final int vocabSize;
         final StepTimes times;
-        final Speculation speculation;
         final long[] cache;
         final Map<SequenceGroup, Map<Integer, List<Integer>>> drawn = new HashMap<>();
         long arrivals;
+        long acceptedDrafts;
+        long rejectedDrafts;
         int steps;
 
         Simulation(int blocks, int maxRows, int maxSequences, boolean keeps) {
             this(blocks, maxRows, maxSequences, keeps, 256, false);
         }
 
-        Simulation(int blocks, int maxRows, int maxSequences, boolean keeps, int vocabSize, boolean guesses) {
+        Simulation(int blocks, int maxRows, int maxSequences, boolean keeps, int vocabSize, boolean drafts) {
             this.maxRows = maxRows;
             this.maxSequences = maxSequences;
             this.keeps = keeps;
             this.vocabSize = vocabSize;
             times = new StepTimes(maxRows);
-            speculation = new Speculation(times);
             pool = new BlockPool(blocks, keeps);
-            scheduler =
-                    new Scheduler(pool, maxRows, maxSequences, guesses ? Optional.of(speculation) : Optional.empty());
+            scheduler = new Scheduler(
+                    pool, maxRows, maxSequences, drafts ? Optional.of(new Speculation(times)) : Optional.empty());
             cache = new long[blocks * DecoderSession.BLOCK_SIZE];
         }
 
@@ -160,25 +160,26 @@ class SchedulerTest {
                 state = state(state, sequence.tokens()[i]);
             }
             long forked = state;
-            int right = 0;
+            int accepted = 0;
             for (boolean goesOn = true; goesOn; ) {
                 int token = SchedulerTest.draw(state, sequence.index(), vocabSize);
-                goesOn = append(sequence, token) && right < slice.guesses();
+                goesOn = append(sequence, token) && accepted < slice.drafts();
                 if (goesOn) {
                     sequence.markCached(1);
-                    right++;
+                    accepted++;
                     state = state(state, token);
                 }
             }
-            speculation.count(slice.guesses(), right);
+            acceptedDrafts += accepted;
+            rejectedDrafts += slice.drafts() - accepted;
             for (Sequence fork : forks) {
                 append(fork, SchedulerTest.draw(forked, fork.index(), vocabSize));
             }
         }
 
-        /** Whether the sequence goes on after a token that was guessed. */
+        /** Whether the sequence goes on after a token that was drafted. */
         private boolean append(Sequence sequence, int token) {
-            boolean isGuessed = sequence.isGuessed(token);
+            boolean isDraft = sequence.isDraft(token);
             sequence.append(token);
             drawn.get(sequence.group())
                     .computeIfAbsent(sequence.index(), index -> new ArrayList<>())
@@ -188,7 +189,7 @@ class SchedulerTest {
                 scheduler.end(sequence);
                 return false;
             }
-            return isGuessed;
+            return isDraft;
         }
 
         /** Every block is held by as many as have it in their tables, and all others are to be had. */
@@ -288,21 +289,21 @@ class SchedulerTest {
     @Test
     void anyScript_keepsBlocksBudgetsAndAnswersRight_andEnds() {
         long preemptions = 0;
-        long wrongGuesses = 0;
-        long rightGuesses = 0;
+        long rejectedDrafts = 0;
+        long acceptedDrafts = 0;
         for (long seed = 0; seed < SCRIPTS; seed++) {
             try {
                 Simulation simulation = run(seed);
                 preemptions += simulation.scheduler.preemptions();
-                rightGuesses += simulation.speculation.rightGuesses();
-                wrongGuesses += simulation.speculation.checkedGuesses() - simulation.speculation.rightGuesses();
+                acceptedDrafts += simulation.acceptedDrafts;
+                rejectedDrafts += simulation.rejectedDrafts;
             } catch (RuntimeException | Error e) {
                 throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
             }
         }
         assertThat(preemptions).as("scripts that are not too easy").isGreaterThan(SCRIPTS / 10);
-        assertThat(rightGuesses).isGreaterThan(SCRIPTS / 10);
-        assertThat(wrongGuesses).isGreaterThan(SCRIPTS / 10);
+        assertThat(acceptedDrafts).isGreaterThan(SCRIPTS / 10);
+        assertThat(rejectedDrafts).isGreaterThan(SCRIPTS / 10);
     }
 
     private static int[] tokens(int first, int count) {

@@ -6,7 +6,7 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 class SpeculationTest {
-    private static final int MOST = PromptLookup.MOST_GUESSES;
+    private static final int MOST = PromptLookup.MAX_DRAFTS;
 
     private final StepTimes times = new StepTimes(256);
     private final Speculation speculation = new Speculation(times);
@@ -18,37 +18,37 @@ class SpeculationTest {
         }
     }
 
-    private int guesses(int matchLength, int rows) {
+    private int drafts(int matchLength, int rows) {
         speculation.begin(rows);
-        return speculation.guesses(matchLength, MOST, rows);
+        return speculation.drafts(matchLength, MOST, rows);
     }
 
     @Test
     void rowsThatCostNothingMore_areAllUsed() {
         measure(1_000_000, 0);
-        assertThat(guesses(1, 1)).isEqualTo(MOST);
+        assertThat(drafts(1, 1)).isEqualTo(MOST);
     }
 
     @Test
     void rowsThatCostAsMuchAsSteps_areNotUsed() {
         measure(0, 1_000_000);
         for (int match = 1; match <= PromptLookup.LONGEST_MATCH; match++) {
-            assertThat(guesses(match, 1)).isZero();
+            assertThat(drafts(match, 1)).isZero();
         }
     }
 
     @Test
     void rowsThatCostSomething_areUsedForLongMatchesAlone() {
         measure(800_000, 200_000);
-        assertThat(guesses(1, 1)).isZero();
-        assertThat(guesses(8, 1)).isGreaterThan(2);
+        assertThat(drafts(1, 1)).isZero();
+        assertThat(drafts(8, 1)).isGreaterThan(2);
     }
 
     @Test
     void sizesNeverSeen_areTried() {
-        assertThat(guesses(8, 1)).as("before any step").isZero();
+        assertThat(drafts(8, 1)).as("before any step").isZero();
         times.add(1, 1_000_000);
-        assertThat(guesses(8, 1)).isEqualTo(MOST);
+        assertThat(drafts(8, 1)).isEqualTo(MOST);
     }
 
     @Test
@@ -59,7 +59,7 @@ class SpeculationTest {
             times.add(1 + count, 10_000_000);
         }
         int steps = 0;
-        while (guesses(8, 1) == 0) {
+        while (drafts(8, 1) == 0) {
             times.add(1, 1_000_000);
             steps++;
         }
@@ -67,29 +67,29 @@ class SpeculationTest {
     }
 
     @Test
-    void guessesThatAreWrong_areGivenUp_andTakenUpAgainOnceTheyWouldHaveBeenRight() {
+    void draftsThatAreRejected_areGivenUp_andTakenUpAgainOnceTheyWouldBeAccepted() {
         measure(1_000_000, 50_000);
-        assertThat(guesses(3, 1)).isPositive();
+        assertThat(drafts(3, 1)).isPositive();
         for (int i = 0; i < 100; i++) {
             speculation.learn(3, false);
         }
-        assertThat(guesses(3, 1)).isZero();
+        assertThat(drafts(3, 1)).isZero();
         for (int i = 0; i < 100; i++) {
             speculation.learn(3, true);
         }
-        assertThat(guesses(3, 1)).isPositive();
+        assertThat(drafts(3, 1)).isPositive();
     }
 
     @Test
-    void besideManySequences_aGuessHasToPayForAllOfThem() {
+    void besideManySequences_aDraftHasToPayForAllOfThem() {
         measure(1_000_000, 100_000);
-        assertThat(guesses(4, 1)).isPositive();
+        assertThat(drafts(4, 1)).isPositive();
         times.add(40, 5_000_000);
-        assertThat(guesses(4, 40)).isZero();
+        assertThat(drafts(4, 40)).isZero();
     }
 
-    /** Of the time of plain steps, with rows that cost this and guesses that are right so often. */
-    private static double relativeTime(double rowCost, double rightShare) {
+    /** Of the time of plain steps, with rows that cost this and drafts that are accepted so often. */
+    private static double relativeTime(double rowCost, double acceptanceRate) {
         StepTimes times = new StepTimes(256);
         Speculation speculation = new Speculation(times);
         Random random = new Random(5);
@@ -97,29 +97,29 @@ class SpeculationTest {
         int tokens = 0;
         while (tokens < 20_000) {
             speculation.begin(1);
-            int guesses = speculation.guesses(2, MOST, 1);
-            double step = 1e6 * (1 + rowCost * guesses);
-            times.add(1 + guesses, (long) step);
+            int drafts = speculation.drafts(2, MOST, 1);
+            double step = 1e6 * (1 + rowCost * drafts);
+            times.add(1 + drafts, (long) step);
             time += step;
-            int right = 0;
-            boolean isRight = true;
-            while (isRight && right <= guesses) {
-                isRight = random.nextDouble() < rightShare;
-                speculation.learn(2 + right, isRight);
-                right += isRight && right < guesses ? 1 : 0;
-                isRight &= right < guesses;
+            int accepted = 0;
+            boolean isAccepted = true;
+            while (isAccepted && accepted <= drafts) {
+                isAccepted = random.nextDouble() < acceptanceRate;
+                speculation.learn(2 + accepted, isAccepted);
+                accepted += isAccepted && accepted < drafts ? 1 : 0;
+                isAccepted &= accepted < drafts;
             }
-            tokens += 1 + right;
+            tokens += 1 + accepted;
         }
         return time / (1e6 * tokens);
     }
 
     @Test
-    void whateverRowsCostAndGuessesAreWorth_itIsHardlySlowerThanWithout() {
+    void whateverRowsCostAndDraftsAreWorth_itIsHardlySlowerThanWithout() {
         for (double rowCost : new double[] {0, 0.02, 0.1, 0.3, 1, 3}) {
-            for (double rightShare : new double[] {0, 0.05, 0.2, 0.5, 0.9}) {
-                assertThat(relativeTime(rowCost, rightShare))
-                        .as("rows that cost %s, %s right", rowCost, rightShare)
+            for (double acceptanceRate : new double[] {0, 0.05, 0.2, 0.5, 0.9}) {
+                assertThat(relativeTime(rowCost, acceptanceRate))
+                        .as("rows that cost %s, %s accepted", rowCost, acceptanceRate)
                         .isLessThan(1 / 0.97);
             }
         }
