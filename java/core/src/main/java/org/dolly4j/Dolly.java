@@ -5,6 +5,7 @@ import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -15,16 +16,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Flow;
-import java.util.concurrent.ThreadLocalRandom;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
-import org.dolly4j.engine.Request;
-import org.dolly4j.engine.RequestSpec;
-import org.dolly4j.engine.StopCondition;
-import org.dolly4j.prompt.AnswerText;
 import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.slf4j.Logger;
@@ -48,61 +42,47 @@ public final class Dolly implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Dolly.class);
     private static final Cleaner CLEANER = Cleaner.create();
 
-    private final LoadedModel model;
-    private final TemplateTokens templateTokens;
-    private final PromptEncoder promptEncoder;
-    private final DefaultSampling defaultSampling;
-    private final int[] eosIds;
+    private final DollyOptions options;
     private final Resources resources;
+    private final ModelHolder models;
     private final Cleaner.Cleanable cleanable;
 
-    private Dolly(LoadedModel model) {
-        this.model = model;
-        templateTokens = TemplateTokens.of(model.tokenizer());
-        promptEncoder = new PromptEncoder(
-                model.tokenizer(),
-                templateTokens,
-                model.info().contextLength(),
-                model.info().kvCacheTokens());
-        defaultSampling = new DefaultSampling(model.checkpoint().generationConfig());
-        List<Integer> stated = model.checkpoint().generationConfig().eosTokenIds();
-        eosIds = stated.isEmpty()
-                ? model.tokenizer().eosTokenId().stream().toArray()
-                : stated.stream().mapToInt(Integer::intValue).toArray();
-        resources = new Resources(model);
+    private Dolly(AnsweringModel model, DollyOptions options) {
+        this.options = options;
+        models = new ModelHolder(model);
+        resources = new Resources(models);
         cleanable = CLEANER.register(this, resources);
     }
 
     /** What {@link #close} frees; apart from the Dolly itself, so that the cleaner does not keep that alive. */
     private static final class Resources implements Runnable {
-        private final LoadedModel model;
+        private final ModelHolder models;
         private final ExecutorService consumers;
-        private final AtomicBoolean closed = new AtomicBoolean();
 
-        Resources(LoadedModel model) {
-            this.model = model;
+        Resources(ModelHolder models) {
+            this.models = models;
             consumers = Executors.newCachedThreadPool(task -> {
-                Thread thread =
-                        new Thread(task, "dolly4j-consumer-" + model.info().name());
+                Thread thread = new Thread(
+                        task, "dolly4j-consumer-" + models.present().info().name());
                 thread.setDaemon(true);
                 return thread;
             });
         }
 
         void close() {
-            closed.set(true);
-            model.close();
+            models.close();
             consumers.shutdown();
         }
 
         @Override
         public void run() {
-            if (!closed.get()) {
+            if (!models.isClosed()) {
+                ModelInfo info = models.present().info();
                 LOG.warn(
                         "A Dolly ({}) was not closed before it was garbage. Close it, best by try-with-resources: its"
                                 + " {} MB of native memory are invisible to the garbage collector.",
-                        model.info().name(),
-                        (model.info().weightBytes() + model.info().kvCacheBytes()) >> 20);
+                        info.name(),
+                        (info.weightBytes() + info.kvCacheBytes()) >> 20);
                 close();
             }
         }
@@ -121,18 +101,16 @@ public final class Dolly implements AutoCloseable {
      */
     public static Dolly load(Path folder, DollyOptions options) {
         Objects.requireNonNull(folder, "folder");
+        return load(nameOf(folder), folder, options);
+    }
+
+    private static String nameOf(Path folder) {
         Path name = folder.toAbsolutePath().normalize().getFileName();
-        return load(name == null ? folder.toString() : name.toString(), folder, options);
+        return name == null ? folder.toString() : name.toString();
     }
 
     private static Dolly load(String name, Path folder, DollyOptions options) {
-        LoadedModel model = LoadedModel.load(name, folder, Objects.requireNonNull(options, "options"));
-        try {
-            return new Dolly(model);
-        } catch (RuntimeException | Error e) {
-            model.close();
-            throw e;
-        }
+        return new Dolly(AnsweringModel.load(name, folder, Objects.requireNonNull(options, "options")), options);
     }
 
     /** Loads a model with default options; see {@link #load(String, DollyOptions)}. */
@@ -182,17 +160,17 @@ public final class Dolly implements AutoCloseable {
 
     /** What the model is and how it is held. */
     public ModelInfo info() {
-        return model.info();
+        return models.present().info();
     }
 
     /** What it has done since it was loaded and what it holds now, in numbers. Also after {@link #close}. */
     public EngineMetrics metrics() {
-        return EngineMetrics.of(model.engine().counters());
+        return models.present().metrics();
     }
 
     /** The model's tokenizer. */
     public Tokenizer tokenizer() {
-        return model.tokenizer();
+        return models.present().tokenizer();
     }
 
     /**
@@ -202,7 +180,7 @@ public final class Dolly implements AutoCloseable {
      * @throws CheckpointException if a value of that file is out of its range; so do requests that state no sampling
      */
     public SamplingOptions defaultSampling() {
-        return defaultSampling.drawn();
+        return models.present().defaultSampling().drawn();
     }
 
     /**
@@ -212,7 +190,7 @@ public final class Dolly implements AutoCloseable {
      * @throws CheckpointException if one of these values is out of its range
      */
     public SamplingOptions greedySampling() {
-        return defaultSampling.greedy();
+        return models.present().defaultSampling().greedy();
     }
 
     /**
@@ -248,7 +226,7 @@ public final class Dolly implements AutoCloseable {
      * @param consumer called on this thread, in order; as slow as it likes
      */
     public GenerationResult generate(GenerationRequest request, Consumer<? super TextPiece> consumer) {
-        RunningGeneration running = begin(request);
+        RunningGeneration running = models.begin(request);
         try {
             for (Optional<TextPiece> piece = running.nextPiece(); piece.isPresent(); piece = running.nextPiece()) {
                 consumer.accept(piece.get());
@@ -282,7 +260,7 @@ public final class Dolly implements AutoCloseable {
     public void generateAll(List<GenerationRequest> requests, Consumer<? super GenerationResult> consumer) {
         List<RunningGeneration> running = new ArrayList<>();
         try {
-            requests.forEach(request -> running.add(begin(request)));
+            requests.forEach(request -> running.add(models.begin(request)));
             running.forEach(one -> consumer.accept(one.await()));
         } finally {
             running.forEach(RunningGeneration::cancel);
@@ -308,7 +286,7 @@ public final class Dolly implements AutoCloseable {
      *     stream's terminal operation if it fails later
      */
     public Stream<TextPiece> stream(GenerationRequest request) {
-        RunningGeneration running = begin(request);
+        RunningGeneration running = models.begin(request);
         Spliterator<TextPiece> pieces =
                 new Spliterators.AbstractSpliterator<>(Long.MAX_VALUE, Spliterator.ORDERED | Spliterator.NONNULL) {
                     @Override
@@ -332,7 +310,7 @@ public final class Dolly implements AutoCloseable {
      * @throws ContextLengthException if prompt and answer exceed the model's context or KV cache
      */
     public int[] promptTokens(GenerationRequest request) {
-        return promptEncoder.encode(request).ids();
+        return models.present().promptTokens(request);
     }
 
     /**
@@ -343,7 +321,7 @@ public final class Dolly implements AutoCloseable {
      * @throws RuntimeException as {@link #generate(GenerationRequest)} if the request cannot begin
      */
     public CompletableFuture<GenerationResult> submit(GenerationRequest request) {
-        RunningGeneration running = begin(request);
+        RunningGeneration running = models.begin(request);
         CompletableFuture<GenerationResult> future = new CompletableFuture<>();
         PieceSubscription.start(running, this::execute, new ResultSubscriber(future));
         CompletableFuture<GenerationResult> unused = future.whenComplete((result, failure) -> running.cancel());
@@ -363,7 +341,7 @@ public final class Dolly implements AutoCloseable {
             Objects.requireNonNull(subscriber, "subscriber");
             RunningGeneration running;
             try {
-                running = begin(request);
+                running = models.begin(request);
             } catch (RuntimeException e) {
                 PieceSubscription.refuse(e, subscriber);
                 return;
@@ -377,53 +355,51 @@ public final class Dolly implements AutoCloseable {
         resources.consumers.execute(task);
     }
 
-    private RunningGeneration begin(GenerationRequest request) {
-        PromptEncoder.Encoded prompt = promptEncoder.encode(request);
-        boolean raw = request.input() instanceof GenerationRequest.Input.Raw;
-        boolean markedByTokens = templateTokens.endKey().isPresent();
-        List<String> stopStrings = request.stopStrings()
-                .orElse(model.checkpoint().generationConfig().stopStrings());
-        AnswerText.Rules rules = new AnswerText.Rules(stopStrings, !raw && !markedByTokens, !raw);
-        RequestSpec spec = new RequestSpec(
-                prompt.ids(),
-                request.sequences(),
-                prompt.maxNewTokens(),
-                request.sampling().orElseGet(this::defaultSampling),
-                endIds(raw),
-                request.stopTokenIds().stream().mapToInt(Integer::intValue).toArray(),
-                rules.canEnd() ? textStop(rules, request.sequences()) : StopCondition.NEVER,
-                request.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()),
-                request.deadline(),
-                request.cacheSalt(),
-                request.topLogprobs());
-        Request running = model.engine().submit(spec);
-        return new RunningGeneration(
-                running,
-                model.tokenizer(),
-                rules,
-                templateTokens.endKey(),
-                request.returnFullText() ? prompt.text() : "");
+    /**
+     * Loads another checkpoint in the place of this one, such as newly fine-tuned weights, with the options that this one
+     * was loaded with; see {@link #reload(Path, DollyOptions)}.
+     */
+    public void reload(Path folder) {
+        reload(folder, options);
     }
 
-    /** As in Dolly's pipeline, the end key takes the place of the end-of-sequence token where there is one. */
-    private int[] endIds(boolean raw) {
-        IntStream endKey = templateTokens.endKey().stream();
-        return templateTokens.endKey().isEmpty() || raw
-                ? IntStream.concat(endKey, IntStream.of(eosIds)).toArray()
-                : endKey.toArray();
-    }
-
-    /** Reads along on the engine's thread, so that a sequence has no token after the one that completes its end. */
-    private StopCondition textStop(AnswerText.Rules rules, int sequences) {
-        List<AnswerStream> streams = new ArrayList<>();
-        for (int i = 0; i < sequences; i++) {
-            streams.add(new AnswerStream(model.tokenizer(), rules));
+    /**
+     * Loads another checkpoint in the place of this one while requests go on. No request is lost: those that were
+     * submitted before it was ready get their answers from the checkpoint before, all later ones from this. Returns when
+     * the former have ended and their checkpoint's memory is free; until then there must be memory for both.
+     * {@link #info()} and {@link #metrics()} are of the newest checkpoint, the latter begin anew with it.
+     *
+     * @throws CheckpointException as {@link #load(Path, DollyOptions)}; the checkpoint before goes on then
+     * @throws BackendException as {@link #load(Path, DollyOptions)}; the checkpoint before goes on then
+     * @throws IllegalStateException if the model is closed, also meanwhile
+     */
+    public void reload(Path folder, DollyOptions options) {
+        Objects.requireNonNull(folder, "folder");
+        Objects.requireNonNull(options, "options");
+        if (models.isClosed()) {
+            throw new IllegalStateException("The model was closed; load it again instead of reloading it.");
         }
-        return (sequence, token) -> {
-            AnswerStream stream = streams.get(sequence);
-            stream.append(token);
-            return stream.ending() != AnswerText.Ending.NONE;
-        };
+        try {
+            models.replace(AnsweringModel.load(nameOf(folder), folder, options));
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /**
+     * Takes no more requests from now on, waits until those submitted before have ended, and closes. What has not ended
+     * within the time ends as at {@link #close()}.
+     *
+     * @param drain how long to wait at most
+     * @return whether all requests ended by themselves
+     */
+    public boolean close(Duration drain) {
+        Objects.requireNonNull(drain, "drain");
+        try {
+            return models.drain(drain);
+        } finally {
+            close();
+        }
     }
 
     /**

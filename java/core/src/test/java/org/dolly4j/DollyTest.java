@@ -1,13 +1,16 @@
 package org.dolly4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.dolly4j.TinyDolly.CHECKPOINT;
+import static org.dolly4j.TinyDolly.CONTEXT;
+import static org.dolly4j.TinyDolly.QUESTION;
+import static org.dolly4j.TinyDolly.ask;
+import static org.dolly4j.TinyDolly.copyCheckpoint;
+import static org.dolly4j.TinyDolly.endless;
+import static org.dolly4j.TinyDolly.options;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -18,7 +21,6 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
@@ -45,10 +47,6 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** The facade on a tiny checkpoint of random weights, which now and then ends an answer by itself. */
 @Timeout(120)
 class DollyTest {
-    private static final Path CHECKPOINT = TestTokenizers.resource("/goldens/pipeline/checkpoints/dolly-tiny-ends");
-    private static final String QUESTION = "Tell me a story about a fox.";
-    private static final int CONTEXT = 2048;
-
     private static Dolly dolly;
 
     @BeforeAll
@@ -59,19 +57,6 @@ class DollyTest {
     @AfterAll
     static void close() {
         dolly.close();
-    }
-
-    private static DollyOptions options() {
-        return DollyOptions.builder()
-                .tokenizer(TestTokenizers.published())
-                .threads(1)
-                .build();
-    }
-
-    private static GenerationRequest.Builder ask(int maxNewTokens) {
-        return GenerationRequest.forInstruction(QUESTION)
-                .maxNewTokens(maxNewTokens)
-                .seed(7);
     }
 
     private static String joined(List<TextPiece> pieces, int sequence) {
@@ -193,13 +178,6 @@ class DollyTest {
             assertThat(pieces.limit(3).toList()).hasSize(3);
         }
         assertThat(dolly.generate(ask(1).build()).timings().queue().toMillis()).isLessThan(500);
-    }
-
-    /** Some 1,900 tokens that no end key cuts short. */
-    private static GenerationRequest endless() {
-        return ask(1900)
-                .sampling(SamplingOptions.builder().minNewTokens(1900).build())
-                .build();
     }
 
     @Test
@@ -552,53 +530,6 @@ class DollyTest {
     }
 
     @Test
-    void close_endsRequestsInFlight_andLaterCallsSayClosed() throws Exception {
-        Dolly other = Dolly.load(CHECKPOINT, options());
-        CountDownLatch running = new CountDownLatch(1);
-        CompletableFuture<GenerationResult> inFlight =
-                CompletableFuture.supplyAsync(() -> other.generate(endless(), piece -> running.countDown()));
-        running.await();
-        Stream<TextPiece> waiting = other.stream(ask(5).build());
-        other.close();
-        other.close();
-        assertThatThrownBy(inFlight::get)
-                .isInstanceOf(ExecutionException.class)
-                .cause()
-                .isInstanceOf(IllegalStateException.class)
-                .hasMessageContaining("closed");
-        assertThatThrownBy(waiting::toList)
-                .isInstanceOf(IllegalStateException.class)
-                .hasMessageContaining("closed");
-        assertThatThrownBy(() -> other.generate(QUESTION))
-                .isInstanceOf(IllegalStateException.class)
-                .hasMessageContaining("closed");
-        assertThat(other.info().name()).isEqualTo("dolly-tiny-ends");
-    }
-
-    @Test
-    void close_whileManyThreadsAsk_endsEachWithAnAnswerOrTheReason() throws Exception {
-        for (int round = 0; round < 5; round++) {
-            Dolly other = Dolly.load(CHECKPOINT, options());
-            CountDownLatch firstAnswers = new CountDownLatch(4);
-            List<CompletableFuture<Void>> asking = IntStream.range(0, 8)
-                    .mapToObj(i -> CompletableFuture.runAsync(
-                            () -> {
-                                while (true) {
-                                    other.generate(ask(6).sequences(1 + i % 3).build());
-                                    firstAnswers.countDown();
-                                }
-                            },
-                            task -> new Thread(task).start()))
-                    .toList();
-            firstAnswers.await();
-            other.close();
-            for (CompletableFuture<Void> one : asking) {
-                assertThatThrownBy(one::get).cause().isInstanceOf(IllegalStateException.class);
-            }
-        }
-    }
-
-    @Test
     void weightCache_whereWanted_mapsWhatAnEarlierLoadKept(@TempDir Path folder) {
         DollyOptions.Builder cached =
                 options().toBuilder().cacheDirectory(folder).weightCache(WeightCaching.ON);
@@ -640,47 +571,6 @@ class DollyTest {
         assertThatThrownBy(() -> DollyOptions.builder().cacheSize(-1).build())
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("cacheSize must be 0 bytes or more, not -1");
-    }
-
-    @Test
-    void loadAndClose_withoutAQuestion_isQuiet() {
-        Dolly other = Dolly.load(CHECKPOINT, options());
-        assertThatCode(other::close).doesNotThrowAnyException();
-    }
-
-    @Test
-    void forgottenModel_isFreedOnceItIsGarbage_andWarnedOf(@TempDir Path folder) throws Exception {
-        Path copy = Files.createDirectory(folder.resolve("forgotten"));
-        copyCheckpoint(copy);
-        PrintStream previous = System.err;
-        ByteArrayOutputStream log = new ByteArrayOutputStream();
-        System.setErr(new PrintStream(log, true, StandardCharsets.UTF_8));
-        try {
-            loadAndForget(copy);
-            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-            while (threadNames().contains("dolly4j-engine-forgotten") && System.nanoTime() < deadline) {
-                System.gc();
-                Thread.sleep(20);
-            }
-        } finally {
-            System.setErr(previous);
-        }
-        assertThat(threadNames()).doesNotContain("dolly4j-engine-forgotten");
-        assertThat(log.toString(StandardCharsets.UTF_8).lines())
-                .filteredOn(line -> line.contains("A Dolly (forgotten) was not closed"))
-                .singleElement()
-                .asString()
-                .contains("WARN", "MB of native memory");
-    }
-
-    private static void loadAndForget(Path folder) {
-        Dolly forgotten = Dolly.load(folder, options());
-        assertThat(threadNames()).contains("dolly4j-engine-forgotten");
-        assertThat(forgotten.generate(ask(1).build()).completionTokens()).isEqualTo(1);
-    }
-
-    private static List<String> threadNames() {
-        return Thread.getAllStackTraces().keySet().stream().map(Thread::getName).toList();
     }
 
     @Test
@@ -734,11 +624,5 @@ class DollyTest {
     private static void copyWithGenerationConfig(Path folder, String config) throws IOException {
         copyCheckpoint(folder);
         Files.writeString(folder.resolve("generation_config.json"), config);
-    }
-
-    private static void copyCheckpoint(Path folder) throws IOException {
-        for (String file : List.of("config.json", "model.safetensors")) {
-            Files.copy(CHECKPOINT.resolve(file), folder.resolve(file));
-        }
     }
 }

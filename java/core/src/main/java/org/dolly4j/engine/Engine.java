@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Queue;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
@@ -29,6 +30,9 @@ import org.dolly4j.sampling.TokenLogprobs;
  * all cached. All methods are safe from any thread.
  */
 public final class Engine implements AutoCloseable {
+    /** A time to wait that never ends. */
+    public static final Duration FOR_EVER = Duration.ofSeconds(Long.MAX_VALUE);
+
     private static final String CLOSED = "The model was closed";
 
     /** Fewest tokens of prompts that a step takes if there are as many, however long it takes: prompts have to go on. */
@@ -64,6 +68,7 @@ public final class Engine implements AutoCloseable {
     private final Condition changed = lock.newCondition();
     private final Queue<Request> arrived = new ArrayDeque<>();
     private final Queue<Request> cancelled = new ArrayDeque<>();
+    private boolean draining;
     private volatile boolean closed;
 
     /**
@@ -121,6 +126,9 @@ public final class Engine implements AutoCloseable {
         try {
             if (closed) {
                 throw new IllegalStateException(CLOSED + "; load it again to ask more.");
+            }
+            if (draining) {
+                throw new IllegalStateException("The model is being closed; it takes no more requests.");
             }
             int queue = arrived.size() + notBegun.get();
             if (queue >= options.maxQueuedRequests()) {
@@ -202,12 +210,19 @@ public final class Engine implements AutoCloseable {
         }
     }
 
-    /** Waits until there is something to do, and takes what came in; false once the engine is closed. */
+    /**
+     * Waits until there is something to do, and takes what came in; false once the engine is closed, or has done all there
+     * was to do before.
+     */
     private boolean takeOver() {
         lock.lock();
         try {
-            while (!closed && arrived.isEmpty() && cancelled.isEmpty() && requests.isEmpty()) {
+            while (!closed && !draining && arrived.isEmpty() && cancelled.isEmpty() && requests.isEmpty()) {
                 changed.awaitUninterruptibly();
+            }
+            boolean isDone = draining && arrived.isEmpty() && requests.isEmpty();
+            if (isDone) {
+                return false;
             }
             while (!arrived.isEmpty()) {
                 add(arrived.remove());
@@ -431,6 +446,23 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
+     * Takes no more requests, and waits until those submitted before have ended.
+     *
+     * @param time how long to wait at most
+     * @return whether they have
+     */
+    public boolean drain(Duration time) {
+        lock.lock();
+        try {
+            draining = true;
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+        return joinThread(time) && !closed;
+    }
+
+    /**
      * Ends all requests, those that run within a step, as {@link Event.Failed} with an {@link IllegalStateException},
      * and closes the session. Idempotent; returns when the thread has ended.
      */
@@ -444,16 +476,18 @@ public final class Engine implements AutoCloseable {
             lock.unlock();
         }
         session.abort();
-        joinThread();
+        joinThread(FOR_EVER);
         session.close();
     }
 
-    private void joinThread() {
+    /** Waits for the thread's end, whatever interrupts; whether it came within the time. */
+    private boolean joinThread(Duration time) {
+        long nanos = TimeUnit.NANOSECONDS.convert(time);
+        long start = System.nanoTime();
         boolean interrupted = false;
-        while (true) {
+        for (long left = nanos; thread.isAlive() && left > 0; left = nanos - (System.nanoTime() - start)) {
             try {
-                thread.join();
-                break;
+                TimeUnit.NANOSECONDS.timedJoin(thread, left);
             } catch (InterruptedException e) {
                 interrupted = true;
             }
@@ -461,5 +495,6 @@ public final class Engine implements AutoCloseable {
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
+        return !thread.isAlive();
     }
 }

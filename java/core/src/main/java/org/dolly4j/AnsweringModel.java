@@ -1,0 +1,133 @@
+package org.dolly4j;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.stream.IntStream;
+import org.dolly4j.engine.Request;
+import org.dolly4j.engine.RequestSpec;
+import org.dolly4j.engine.StopCondition;
+import org.dolly4j.prompt.AnswerText;
+import org.dolly4j.tokenizer.Tokenizer;
+
+/** A loaded model, and what its checkpoint says about how it is asked: prompts, default sampling, end tokens. */
+final class AnsweringModel {
+    private final LoadedModel model;
+    private final TemplateTokens templateTokens;
+    private final PromptEncoder promptEncoder;
+    private final DefaultSampling defaultSampling;
+    private final int[] eosIds;
+
+    private AnsweringModel(LoadedModel model) {
+        this.model = model;
+        templateTokens = TemplateTokens.of(model.tokenizer());
+        promptEncoder = new PromptEncoder(
+                model.tokenizer(),
+                templateTokens,
+                model.info().contextLength(),
+                model.info().kvCacheTokens());
+        defaultSampling = new DefaultSampling(model.checkpoint().generationConfig());
+        List<Integer> stated = model.checkpoint().generationConfig().eosTokenIds();
+        eosIds = stated.isEmpty()
+                ? model.tokenizer().eosTokenId().stream().toArray()
+                : stated.stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    /** Loads a model folder, see {@link LoadedModel#load}. */
+    static AnsweringModel load(String name, Path folder, DollyOptions options) {
+        LoadedModel model = LoadedModel.load(name, folder, options);
+        try {
+            return new AnsweringModel(model);
+        } catch (RuntimeException | Error e) {
+            model.close();
+            throw e;
+        }
+    }
+
+    ModelInfo info() {
+        return model.info();
+    }
+
+    Tokenizer tokenizer() {
+        return model.tokenizer();
+    }
+
+    DefaultSampling defaultSampling() {
+        return defaultSampling;
+    }
+
+    EngineMetrics metrics() {
+        return EngineMetrics.of(model.engine().counters());
+    }
+
+    /** See {@link Dolly#promptTokens}. */
+    int[] promptTokens(GenerationRequest request) {
+        return promptEncoder.encode(request).ids();
+    }
+
+    /** Queues a request, see {@link Dolly#generate(GenerationRequest)}. */
+    RunningGeneration begin(GenerationRequest request) {
+        PromptEncoder.Encoded prompt = promptEncoder.encode(request);
+        boolean raw = request.input() instanceof GenerationRequest.Input.Raw;
+        boolean markedByTokens = templateTokens.endKey().isPresent();
+        List<String> stopStrings = request.stopStrings()
+                .orElse(model.checkpoint().generationConfig().stopStrings());
+        AnswerText.Rules rules = new AnswerText.Rules(stopStrings, !raw && !markedByTokens, !raw);
+        RequestSpec spec = new RequestSpec(
+                prompt.ids(),
+                request.sequences(),
+                prompt.maxNewTokens(),
+                request.sampling().orElseGet(defaultSampling::drawn),
+                endIds(raw),
+                request.stopTokenIds().stream().mapToInt(Integer::intValue).toArray(),
+                rules.canEnd() ? textStop(rules, request.sequences()) : StopCondition.NEVER,
+                request.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()),
+                request.deadline(),
+                request.cacheSalt(),
+                request.topLogprobs());
+        Request running = model.engine().submit(spec);
+        return new RunningGeneration(
+                running,
+                model.tokenizer(),
+                rules,
+                templateTokens.endKey(),
+                request.returnFullText() ? prompt.text() : "");
+    }
+
+    /** As in Dolly's pipeline, the end key takes the place of the end-of-sequence token where there is one. */
+    private int[] endIds(boolean raw) {
+        IntStream endKey = templateTokens.endKey().stream();
+        return templateTokens.endKey().isEmpty() || raw
+                ? IntStream.concat(endKey, IntStream.of(eosIds)).toArray()
+                : endKey.toArray();
+    }
+
+    /** Reads along on the engine's thread, so that a sequence has no token after the one that completes its end. */
+    private StopCondition textStop(AnswerText.Rules rules, int sequences) {
+        List<AnswerStream> streams = new ArrayList<>();
+        for (int i = 0; i < sequences; i++) {
+            streams.add(new AnswerStream(model.tokenizer(), rules));
+        }
+        return (sequence, token) -> {
+            AnswerStream stream = streams.get(sequence);
+            stream.append(token);
+            return stream.ending() != AnswerText.Ending.NONE;
+        };
+    }
+
+    /**
+     * Takes no more requests, and waits until those it has have ended.
+     *
+     * @return whether they have, within the time
+     */
+    boolean drain(Duration time) {
+        return model.engine().drain(time);
+    }
+
+    /** Ends all requests and frees the native memory; idempotent. */
+    void close() {
+        model.close();
+    }
+}
