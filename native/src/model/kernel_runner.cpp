@@ -83,6 +83,7 @@ class KernelRunner final : public StepRunner {
   AlignedMemory scratch_;  // of all threads
 
   // Of the running step.
+  const ThreadPool::Turn* turn_ = nullptr;
   RaggedBatch batch_{};
   std::vector<std::int32_t> row_sequences_;
   AttentionItems attention_items_;
@@ -140,7 +141,7 @@ PackedKvCache KernelRunner::cache(int layer) const {
 template <typename Task>
 void KernelRunner::for_shares(int count, const Task& task) {
   const int threads = std::min(model_.threads, count);
-  ThreadPool::shared().run(threads, [&](int thread) {
+  turn_->run(threads, [&](int thread) {
     const Share share(count, thread, threads);
     task(share.first, share.last, static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread);
   });
@@ -160,7 +161,7 @@ void KernelRunner::for_blocks(int count, int rows, const Task& task) {
     return;
   }
   std::atomic<int> next{0};
-  ThreadPool::shared().run(threads, [&](int thread) {
+  turn_->run(threads, [&](int thread) {
     int first = next.load();
     while (first < count) {
       const int blocks = (count - first) / (2 * threads) / kLeastBlocks * kLeastBlocks;
@@ -297,7 +298,7 @@ void KernelRunner::attend(int layer) {
   const std::vector<AttentionItem>& items = attention_items_.items();
   std::atomic<std::size_t> next{0};
   const int threads = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(model_.threads), items.size()));
-  ThreadPool::shared().run(threads, [&](int thread) {
+  turn_->run(threads, [&](int thread) {
     void* scratch = static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread;
     for (std::size_t i = next.fetch_add(1); i < items.size(); i = next.fetch_add(1)) {
       model_.attention.run(args, items[i], scratch);
@@ -378,6 +379,8 @@ void KernelRunner::run(const d4j_step& step, const std::atomic<bool>& abort) {
       hidden_out += numbers;
     }
   };
+  const ThreadPool::Turn turn(ThreadPool::shared());
+  turn_ = &turn;
   prepare(step);
   embed(step);
   show_hidden();
