@@ -30,11 +30,15 @@ class CallerThread {
   void asks() { state_.store(State::asks); }
   void has() { state_.store(State::busy); }
 
-  // Returns once the thread is asleep until it gets what it asks for, or has ended.
-  void await_sleep_or_end() const {
-    while (!(state_.load() == State::asks && is_asleep()) && state_.load() != State::ended) {
+  // Returns true once the thread is asleep until it gets what it asks for, or false once it has ended.
+  bool await_sleep() const {
+    while (state_.load() != State::ended) {
+      if (state_.load() == State::asks && is_asleep()) {
+        return true;
+      }
       std::this_thread::yield();
     }
+    return false;
   }
 
  private:

@@ -46,7 +46,7 @@ TEST(FairMutex, goesToThoseWhoWaitInTheOrderInWhichTheyAsked) {
         const std::lock_guard<FairMutex> callers_lock(mutex);
         order.push_back(i);
       }));
-      callers.back()->await_sleep_or_end();
+      callers.back()->await_sleep();
       expected.push_back(i);
     }
     EXPECT_TRUE(order.empty());
@@ -65,7 +65,7 @@ TEST(FairMutex, whoAsksAgainAtOnceComesAfterWhoWaits) {
       const std::lock_guard<FairMutex> callers_lock(mutex);
       order.push_back(1);
     });
-    other.await_sleep_or_end();
+    other.await_sleep();
     order.push_back(0);
     lock.unlock();
     lock.lock();

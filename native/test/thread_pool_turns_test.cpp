@@ -74,7 +74,7 @@ TEST(ThreadPoolTurns, whoWaitsIsNextHoweverSoonTheOtherAsksAgain) {
         pool.run(threads, [&](int thread) {
           if (thread == 0) {
             self.has();
-            callers[1 - own]->await_sleep_or_end();
+            callers[1 - own]->await_sleep();
             turns.push_back(own);
           }
         });
@@ -107,7 +107,7 @@ TEST(ThreadPoolTurns, phasesOfATurnHaveNoneOfAnotherCallerAmongThem) {
     });
   });
   for (int phase = 0; phase < 3; phase++) {
-    other.await_sleep_or_end();
+    other.await_sleep();
     turn->run(2, [&](int thread) {
       if (thread == 0) {
         phases.push_back(0);
@@ -123,31 +123,54 @@ TEST(ThreadPoolTurns, phasesOfATurnHaveNoneOfAnotherCallerAmongThem) {
   EXPECT_EQ(phases, (std::vector<int>{0, 0, 0, 1, 2}));
 }
 
-// A caller that waits behind a step has its turn when the logits, which come last, are there.
-TEST(ThreadPoolTurns, aStepOfADecoderIsOneTurn) {
-  const d4j_decoder_spec spec = small_decoder();
-  const d4j_model_options options{D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, -1, 2, 0};
-  const ModelAndSession decoder(spec, options, random_decoder_weights(spec, 1), 16);
-  const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
-  std::vector<float> logits_at_next_turn;
+class ThreadPoolTurnsOfAStep : public testing::Test {
+ protected:
+  // On a thread of its own.
+  void run_step(CallerThread& self) {
+    self.asks();
+    decoder_.session.run(step_.step());
+  }
+
+  const d4j_decoder_spec spec_ = small_decoder();
+  const ModelAndSession decoder_{
+      spec_, {D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, -1, 2, 0}, random_decoder_weights(spec_, 1), 16};
+  const OwnedStep step_{spec_, {{{0}, 0, {1, 2, 3}}}};
+};
+
+// The logits, which come last, are not there yet at the turn of a caller that waits behind the step's first.
+TEST_F(ThreadPoolTurnsOfAStep, areSeveralWithThoseOfOtherCallersBetweenThem) {
+  std::vector<float> logits;
   {
     std::vector<std::unique_ptr<CallerThread>> callers;
     const ThreadPool::Turn turn(ThreadPool::shared());
+    callers.push_back(std::make_unique<CallerThread>([&](CallerThread& self) { run_step(self); }));
+    callers.back()->await_sleep();
     callers.push_back(std::make_unique<CallerThread>([&](CallerThread& self) {
       self.asks();
-      decoder.session.run(step.step());
+      ThreadPool::shared().run(1, [&](int) { logits = step_.logits(); });
     }));
-    callers.back()->await_sleep_or_end();
-    callers.push_back(std::make_unique<CallerThread>([&](CallerThread& self) {
-      self.asks();
-      ThreadPool::shared().run(1, [&](int) { logits_at_next_turn = step.logits(); });
-    }));
-    callers.back()->await_sleep_or_end();
+    callers.back()->await_sleep();
   }
-  ASSERT_EQ(logits_at_next_turn.size(), step.logits().size());
-  for (const float logit : logits_at_next_turn) {
-    EXPECT_TRUE(std::isfinite(logit));
+  ASSERT_EQ(logits.size(), step_.logits().size());
+  for (std::size_t i = 0; i < logits.size(); i++) {
+    EXPECT_TRUE(std::isnan(logits[i]));
+    EXPECT_TRUE(std::isfinite(step_.logits()[i]));
   }
+}
+
+// Of the embedding, every layer and the head.
+TEST_F(ThreadPoolTurnsOfAStep, areNoMoreThanItsLayersAndTwo) {
+  std::optional<ThreadPool::Turn> turn(ThreadPool::shared());
+  int turns = 0;
+  {
+    const CallerThread caller([&](CallerThread& self) { run_step(self); });
+    while (caller.await_sleep()) {
+      turn.reset();
+      turn.emplace(ThreadPool::shared());  // after the step's turn
+      turns++;
+    }
+  }
+  EXPECT_LE(turns, spec_.layers + 2);
 }
 
 // Of all pools of this process.
