@@ -86,8 +86,10 @@ class LoadedModel {
 // Freed at the end of the scope, before its model.
 class Session {
  public:
+  static constexpr std::int32_t kMostRows = 128;  // of a step, all of which may want logits
+
   explicit Session(const LoadedModel& model, int blocks = 16) {
-    const d4j_session_options options{blocks, 128, 128};
+    const d4j_session_options options{blocks, kMostRows, kMostRows};
     check(d4j_session_create(model.get(), &options, &session_));
   }
   Session(const Session&) = delete;

@@ -1,4 +1,5 @@
-// Steps on the CPU kernels take no memory: this program counts what it asks of malloc and mmap.
+// Once its threads run, the C API takes no memory for a step on the CPU kernels, nor to copy a block: this program
+// counts what it asks of malloc and mmap.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -9,13 +10,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
-#include <string>
 #include <vector>
 
 #include "cpu/aligned_memory.h"
+#include "decoder_cases.h"
 #include "loaded_model.h"
-#include "model/kernel_decoder.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DOLLY4J_COUNTS_ALLOCATIONS 0
@@ -93,13 +92,11 @@ std::int64_t allocations_of(const Work& work) {
   return allocations - before;
 }
 
-constexpr d4j_session_options kSession{64, 128, 128};
+constexpr int kBlocks = 64;
 
-std::unique_ptr<Decoder> decoder_of(const d4j_decoder_spec& spec, d4j_dtype type) {
+LoadedModel model_of(const d4j_decoder_spec& spec, d4j_dtype type) {
   const DecoderTypes types(type);
-  const auto weights = std::make_shared<Weights>(spec, type, WeightLayout::packed);
-  for_all_rows(spec, random_decoder_weights(spec, 1), [&](const d4j_rows& rows) { weights->load(rows); });
-  return new_kernel_decoder(spec, {D4J_BACKEND_KERNELS, types.weights, types.kv, -1, 2, 0}, weights);
+  return {spec, {D4J_BACKEND_KERNELS, types.weights, types.kv, -1, 2, 0}, random_decoder_weights(spec, 1)};
 }
 
 d4j_step without_hidden_states(const OwnedStep& step) {
@@ -113,9 +110,8 @@ TEST_P(StepAllocations, areNoneOnceThreadsRun) {
   sequential.parallel_residual = 0;
   sequential.activation = D4J_GELU_TANH;
   for (const d4j_decoder_spec& spec : {small_decoder(), sequential}) {
-    const std::unique_ptr<Decoder> decoder = decoder_of(spec, GetParam());
-    const std::unique_ptr<StepRunner> runner = decoder->new_runner(kSession);
-    const std::atomic<bool> abort{false};
+    const LoadedModel model = model_of(spec, GetParam());
+    const Session session(model, kBlocks);
     // The first step starts the threads; later ones have more rows, up to all that a session allows.
     const OwnedStep steps[] = {
         {spec, {{{0}, 0, {1, 2}}}},
@@ -123,12 +119,12 @@ TEST_P(StepAllocations, areNoneOnceThreadsRun) {
         {spec, {{{0, 1, 2}, 32, {4}}, {{5, 9, 4}, 40, {5}}, {{7}, 1, {6}}}},
         {spec,
          {{{10, 11, 12, 13, 14}, 0, random_tokens(spec, 79, 4)}, {{20, 21, 22, 23}, 0, random_tokens(spec, 49, 5)}}}};
-    ASSERT_EQ(steps[3].step().rows, kSession.max_rows);
-    runner->run(without_hidden_states(steps[0]), abort);
+    ASSERT_EQ(steps[3].step().rows, Session::kMostRows);
+    session.run(without_hidden_states(steps[0]));
     for (const OwnedStep& step : steps) {
       const d4j_step plain = without_hidden_states(step);
-      EXPECT_EQ(allocations_of([&] { runner->run(plain, abort); }), 0) << plain.rows << " rows";
-      EXPECT_EQ(allocations_of([&] { runner->copy_block(0, 30); }), 0);
+      EXPECT_EQ(allocations_of([&] { session.run(plain); }), 0) << plain.rows << " rows";
+      EXPECT_EQ(allocations_of([&] { check(d4j_session_copy_block(session.get(), 0, 30)); }), 0);
     }
   }
 }
@@ -136,12 +132,11 @@ TEST_P(StepAllocations, areNoneOnceThreadsRun) {
 // The final norm in float32, which only those who look at hidden states ask for.
 TEST_P(StepAllocations, areOneWithHiddenStates) {
   const d4j_decoder_spec spec = small_decoder();
-  const std::unique_ptr<Decoder> decoder = decoder_of(spec, GetParam());
-  const std::unique_ptr<StepRunner> runner = decoder->new_runner(kSession);
-  const std::atomic<bool> abort{false};
+  const LoadedModel model = model_of(spec, GetParam());
+  const Session session(model, kBlocks);
   const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
-  runner->run(step.step(), abort);
-  EXPECT_EQ(allocations_of([&] { runner->run(step.step(), abort); }), 1);
+  session.run(step.step());
+  EXPECT_EQ(allocations_of([&] { session.run(step.step()); }), 1);
 }
 
 TEST(Allocations, ofEveryKindAreCounted) {

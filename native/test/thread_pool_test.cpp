@@ -17,9 +17,7 @@
 #include <vector>
 
 #include "cpu/cores.h"
-#include "loaded_model.h"
 #include "random.h"
-#include "same_bits.h"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -155,39 +153,6 @@ TEST(ThreadPool, phasesOfChangingThreadCountsFollowEachOther) {
   }
 }
 
-TEST(ThreadPool, callersOnSeveralThreadsTakeTurns) {
-  constexpr int kCallers = 4;
-  constexpr int kPhases = 500;
-  ThreadPool pool;
-  int running = 0;  // guarded by the turns alone
-  std::vector<std::int64_t> sums(kCallers);
-  std::vector<std::thread> callers;
-  for (int caller = 0; caller < kCallers; caller++) {
-    callers.emplace_back([&, caller] {
-      Random random(caller);
-      for (int phase = 0; phase < kPhases; phase++) {
-        const int threads = 1 + random.below(4);
-        std::vector<int> done(threads);
-        pool.run(threads, [&](int thread) {
-          if (thread == 0) {
-            running++;
-          }
-          done[thread] = 1;
-          if (thread == 0) {
-            EXPECT_EQ(running, 1);
-            running--;
-          }
-        });
-        sums[caller] += std::count(done.begin(), done.end(), 1) == threads;
-      }
-    });
-  }
-  for (std::thread& caller : callers) {
-    caller.join();
-  }
-  EXPECT_EQ(sums, std::vector<std::int64_t>(kCallers, kPhases));
-}
-
 TEST(ThreadPool, wakesThreadsThatSleep) {
   ThreadPool pool;
   for (int i = 0; i < 20; i++) {
@@ -219,59 +184,6 @@ TEST(ThreadPool, canBeMadeAndDestroyedAtAnyTime) {
       pool.run(1 + i % 5, [](int) {});
     }
   }
-}
-
-// Of all pools of this process.
-std::vector<std::string> names_of_pool_threads() {
-  std::vector<std::string> names;
-  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream file(task.path() / "comm");
-    std::string name;
-    if (std::getline(file, name) && name.rfind("dolly4j-", 0) == 0) {
-      names.push_back(name);
-    }
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-void expect_pool_threads(const std::vector<std::string>& expected) {
-  // Threads of pools that other tests have destroyed may be listed for a moment.
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (names_of_pool_threads() != expected && std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  EXPECT_EQ(names_of_pool_threads(), expected);
-}
-
-TEST(ThreadPool, twoDecodersStepOnTheThreadsOfOneAndEachHasTheBitsItHasAlone) {
-  const d4j_decoder_spec spec = small_decoder();
-  const d4j_model_options options{D4J_BACKEND_KERNELS, D4J_BFLOAT16, D4J_BFLOAT16, -1, 3, 0};
-  const ModelAndSession first(spec, options, random_decoder_weights(spec, 1), 16);
-  const ModelAndSession second(spec, options, random_decoder_weights(spec, 2), 16);
-  const auto answer = [&](const ModelAndSession& decoder) {
-    std::vector<float> all;
-    for (int cached = 0; cached < 60; cached += cached == 0 ? 40 : 1) {
-      const std::vector<float> logits =
-          logits_of(decoder.session, spec, {{{3, 1, 2, 0}, cached, random_tokens(spec, cached == 0 ? 40 : 1, cached)}});
-      all.insert(all.end(), logits.begin(), logits.end());
-    }
-    return all;
-  };
-  // The caller's thread is the third.
-  const std::vector<std::string> two_threads = {"dolly4j-1", "dolly4j-2"};
-  const std::vector<float> first_alone = answer(first);
-  const std::vector<float> second_alone = answer(second);
-  EXPECT_NE(first_alone, second_alone);
-  expect_pool_threads(two_threads);
-  for (int round = 0; round < 5; round++) {
-    std::vector<float> beside;
-    std::thread other([&] { beside = answer(second); });
-    expect_same_bits(answer(first), first_alone, "the first decoder");
-    other.join();
-    expect_same_bits(beside, second_alone, "the second decoder");
-  }
-  expect_pool_threads(two_threads);
 }
 
 TEST(ThreadPool, itsThreadsTakeNoSignals) {

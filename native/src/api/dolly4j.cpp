@@ -81,8 +81,7 @@ d4j_status guard(Function&& function) noexcept {
 }
 
 void require_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-  require(value >= low && value <= high, std::string(name) + " must be " + std::to_string(low) + " .. " +
-                                             std::to_string(high) + ", not " + std::to_string(value));
+  require(value >= low && value <= high, [&] { return dolly4j::range_message(name, value, low, high); });
 }
 
 constexpr std::int32_t kMostBlocks = 1 << 26;
@@ -113,8 +112,9 @@ void check_options(const d4j_model_options& options) {
 
 void check_packed_file(const d4j_model_options& options, const char* key) {
   require(on_kernels(options), "only weights of the kernels are packed, and can be mapped from a file");
-  require(std::strlen(key) == dolly4j::kPackedKeyLength,
-          "key must have " + std::to_string(dolly4j::kPackedKeyLength) + " characters, not '" + key + "'");
+  require(std::strlen(key) == dolly4j::kPackedKeyLength, [&] {
+    return "key must have " + std::to_string(dolly4j::kPackedKeyLength) + " characters, not '" + key + "'";
+  });
 }
 
 std::int64_t block_bytes(const d4j_model& model) {

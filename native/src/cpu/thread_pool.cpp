@@ -96,8 +96,7 @@ void ThreadPool::bind(std::thread& worker, int thread) {
   }
 }
 
-void ThreadPool::run(int threads, Function function, const void* context) {
-  const std::lock_guard<std::mutex> lock(turn_);
+void ThreadPool::run_phase(int threads, Function function, const void* context) {
   const FlushDenormals flush;
   if (threads > 1) {
     if (static_cast<int>(workers_.size()) < threads - 1) {

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "cpu/fair_mutex.h"
+
 namespace dolly4j {
 
 class ThreadPool {
@@ -28,24 +30,42 @@ class ThreadPool {
   /// others are not bound.
   void bind_threads() { binds_.store(true); }
 
-  /// Calls task(thread) for thread = 0 .. threads - 1, each on a thread of its own and with denormals flushed; 0 is the
-  /// caller's. Returns when all have returned. The task must not throw, and must not run another. Callers on several
-  /// threads take turns. Throws D4J_OUT_OF_MEMORY if the system gives no more threads.
+  /// The right to run phases, as long as it lives. Callers on several threads have it one after the other, in the order
+  /// in which they asked, and wait for it asleep. Who has it must not ask for another.
+  class Turn {
+   public:
+    explicit Turn(ThreadPool& pool) : pool_(pool), lock_(pool.turn_) {}
+
+    /// Calls task(thread) for thread = 0 .. threads - 1, each on a thread of its own and with denormals flushed; 0 is
+    /// the caller's. Returns when all have returned. The task must not throw, and must not run another. Throws
+    /// D4J_OUT_OF_MEMORY if the system gives no more threads.
+    template <typename Task>
+    void run(int threads, const Task& task) const {
+      pool_.run_phase(
+          threads, [](const void* context, int thread) { (*static_cast<const Task*>(context))(thread); }, &task);
+    }
+
+   private:
+    ThreadPool& pool_;
+    const std::lock_guard<FairMutex> lock_;
+  };
+
+  /// A turn of one phase.
   template <typename Task>
   void run(int threads, const Task& task) {
-    run(threads, [](const void* context, int thread) { (*static_cast<const Task*>(context))(thread); }, &task);
+    Turn(*this).run(threads, task);
   }
 
  private:
   using Function = void (*)(const void* context, int thread);
 
-  void run(int threads, Function function, const void* context);
+  void run_phase(int threads, Function function, const void* context);
   void grow(int workers);
   static void bind(std::thread& worker, int thread);
   void work(int thread);
   std::uint64_t next_phase(std::uint64_t seen);
 
-  std::mutex turn_;  // held by the caller whose phase runs; of workers_ too
+  FairMutex turn_;  // held by the caller whose phases run; of workers_ too
   std::vector<std::thread> workers_;
 
   // The phase: its number, and in the low 16 bits how many threads take part. What follows is written before it and

@@ -9,22 +9,12 @@
 #include "api/error.h"
 #include "cpu/aligned_memory.h"
 #include "cpu/flush_denormals.h"
-#include "cpu/thread_pool.h"
 #include "model/activation_memory.h"
+#include "model/step_threads.h"
 #include "ops/attention_items.h"
 
 namespace dolly4j {
 namespace {
-
-/// The part of `count` things that a thread has.
-struct Share {
-  int first;
-  int last;
-
-  Share(int count, int thread, int threads)
-      : first(static_cast<int>(std::int64_t{count} * thread / threads)),
-        last(static_cast<int>(std::int64_t{count} * (thread + 1) / threads)) {}
-};
 
 class KernelRunner final : public StepRunner {
  public:
@@ -40,11 +30,6 @@ class KernelRunner final : public StepRunner {
   PackedKvCache cache(int layer) const;
   std::int64_t key_bytes() const;  // of a block of a layer
   std::int64_t value_bytes() const;
-
-  template <typename Task>
-  void for_shares(int count, const Task& task);
-  template <typename Task>
-  void for_blocks(int count, int rows, const Task& task);
 
   void prepare(const d4j_step& step);
   void embed(const d4j_step& step);
@@ -79,8 +64,7 @@ class KernelRunner final : public StepRunner {
   ActivationMemory head_input_;
   AlignedMemory prepared_;      // inputs as attention's matmuls and the head take them: packed_linear.h
   AlignedMemory ffn_prepared_;  // as the feed-forward's do
-  std::int64_t scratch_bytes_;
-  AlignedMemory scratch_;  // of all threads
+  StepThreads threads_;
 
   // Of the running step.
   RaggedBatch batch_{};
@@ -89,10 +73,7 @@ class KernelRunner final : public StepRunner {
 };
 
 std::int64_t most_scratch(const KernelModel& model, const d4j_session_options& options) {
-  const std::int64_t bytes =
-      std::max(model.linears.scratch_bytes(options.max_rows), model.attention.scratch_bytes(model.spec.head_size));
-  constexpr std::int64_t kPage = 4096;
-  return (bytes + kPage - 1) / kPage * kPage;
+  return std::max(model.linears.scratch_bytes(options.max_rows), model.attention.scratch_bytes(model.spec.head_size));
 }
 
 AlignedMemory prepared_memory(const KernelModel& model, const d4j_session_options& options, int inputs) {
@@ -115,8 +96,7 @@ KernelRunner::KernelRunner(const KernelModel& model, const d4j_session_options& 
       head_input_(options.max_logits_rows, model.spec.hidden_size, model.dtype),
       prepared_(prepared_memory(model, options, model.spec.hidden_size)),
       ffn_prepared_(prepared_memory(model, options, std::max(model.spec.hidden_size, model.spec.ffn_size))),
-      scratch_bytes_(most_scratch(model, options)),
-      scratch_(static_cast<std::size_t>(scratch_bytes_ * model.threads), "scratch"),
+      threads_(model.threads, most_scratch(model, options)),
       attention_items_(model.spec.heads, model.threads, options.max_rows) {
   row_sequences_.reserve(static_cast<std::size_t>(options.max_rows));
 }
@@ -136,43 +116,6 @@ PackedKvCache KernelRunner::cache(int layer) const {
   return cache;
 }
 
-/// Calls task(first, last, scratch) for a part of `count` things on every thread; here alone if there is but one.
-template <typename Task>
-void KernelRunner::for_shares(int count, const Task& task) {
-  const int threads = std::min(model_.threads, count);
-  ThreadPool::shared().run(threads, [&](int thread) {
-    const Share share(count, thread, threads);
-    task(share.first, share.last, static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread);
-  });
-}
-
-/// The same for `count` blocks of outputs of so many rows. Many rows compute, so threads take what is left, less and
-/// less at a time: one that is held up does not hold up all. Few read memory, each thread a part that lies in one
-/// piece.
-template <typename Task>
-void KernelRunner::for_blocks(int count, int rows, const Task& task) {
-  // Where reading stops to be the limit on a Zen 5; blocks that a kernel multiplies together. Not tuned further.
-  constexpr int kMostRowsThatRead = 32;
-  constexpr int kLeastBlocks = 2;
-  const int threads = std::min(model_.threads, count);
-  if (rows <= kMostRowsThatRead || threads == 1) {
-    for_shares(count, task);
-    return;
-  }
-  std::atomic<int> next{0};
-  ThreadPool::shared().run(threads, [&](int thread) {
-    int first = next.load();
-    while (first < count) {
-      const int blocks = (count - first) / (2 * threads) / kLeastBlocks * kLeastBlocks;
-      const int last = std::min(first + std::max(blocks, kLeastBlocks), count);
-      if (next.compare_exchange_weak(first, last)) {
-        task(first, last, static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread);
-        first = next.load();
-      }
-    }
-  });
-}
-
 /// What the layers of a step share.
 void KernelRunner::prepare(const d4j_step& step) {
   batch_ = batch_of(step);
@@ -187,7 +130,7 @@ void KernelRunner::prepare(const d4j_step& step) {
 
 void KernelRunner::embed(const d4j_step& step) {
   const std::int64_t hidden = model_.spec.hidden_size;
-  for_shares(step.rows, [&](int first, int last, void*) {
+  threads_.for_shares(step.rows, [&](int first, int last, void*) {
     for (int row = first; row < last; ++row) {
       const std::int64_t source = step.tokens[row] * hidden;
       float* target = residual_.get() + row * hidden;
@@ -210,7 +153,7 @@ void KernelRunner::normalize(const Norm& attention, const Norm* ffn) {
                                 ffn == nullptr ? 1 : 2,
                                 model_.spec.hidden_size,
                                 static_cast<float>(model_.spec.norm_epsilon)};
-  for_shares(batch_.rows, [&](int first, int last, void*) { model_.layer_norm(args, first, last); });
+  threads_.for_shares(batch_.rows, [&](int first, int last, void*) { model_.layer_norm(args, first, last); });
 }
 
 PackedLinearArgs KernelRunner::linear_args(const PackedWeight& weight, const Activations& x, int rows,
@@ -253,7 +196,7 @@ PackedLinearArgs KernelRunner::add_args(const PackedWeight& weight, const Activa
 
 /// Of matmuls with equally many rows.
 void KernelRunner::prepare_inputs(std::initializer_list<PackedLinearArgs> matmuls) {
-  for_shares(matmuls.begin()->rows, [&](int first, int last, void*) {
+  threads_.for_shares(matmuls.begin()->rows, [&](int first, int last, void*) {
     for (const PackedLinearArgs& args : matmuls) {
       model_.linears.prepare(args, first, last);
     }
@@ -262,8 +205,8 @@ void KernelRunner::prepare_inputs(std::initializer_list<PackedLinearArgs> matmul
 
 void KernelRunner::run_linear(const PackedLinearArgs& args) {
   prepare_inputs({args});
-  for_blocks(args.weight.blocks(), args.rows,
-             [&](int first, int last, void* scratch) { model_.linears.run(args, first, last, scratch); });
+  threads_.for_blocks(args.weight.blocks(), args.rows,
+                      [&](int first, int last, void* scratch) { model_.linears.run(args, first, last, scratch); });
 }
 
 /// Two matmuls of equally many rows that do not need each other's results, in one phase: their blocks, which have
@@ -277,7 +220,7 @@ void KernelRunner::run_side_by_side(const PackedLinearArgs& a, PackedLinearArgs 
     prepare_inputs({a, b});
   }
   const int a_blocks = a.weight.blocks();
-  for_blocks(a_blocks + b.weight.blocks(), a.rows, [&](int first, int last, void* scratch) {
+  threads_.for_blocks(a_blocks + b.weight.blocks(), a.rows, [&](int first, int last, void* scratch) {
     if (first < a_blocks) {
       model_.linears.run(a, first, std::min(last, a_blocks), scratch);
     }
@@ -292,17 +235,10 @@ void KernelRunner::attend(int layer) {
   const RotaryAppendArgs append{
       qkv_.get(), model_.rotary.cosines.data(), model_.rotary.sines.data(), queries_.get(), cache(layer),
       batch_,     row_sequences_.data(),        model_.spec.rotary_dims};
-  for_shares(model_.spec.heads, [&](int first, int last, void*) { model_.append(append, first, last); });
+  threads_.for_shares(model_.spec.heads, [&](int first, int last, void*) { model_.append(append, first, last); });
   const CachedAttentionArgs args{queries_.get(), append.cache, attended_.get(), batch_};
   const std::vector<AttentionItem>& items = attention_items_.items();
-  std::atomic<std::size_t> next{0};
-  const int threads = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(model_.threads), items.size()));
-  ThreadPool::shared().run(threads, [&](int thread) {
-    void* scratch = static_cast<std::uint8_t*>(scratch_.data()) + scratch_bytes_ * thread;
-    for (std::size_t i = next.fetch_add(1); i < items.size(); i = next.fetch_add(1)) {
-      model_.attention.run(args, items[i], scratch);
-    }
-  });
+  threads_.for_each(items.size(), [&](std::size_t i, void* scratch) { model_.attention.run(args, items[i], scratch); });
 }
 
 /// x + attention(norm(x)) + ffn(norm(x))
@@ -319,7 +255,7 @@ void KernelRunner::parallel_block(int index) {
   const PackedLinearArgs fc2 = add_args(layer.fc2, activated_.get(), ffn_prepared_.data(), attention_output_.get());
   prepare_inputs({dense, fc2});
   // Both have the same outputs, so a thread adds what it has computed itself.
-  for_blocks(layer.dense.blocks(), batch_.rows, [&](int first, int last, void* scratch) {
+  threads_.for_blocks(layer.dense.blocks(), batch_.rows, [&](int first, int last, void* scratch) {
     model_.linears.run(dense, first, last, scratch);
     model_.linears.run(fc2, first, last, scratch);
   });
@@ -360,7 +296,7 @@ void KernelRunner::compute_logits(const d4j_step& step) {
                                 1,
                                 model_.spec.hidden_size,
                                 static_cast<float>(model_.spec.norm_epsilon)};
-  for_shares(step.logits_count, [&](int first, int last, void*) { model_.layer_norm(norm, first, last); });
+  threads_.for_shares(step.logits_count, [&](int first, int last, void*) { model_.layer_norm(norm, first, last); });
   PackedLinearArgs head = linear_args(model_.head, head_input_.get(), step.logits_count, prepared_.data());
   head.result = LinearResult::store;
   head.y = step.logits;
@@ -379,24 +315,26 @@ void KernelRunner::run(const d4j_step& step, const std::atomic<bool>& abort) {
     }
   };
   prepare(step);
-  embed(step);
+  threads_.in_turn([&] { embed(step); });
   show_hidden();
   for (int layer = 0; layer < model_.spec.layers; ++layer) {
-    if (abort.load(std::memory_order_relaxed)) {
-      throw Error(D4J_ABORTED, "the step was aborted");
-    }
-    if (model_.spec.parallel_residual != 0) {
-      parallel_block(layer);
-    } else {
-      sequential_block(layer);
-    }
+    threads_.in_turn([&] {
+      if (abort.load(std::memory_order_relaxed)) {
+        throw Error(D4J_ABORTED, "the step was aborted");
+      }
+      if (model_.spec.parallel_residual != 0) {
+        parallel_block(layer);
+      } else {
+        sequential_block(layer);
+      }
+    });
     show_hidden();
   }
   if (hidden_out != nullptr) {
     show_final_norm(hidden_out);
   }
   if (step.logits_count > 0) {
-    compute_logits(step);
+    threads_.in_turn([&] { compute_logits(step); });
   }
 }
 

@@ -9,8 +9,7 @@ namespace dolly4j {
 namespace {
 
 void require_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-  require(value >= low && value <= high, std::string("decoder spec: ") + name + " must be " + std::to_string(low) +
-                                             " .. " + std::to_string(high) + ", not " + std::to_string(value));
+  require(value >= low && value <= high, [&] { return "decoder spec: " + range_message(name, value, low, high); });
 }
 
 }  // namespace
@@ -25,10 +24,12 @@ void check_spec(const d4j_decoder_spec& spec) {
   require_range("vocab_size", spec.vocab_size, 1, 1 << 24);
   require_range("context_length", spec.context_length, 1, 1 << 24);
   require_range("rotary_dims", spec.rotary_dims, 0, spec.head_size);
-  require(spec.rotary_dims % 2 == 0, "decoder spec: rotary_dims must be even, not " + std::to_string(spec.rotary_dims));
-  require(std::int64_t{spec.heads} * spec.head_size == spec.hidden_size,
-          "decoder spec: heads * head_size must be hidden_size, " + std::to_string(spec.hidden_size) + ", not " +
-              std::to_string(spec.heads) + " * " + std::to_string(spec.head_size));
+  require(spec.rotary_dims % 2 == 0,
+          [&] { return "decoder spec: rotary_dims must be even, not " + std::to_string(spec.rotary_dims); });
+  require(std::int64_t{spec.heads} * spec.head_size == spec.hidden_size, [&] {
+    return "decoder spec: heads * head_size must be hidden_size, " + std::to_string(spec.hidden_size) + ", not " +
+           std::to_string(spec.heads) + " * " + std::to_string(spec.head_size);
+  });
   require(std::isfinite(spec.rotary_base) && spec.rotary_base > 0, "decoder spec: rotary_base must be above 0");
   require(std::isfinite(spec.norm_epsilon) && spec.norm_epsilon >= 0, "decoder spec: norm_epsilon must be 0 or above");
   require_range("activation", spec.activation, D4J_GELU_ERF, D4J_GELU_TANH);

@@ -12,21 +12,16 @@ namespace {
 
 [[noreturn]] void reject(const std::string& message) { throw Error(D4J_INVALID_ARGUMENT, "step: " + message); }
 
-std::string range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-  return std::string(name) + " must be " + std::to_string(low) + " .. " + std::to_string(high) + ", not " +
-         std::to_string(value);
-}
-
 void check_counts(const d4j_session_options& options, const d4j_step& step) {
   if (step.rows < 1 || step.rows > options.max_rows) {
-    reject(range("rows", step.rows, 1, options.max_rows));
+    reject(range_message("rows", step.rows, 1, options.max_rows));
   }
   if (step.sequences < 1 || step.sequences > step.rows) {
-    reject(range("sequences", step.sequences, 1, step.rows));
+    reject(range_message("sequences", step.sequences, 1, step.rows));
   }
   const std::int32_t most_logits = std::min(step.rows, options.max_logits_rows);
   if (step.logits_count < 0 || step.logits_count > most_logits) {
-    reject(range("logits_count", step.logits_count, 0, most_logits));
+    reject(range_message("logits_count", step.logits_count, 0, most_logits));
   }
   if (step.block_table_stride < 1) {
     reject("block_table_stride must be 1 or more, not " + std::to_string(step.block_table_stride));
@@ -95,7 +90,7 @@ void check_sequence(const d4j_decoder_spec& spec, const d4j_session_options& opt
   const std::int32_t context = step.context_lengths[sequence];
   if (context < end - start || context > spec.context_length) {
     reject("sequence " + std::to_string(sequence) + ": " +
-           range("context_lengths", context, end - start, spec.context_length));
+           range_message("context_lengths", context, end - start, spec.context_length));
   }
   check_rows(spec, step, sequence);
   check_blocks(options, step, sequence);

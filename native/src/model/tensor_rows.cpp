@@ -15,10 +15,7 @@ namespace {
 std::int64_t element_bytes(std::int32_t dtype) { return dtype == D4J_FLOAT32 ? 4 : 2; }
 
 void require_range(const d4j_rows& rows, const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-  if (value < low || value > high) {
-    throw Error(D4J_INVALID_ARGUMENT, where(rows) + ": " + name + " must be " + std::to_string(low) + " .. " +
-                                          std::to_string(high) + ", not " + std::to_string(value));
-  }
+  require(value >= low && value <= high, [&] { return where(rows) + ": " + range_message(name, value, low, high); });
 }
 
 /// Bytes from the first to past the last element of so many rows and columns.

@@ -137,14 +137,17 @@ void Weights::move(d4j_slot slot, int layer, AlignedMemory memory) {
 Weights::Entry& Weights::entry_of(const d4j_rows& rows) {
   const auto slot = static_cast<d4j_slot>(rows.slot);
   std::vector<Entry>& entries = slots_[static_cast<std::size_t>(slot)];
-  require(!entries.empty(), where(rows) + " goes to " + slot_name(slot) + ", which this decoder does not have");
-  require(rows.layer >= 0 && rows.layer < static_cast<std::int64_t>(entries.size()),
-          where(rows) + " goes to layer " + std::to_string(rows.layer) + " of " + slot_name(slot) + ", which has " +
-              std::to_string(entries.size()));
+  require(!entries.empty(),
+          [&] { return where(rows) + " goes to " + slot_name(slot) + ", which this decoder does not have"; });
+  require(rows.layer >= 0 && rows.layer < static_cast<std::int64_t>(entries.size()), [&] {
+    return where(rows) + " goes to layer " + std::to_string(rows.layer) + " of " + slot_name(slot) + ", which has " +
+           std::to_string(entries.size());
+  });
   Entry& entry = entries[static_cast<std::size_t>(rows.layer)];
-  require(rows.columns == entry.matrix.columns, where(rows) + " has " + std::to_string(rows.columns) +
-                                                    " columns; expected " + std::to_string(entry.matrix.columns) +
-                                                    ", those of " + slot_name(slot));
+  require(rows.columns == entry.matrix.columns, [&] {
+    return where(rows) + " has " + std::to_string(rows.columns) + " columns; expected " +
+           std::to_string(entry.matrix.columns) + ", those of " + slot_name(slot);
+  });
   for (std::int64_t i = 0; i < rows.run_count; ++i) {
     const Run run = run_of(rows, i);
     if (run.target < 0 || run.target + run.count > entry.matrix.rows) {
@@ -304,10 +307,11 @@ void Weights::check_complete() const {
   for (int s = 0; s < D4J_SLOT_COUNT; ++s) {
     const std::vector<Entry>& entries = slots_[static_cast<std::size_t>(s)];
     for (std::size_t layer = 0; layer < entries.size(); ++layer) {
-      require(entries[layer].missing == 0, std::string(slot_name(static_cast<d4j_slot>(s))) + " of layer " +
-                                               std::to_string(layer) + " lacks " +
-                                               std::to_string(entries[layer].missing) + " of its " +
-                                               std::to_string(entries[layer].matrix.rows) + " rows");
+      require(entries[layer].missing == 0, [&] {
+        return std::string(slot_name(static_cast<d4j_slot>(s))) + " of layer " + std::to_string(layer) + " lacks " +
+               std::to_string(entries[layer].missing) + " of its " + std::to_string(entries[layer].matrix.rows) +
+               " rows";
+      });
     }
   }
 }

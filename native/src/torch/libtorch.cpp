@@ -72,7 +72,7 @@ NoGrad::NoGrad() : before_(libtorch().aoti_torch_grad_mode_is_enabled()) {
 NoGrad::~NoGrad() { libtorch().aoti_torch_grad_mode_set_enabled(before_); }
 
 void set_libtorch_threads(int threads) {
-  require(threads >= 1 && threads <= 4096, "threads must be 1 .. 4096, not " + std::to_string(threads));
+  require(threads >= 1 && threads <= 4096, [&] { return range_message("threads", threads, 1, 4096); });
   const std::lock_guard<std::mutex> lock(attach_mutex);
   if (attached.load() == nullptr) {
     setenv("OMP_NUM_THREADS", std::to_string(threads).c_str(), /*overwrite=*/0);
