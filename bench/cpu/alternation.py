@@ -99,14 +99,14 @@ class Alternation(ABC):
             described = worker.started()
             load = time.monotonic() - start
             check = check_logits(worker, reference, side.tolerance)
-            self.prepare(side, worker)
+            more = self.prepare(side, worker)
         except WorkerFailed as failure:
             worker.close()
             self.leave_out(side, "all rows", failure)
             return
         print(f"  {side.name}: {described['version']}; loaded in {load:.1f} s; {check}", flush=True)
         known = {"name": side.name, "bits": side.compared_bits, "ours": side.ours, "load_seconds": load, "check": check}
-        self.results["sides"][side.key] = {**known, **described}
+        self.results["sides"][side.key] = {**known, **described, **more}
         self.workers[side] = worker
 
     @abstractmethod
@@ -124,13 +124,21 @@ class Alternation(ABC):
         """What the limits of a row are computed for."""
         return row
 
+    def takes(self, side, row):
+        """Whether the side is asked for the row."""
+        return True
+
     def prepare(self, side, worker):
-        """Of a side whose logits are right, before its first turn. Raises WorkerFailed to leave it out."""
+        """Of a side whose logits are right, before its first turn: returns what is to be told of it. Raises
+        WorkerFailed to leave it out."""
+        return {}
 
     def warm_up(self, row):
         """Returns the sides that can do the row, after a turn of each that is not counted."""
         able = []
         for side, worker in list(self.workers.items()):
+            if not self.takes(side, row):
+                continue
             try:
                 worker.ask(self.warm_up_request(side, row))
                 able.append(side)
@@ -193,9 +201,13 @@ class Alternation(ABC):
                 ready.append(side)
         return ready
 
+    def free_bytes(self):
+        """That the sides of a group may take together."""
+        return (self.arguments.memory * 1e9 if self.arguments.memory else free_memory()) - PROBE_MEMORY
+
     def groups(self, sides, memory_of):
         """Sides that can run together; one that cannot even run beside ours is left out."""
-        memory = (self.arguments.memory * 1e9 if self.arguments.memory else free_memory()) - PROBE_MEMORY
+        memory = self.free_bytes()
         ready = list(sides)
         for side in sides:
             needed = sum(map(memory_of, with_ours(side, ready)))

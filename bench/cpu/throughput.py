@@ -8,11 +8,10 @@ from pathlib import Path
 
 import report
 from alternation import Alternation, chosen
-from prepare import Paths, prepare
+from prepare import DEVIATIONS, Paths, prepare
 from sides import Row, Shape, all_sides
 from worker_process import environment
 
-SHAPES = ["70m", "1.4b", "3b"]
 PREFILL = [32, 256, 1024]
 BATCHES = [1, 2, 4, 8, 16, 32]
 CONTEXTS = [64, 512, 1536]
@@ -30,7 +29,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(prog="bench/run.sh cpu", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small shape, fewer rows and repetitions: some minutes")
     parser.add_argument("--check", action="store_true", help="make the files and check the logits; time nothing")
-    parser.add_argument("--shape", choices=SHAPES, help="sizes of the model (default 3b; quick: 70m)")
+    parser.add_argument("--shape", choices=DEVIATIONS, help="sizes of the model (default 3b; quick: 70m)")
     parser.add_argument("--threads", type=int, default=2, help="of every side (default 2)")
     parser.add_argument("--work", type=Path, required=True, help="folder for installs, models and results")
     parser.add_argument("--sides", help="keys of sides, with commas between (default: all)")
