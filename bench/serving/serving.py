@@ -49,8 +49,8 @@ def parse_arguments():
     rates = "arrivals a second (default: 0.5 and 0.8 of what the best side answers in a closed loop; quick: 0.5)"
     parser.add_argument("--rates", type=numbers(float), default=[], help=rates)
     parser.add_argument("--prompts", type=Path, help="rows of databricks-dolly-15k, JSON lines (default: 151 of them)")
-    longest = "tokens of the longest prompt with its answer that is not left out (default 2048)"
-    parser.add_argument("--longest", type=int, default=2048, help=longest)
+    longest = "tokens of the longest prompt with its answer that is not left out (default 2048; quick: 512)"
+    parser.add_argument("--longest", type=int, help=longest)
     parser.add_argument("--longest-answer", type=int, help="tokens that answers are cut to (default 256; quick: 48)")
     parser.add_argument("--repetitions", type=int, help="alternations of a row (default 5; quick: 1)")
     parser.add_argument("--seconds", type=float, help="window of a turn (default 60; quick: 3)")
@@ -63,6 +63,7 @@ def parse_arguments():
     arguments.repetitions = arguments.repetitions or (1 if quick else 5)
     arguments.seconds = arguments.seconds or (3 if quick else 60)
     arguments.warm = arguments.seconds / 4 if arguments.warm is None else arguments.warm
+    arguments.longest = arguments.longest or (512 if quick else 2048)
     arguments.longest_answer = arguments.longest_answer or (48 if quick else 256)
     return arguments
 
