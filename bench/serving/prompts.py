@@ -68,7 +68,7 @@ def chosen(checkpoint, rows, longest_answer, longest):
     left out that have with their answer more than `longest`, or than the model's context.
     """
     config = json.loads((checkpoint / "config.json").read_text())
-    room = min(longest, config["max_position_embeddings"])
+    context = config["max_position_embeddings"]
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
 
     def prompt(text, new):
@@ -78,8 +78,8 @@ def chosen(checkpoint, rows, longest_answer, longest):
     every = [prompt(text, max(1, min(length, longest_answer))) for text, length in given]
     texts = [text for text, _ in given]
     return {
-        "prompts": [each for each in every if tokens_of(each) <= room],
-        "long": [prompt(text, LONG_ANSWER) for text in long_texts(texts, tokenizer, min(LONG_PROMPT, room * 3 // 4))],
+        "prompts": [each for each in every if tokens_of(each) <= min(longest, context)],
+        "long": [prompt(text, LONG_ANSWER) for text in long_texts(texts, tokenizer, min(LONG_PROMPT, context * 3 // 4))],
     }
 
 
