@@ -2,9 +2,11 @@
 # Whole-model benchmarks beside peers, in one alternating run.
 #
 #   bench/run.sh cpu [--quick] [--shape 3b|1.4b|70m] [--threads 2] [--work DIR] [--sides A,B] [--repetitions N]
-#   bench/run.sh cpu --help                                                                      all options
+#   bench/run.sh serving [--quick] [--shape 3b|1.4b|70m|demo] [--users 1,4,16,64] [--rates R,R] [--seconds N] ...
+#   bench/run.sh cpu|serving --help                                                              all options
 #   bench/run.sh merge [--work DIR] RESULTS.json...                                     one table of several runs
 #
+# cpu times prefill and decode of so many sequences, serving the answers to users who come and go.
 # Builds dolly4j, and installs once into the work folder (build/bench): Hugging Face transformers, CTranslate2, and
 # llama.cpp by packages for Node and for the JVM; writes there a checkpoint with random weights and its conversions
 # (3b: 18 GB, 1.4b: 9 GB, 70m: 0.5 GB; installs 7 GB). A peer that cannot be installed is left out, and the run says
@@ -12,7 +14,7 @@
 # Needs python3 with venv, node and npm, a JDK, Maven, CMake and g++.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if [[ ${1-} != cpu && ${1-} != merge ]]; then
+if [[ ${1-} != cpu && ${1-} != serving && ${1-} != merge ]]; then
   sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' bench/run.sh >&2
   exit 2
 fi
@@ -72,4 +74,9 @@ cmp -s "$cpu/package.json" "$work/node/package.json" && [[ -e $work/node/node_mo
   step "installing de.kherud:llama" mvn -q -B dependency:copy -Dartifact=de.kherud:llama:$llama_version \
     "-DoutputDirectory=$work/jars" || true
 export NODE_PATH=$work/node/node_modules
-exec "$work/venv/bin/python" "$cpu/throughput.py" --work "$work" ${arguments[@]+"${arguments[@]}"}
+program=$cpu/throughput.py
+if [[ $command = serving ]]; then
+  export PYTHONPATH=$cpu
+  program=$PWD/bench/serving/serving.py
+fi
+exec "$work/venv/bin/python" "$program" --work "$work" ${arguments[@]+"${arguments[@]}"}

@@ -98,4 +98,5 @@ class CTranslate2:
 
 
 if __name__ == "__main__":
-    worker.serve(CTranslate2(sys.argv[1], int(sys.argv[2])))
+    side = CTranslate2(sys.argv[1], int(sys.argv[2]))
+    worker.serve(side, worker.throughput(side))

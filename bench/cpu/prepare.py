@@ -1,4 +1,5 @@
-"""What the sides need on disk, made once: the checkpoint with random weights, its conversions, the float32 logits."""
+"""What the sides need on disk, made once: a checkpoint (random weights, or the demo model), its conversions, and the
+float32 logits."""
 
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from sides import BENCH, HERE
 
 # Deviations of the weights for which attention looks at few tokens, so that wrong positions show in the logits.
 DEVIATIONS = {"70m": 0.06, "1.4b": 0.03, "3b": 0.027}
+DEMO = BENCH.parent / "java/demo-model/src/main/resources/org/dolly4j/demo"
 TOKENIZER = BENCH.parent / "java/core/src/test/resources/tokenizers/gpt-neox-20b"
 
 
@@ -71,11 +73,16 @@ def made(path, command, variables):
     part.rename(path)
 
 
+def checkpoint_command(shape):
+    if shape == "demo":
+        return "cp", "-r", DEMO
+    java = ("java", "-cp", f"{BENCH}/target/*:{BENCH}/target/lib/*", "org.dolly4j.bench.RandomCheckpoint")
+    return *java, "--shape", shape, "--deviation", DEVIATIONS[shape], "--tokenizer", TOKENIZER, "--out"
+
+
 def prepare(paths, wanted, variables):
     """Returns the reasons why files are missing, by path."""
-    java = ("java", "-cp", f"{BENCH}/target/*:{BENCH}/target/lib/*", "org.dolly4j.bench.RandomCheckpoint")
-    shape = ("--shape", paths.shape, "--deviation", DEVIATIONS[paths.shape], "--tokenizer", TOKENIZER)
-    made(paths.checkpoint, (*java, *shape, "--out"), variables)
+    made(paths.checkpoint, checkpoint_command(paths.shape), variables)
     made(paths.reference, (paths.python, HERE / "reference.py", paths.checkpoint), variables)
     commands = {paths.ctranslate2: (paths.python, HERE / "ctranslate2_converter.py", paths.checkpoint)}
     for dtype in ("bf16", "q8_0", "q4_0"):

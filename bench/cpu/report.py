@@ -81,7 +81,7 @@ def ratios(results, row, ours, peer):
     return [
         (m["rate"] / m["machine"]) / (other["rate"] / other["machine"])
         for m in of(results, row, ours)
-        if (other := theirs.get(turn(m)))
+        if (other := theirs.get(turn(m))) and other["rate"] > 0
     ]
 
 
@@ -192,31 +192,41 @@ def summary(results):
 
 
 def chart(results, path):
+    prefill = [row for row in rows_of(results) if row.startswith("prefill")]
+    decode = [row for row in rows_of(results) if row.startswith("decode")]
+    batches = [row for row in decode if row.endswith("@64")]
+    contexts = [row for row in decode if row.startswith("decode-1@")]
+
+    def rate(measurement):
+        return measurement["rate"]
+
+    unit = "tokens per second"
+    panels = [
+        ("prefill", "tokens of the prompt", unit, prefill, lambda row: int(row.split("-")[1]), rate),
+        ("decode, context 64", "sequences", unit, batches, lambda row: int(row.split("-")[1].split("@")[0]), rate),
+        ("decode, one sequence", "context", unit, contexts, lambda row: int(row.split("@")[1]), rate),
+    ]
+    draw(results, [panel for panel in panels if panel[3]], path)
+
+
+def draw(results, panels, path):
+    """A line for each side. Panels: title, label of x, label of y, rows, x of a row, y of a measurement or None."""
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
     sides = sides_of(results)
-    prefill = [row for row in rows_of(results) if row.startswith("prefill")]
-    decode = [row for row in rows_of(results) if row.startswith("decode")]
-    batches = [row for row in decode if row.endswith("@64")]
-    contexts = [row for row in decode if row.startswith("decode-1@")]
-    panels = [
-        ("prefill", "tokens of the prompt", prefill, lambda row: int(row.split("-")[1])),
-        ("decode, context 64", "sequences", batches, lambda row: int(row.split("-")[1].split("@")[0])),
-        ("decode, one sequence", "context", contexts, lambda row: int(row.split("@")[1])),
-    ]
-    panels = [panel for panel in panels if panel[2]]
     figure, axes = pyplot.subplots(1, len(panels), squeeze=False, figsize=(5 * len(panels), 6), layout="constrained")
     lines = {}
     pairs = matplotlib.colormaps["tab20"].colors  # dark and light in turn
     colors = pairs[::2] + pairs[1::2]
     styles = {16: "-", 8: "--", 4: ":"}
-    for axis, (title, unit, rows, position) in zip(axes[0], panels):
+    for axis, (title, x_label, y_label, rows, position, value) in zip(axes[0], panels):
         for key, side in sides.items():
-            measured = [(position(row), [m["rate"] for m in of(results, row, key)]) for row in rows]
-            points = [(x, *spread(rates)) for x, rates in measured if rates]
+            measured = [(position(row), list(map(value, of(results, row, key)))) for row in rows]
+            known = [(x, [y for y in values if y is not None]) for x, values in measured]
+            points = [(x, *spread(values)) for x, values in known if values]
             if not points:
                 continue
             x, low, middle, high = map(list, zip(*points))
@@ -225,8 +235,8 @@ def chart(results, path):
             color = colors[list(sides).index(key)]
             lines[side["name"]] = axis.errorbar(x, middle, errors, capsize=3, color=color, **style)
         ticks = [position(row) for row in rows]
-        axis.set(title=title, xlabel=unit, ylabel="tokens per second", xscale="log", yscale="log")
-        axis.set_xticks(ticks, labels=map(str, ticks))
+        axis.set(title=title, xlabel=x_label, ylabel=y_label, xscale="log", yscale="log")
+        axis.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4, fontsize="small")

@@ -125,11 +125,29 @@ TOLERANCES = {32: 1e-6, 16: 5e-4, 8: 1e-2, 4: 0.2}
 GREEDY_TOLERANCE = 0.5
 
 
-def all_sides(paths, threads):
+@dataclass(frozen=True)
+class Workers:
+    """The programs that the sides are: a class of ours, scripts of the peers."""
+
+    dolly4j: str
+    transformers: Path
+    ctranslate2: Path
+    llama: Path
+
+
+THROUGHPUT = Workers(
+    "org.dolly4j.bench.DecoderThroughput",
+    HERE / "transformers_worker.py",
+    HERE / "ctranslate2_worker.py",
+    HERE / "llama_worker.mjs",
+)
+
+
+def all_sides(paths, threads, workers=THROUGHPUT):
     checkpoint = paths.checkpoint
     python = (paths.python,)
     java = ("java", "-Xmx2g")
-    ours = (*java, "-cp", f"{BENCH}/target/*:{BENCH}/target/lib/*", "org.dolly4j.bench.DecoderThroughput", checkpoint)
+    ours = (*java, "-cp", f"{BENCH}/target/*:{BENCH}/target/lib/*", workers.dolly4j, checkpoint)
 
     def dolly4j(key, name, backend, dtype):
         bits, weights, head = OURS[dtype]
@@ -137,11 +155,11 @@ def all_sides(paths, threads):
         return Side(key, name, bits, backend == "kernels", command, weights, head, CACHE_16, TOLERANCES[bits])
 
     def transformers(key, dtype, bits, weights, cache):
-        command = (*python, HERE / "transformers_worker.py", checkpoint, dtype, threads)
+        command = (*python, workers.transformers, checkpoint, dtype, threads)
         return Side(key, f"transformers {dtype}", bits, False, command, weights, weights, cache, TOLERANCES[bits])
 
     def llama(dtype, bits, weights, head):
-        command = ("node", HERE / "llama_worker.mjs", paths.gguf(dtype), threads)
+        command = ("node", workers.llama, paths.gguf(dtype), threads)
         files = (paths.gguf(dtype), paths.node_modules / "node-llama-cpp")
         name = f"llama.cpp {dtype}"
         return Side(f"llama-{dtype}", name, bits, False, command, weights, head, CACHE_16, TOLERANCES[bits], files)
@@ -160,7 +178,7 @@ def all_sides(paths, threads):
             "CTranslate2 int8",
             8,
             False,
-            (*python, HERE / "ctranslate2_worker.py", paths.ctranslate2, threads),
+            (*python, workers.ctranslate2, paths.ctranslate2, threads),
             INT8,
             INT8,
             CACHE_32,

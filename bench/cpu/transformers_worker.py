@@ -75,4 +75,5 @@ class Transformers:
 
 
 if __name__ == "__main__":
-    worker.serve(Transformers(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    side = Transformers(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    worker.serve(side, worker.throughput(side))

@@ -58,8 +58,27 @@ def timed_steps(seconds, steps, step):
     return done, elapsed
 
 
-def serve(side):
-    """Answers requests until stdin ends. `side` has describe(), logits(), prefill() and decode()."""
+def logits(side):
+    def run(request):
+        side.logits(request["prompt"], request["next"]).astype("<f4").tofile(request["path"])
+        return {}
+
+    return run
+
+
+def throughput(side):
+    """Operations of a side that has logits(), prefill() and decode()."""
+    return {
+        "logits": logits(side),
+        "prefill": lambda request: repeat(request["seconds"], side.prefill(request["tokens"])),
+        "decode": lambda request: repeat(
+            request["seconds"], side.decode(request["batch"], request["context"], request["steps"])
+        ),
+    }
+
+
+def serve(side, operations):
+    """Answers requests until stdin ends, each by the operation of its name, after what side.describe() says."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not get between the answers
 
@@ -70,15 +89,7 @@ def serve(side):
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            match request["op"]:
-                case "logits":
-                    side.logits(request["prompt"], request["next"]).astype("<f4").tofile(request["path"])
-                    answer({})
-                case "prefill":
-                    answer(repeat(request["seconds"], side.prefill(request["tokens"])))
-                case "decode":
-                    run = side.decode(request["batch"], request["context"], request["steps"])
-                    answer(repeat(request["seconds"], run))
+            answer(operations[request["op"]](request))
         except Unsupported as reason:
             answer({"unsupported": str(reason)})
         except Exception as failure:  # the run goes on without this side
