@@ -19,16 +19,23 @@ public final class Candidates {
     /** Pruning stays this many nats away from the exact border, so that no rounding can cross it. */
     private static final double PRUNE_MARGIN = 1e-6;
 
+    private static final int UNKNOWN = -1;
+
     private final int[] vocabulary;
     private final int[] keptIds;
     private final float[] scores;
     private final RunningSumCut cut = new RunningSumCut();
+    private final Softmax softmax;
     private double[] keys = new double[0];
     private double[] weights = new double[0];
 
     private int[] ids;
     private int count;
-    private double expSum;
+
+    /** Negative when it and the greatest score have to be looked for. */
+    private int bestId;
+
+    private float max;
 
     /**
      * @param vocabSize length of a logits row
@@ -42,6 +49,7 @@ public final class Candidates {
         Arrays.setAll(vocabulary, id -> id);
         keptIds = new int[vocabSize];
         scores = new float[vocabSize];
+        softmax = new Softmax(vocabSize);
     }
 
     /** Length of a logits row. */
@@ -54,9 +62,10 @@ public final class Candidates {
         logits.get(logits.position(), scores);
         ids = vocabulary;
         count = vocabulary.length;
+        bestId = UNKNOWN;
     }
 
-    /** Scores to change in place, by token id; only until the first token is removed. */
+    /** Scores to change in place, by token id; only until {@link #max} is asked or the first token is removed. */
     float[] vocabularyScores() {
         return scores;
     }
@@ -78,69 +87,48 @@ public final class Candidates {
 
     /** Greatest score, or NaN if one is NaN. */
     float max() {
-        float max = Float.NEGATIVE_INFINITY;
-        for (int i = 0; i < count; i++) {
-            max = Math.max(max, scores[i]);
-        }
+        findBest();
         return max;
     }
 
-    /** Lowest id among those with this score. */
-    int firstWith(float score) {
-        int index = 0;
-        while (scores[index] != score) {
-            index++;
-        }
-        return ids[index];
+    /** Token id with the greatest score, of those that tie the lowest; the first with NaN if there is one. */
+    int bestId() {
+        findBest();
+        return bestId;
     }
 
-    /** Computes what {@link #expSum} and {@link #weight} return, for the present candidates. */
-    void softmax(float max) {
-        fillWeights(max);
-        // Four sums in turn, since one alone would wait for each addition.
-        double sum0 = 0;
-        double sum1 = 0;
-        double sum2 = 0;
-        double sum3 = 0;
-        int i = 0;
-        for (; i + 3 < count; i += 4) {
-            sum0 += weights[i];
-            sum1 += weights[i + 1];
-            sum2 += weights[i + 2];
-            sum3 += weights[i + 3];
-        }
-        for (; i < count; i++) {
-            sum0 += weights[i];
-        }
-        expSum = (sum0 + sum1) + (sum2 + sum3);
+    /** Computes {@link #expSum}. */
+    void sumWeights() {
+        softmax.sum(scores, count, max());
     }
 
-    /** Sum of exp(score - max) at the last {@link #softmax}. */
+    /** Computes {@link #expSum} and {@link #meanBelowMax}. */
+    void sumWeightsWithMean() {
+        softmax.sumWithMean(scores, count, max());
+    }
+
+    /** Sum of exp(score - max) when last computed. */
     double expSum() {
-        return expSum;
-    }
-
-    /** exp(score - max) of a candidate at the last {@link #softmax}; divided by {@link #expSum} its probability. */
-    double weight(int index) {
-        return weights[index];
+        return softmax.expSum();
     }
 
     /**
-     * Mean of (max - score) weighted by probability, right after {@link #softmax}. The entropy is this and the
-     * logarithm of {@link #expSum}.
+     * Mean of (max - score) weighted by probability, when last computed. The entropy is this and the logarithm of
+     * {@link #expSum}.
      */
     double meanBelowMax() {
-        double moment0 = 0;
-        double moment1 = 0;
-        int i = 0;
-        for (; i + 1 < count; i += 2) {
-            moment0 += weights[i] * keys[i];
-            moment1 += weights[i + 1] * keys[i + 1];
+        return softmax.meanBelowMax();
+    }
+
+    /** The softmax of the scores, one probability for each candidate. */
+    double[] probabilities() {
+        double[] probabilities = new double[count];
+        sumWeights();
+        softmax.weights(scores, count, max(), probabilities);
+        for (int i = 0; i < count; i++) {
+            probabilities[i] /= expSum();
         }
-        if (i < count) {
-            moment0 += weights[i] * keys[i];
-        }
-        return -(moment0 + moment1) / expSum;
+        return probabilities;
     }
 
     /** Subtracts from every score. */
@@ -148,6 +136,7 @@ public final class Candidates {
         for (int i = 0; i < count; i++) {
             scores[i] = (float) (scores[i] - amount);
         }
+        bestId = UNKNOWN;
     }
 
     /** Removes candidates of a lower score. */
@@ -182,11 +171,11 @@ public final class Candidates {
      * Removes all but the fewest best that together have this share of the probability, at least one; of those that tie
      * at the end the lowest ids stay.
      */
-    void retainNucleus(float max, double share) {
-        softmax(max);
-        double target = share * expSum;
+    void retainNucleus(double share) {
+        sumWeights();
+        double target = share * expSum();
         retainAtLeast(max - tailStart(share));
-        fillWeights(max);
+        fillWeights();
         fillKeysByScore();
         cut.find(keys, weights, count, target);
         float least = (float) -cut.key();
@@ -207,14 +196,13 @@ public final class Candidates {
      * Removes all but the fewest whose information content is nearest to the entropy and that together have this share
      * of the probability; those as near as the last stay too.
      */
-    void retainTypical(float max, double share) {
-        softmax(max);
-        double target = share * expSum;
-        double meanBelowMax = meanBelowMax();
+    void retainTypical(double share) {
+        sumWeightsWithMean();
+        double target = share * expSum();
         // Information content is log(expSum) + (max - score) and the entropy log(expSum) + meanBelowMax.
-        double center = max - meanBelowMax;
-        retainAtLeast(max - Math.max(tailStart(share), 2 * meanBelowMax + PRUNE_MARGIN));
-        fillWeights(max);
+        double center = max - meanBelowMax();
+        retainAtLeast(max - Math.max(tailStart(share), 2 * meanBelowMax() + PRUNE_MARGIN));
+        fillWeights();
         for (int i = 0; i < count; i++) {
             keys[i] = Math.abs(scores[i] - center);
         }
@@ -226,6 +214,7 @@ public final class Candidates {
             }
         }
         removeFrom(kept);
+        bestId = UNKNOWN;
     }
 
     /**
@@ -235,24 +224,7 @@ public final class Candidates {
      * @return token id
      */
     int draw(double uniform) {
-        fillWeights(max());
-        double sum = 0;
-        for (int i = 0; i < count; i++) {
-            sum += weights[i];
-            weights[i] = sum;
-        }
-        double target = uniform * sum;
-        int low = 0;
-        int high = count - 1;
-        while (low < high) {
-            int middle = (low + high) >>> 1;
-            if (weights[middle] > target) {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        return ids[low];
+        return ids[softmax.draw(scores, count, max(), uniform)];
     }
 
     /**
@@ -260,7 +232,7 @@ public final class Candidates {
      * each of its tokens has at most that divided by their number.
      */
     private double tailStart(double share) {
-        return Math.max(0, -StrictMath.log((1 - share) * expSum / count)) + PRUNE_MARGIN;
+        return Math.max(0, -StrictMath.log((1 - share) * expSum() / count)) + PRUNE_MARGIN;
     }
 
     /** The rank-th greatest of the maxima of slices: so at least that many scores are as great. */
@@ -269,17 +241,38 @@ public final class Candidates {
         int sliceLength = count / slices;
         reserve(slices);
         for (int slice = 0; slice < slices; slice++) {
-            float max = -Float.MAX_VALUE;
+            float greatest = -Float.MAX_VALUE;
             for (int i = slice * sliceLength; i < (slice + 1) * sliceLength; i++) {
-                if (scores[i] > max) {
-                    max = scores[i];
+                if (scores[i] > greatest) {
+                    greatest = scores[i];
                 }
             }
-            keys[slice] = -(double) max;
+            keys[slice] = -(double) greatest;
             weights[slice] = 1;
         }
         cut.find(keys, weights, slices, rank);
         return -cut.key();
+    }
+
+    /** Looks for the greatest score, unless it is known; NaN counts as greater than all. */
+    private void findBest() {
+        if (bestId != UNKNOWN) {
+            return;
+        }
+        float greatest = scores[0];
+        int index = 0;
+        // The branch is hardly ever taken, which is faster than Math.max.
+        for (int i = 1; i < count; i++) {
+            if (!(scores[i] <= greatest)) {
+                if (Float.isNaN(greatest)) {
+                    break;
+                }
+                greatest = scores[i];
+                index = i;
+            }
+        }
+        max = greatest;
+        bestId = ids[index];
     }
 
     private void fillKeysByScore() {
@@ -288,17 +281,10 @@ public final class Candidates {
         }
     }
 
-    /**
-     * Fills the keys with score - max, from 0 down to {@link Exponential#LEAST}, and the weights with their
-     * exponentials.
-     */
-    private void fillWeights(float max) {
+    /** Fills the weights with exp(score - max). */
+    private void fillWeights() {
         reserve(count);
-        double greatest = max;
-        for (int i = 0; i < count; i++) {
-            keys[i] = scores[i] - greatest;
-        }
-        Exponential.exp(keys, weights, count);
+        softmax.weights(scores, count, max(), weights);
     }
 
     private void reserve(int length) {

@@ -73,9 +73,9 @@ public final class Sampler {
      * @throws IllegalArgumentException if the lengths do not fit
      */
     public int sample(FloatBuffer logits, int[] history, int historyLength, int promptLength, long seed) {
-        float max = process(logits, history, historyLength, promptLength);
+        process(logits, history, historyLength, promptLength);
         if (!options.doSample()) {
-            return candidates.firstWith(max);
+            return candidates.bestId();
         }
         for (LogitsWarper warper : warpers) {
             warper.warp(candidates);
@@ -96,18 +96,15 @@ public final class Sampler {
         int count = candidates.count();
         int[] ids = new int[count];
         float[] scores = new float[count];
-        double[] probabilities = new double[count];
-        candidates.softmax(candidates.max());
         for (int i = 0; i < count; i++) {
             ids[i] = candidates.id(i);
             scores[i] = candidates.score(i);
-            probabilities[i] = candidates.weight(i) / candidates.expSum();
         }
-        return new TokenDistribution(ids, scores, probabilities);
+        return new TokenDistribution(ids, scores, candidates.probabilities());
     }
 
-    /** Loads and processes the scores of the whole vocabulary; returns the greatest. */
-    private float process(FloatBuffer logits, int[] history, int historyLength, int promptLength) {
+    /** Loads and processes the scores of the whole vocabulary; the greatest is finite then. */
+    private void process(FloatBuffer logits, int[] history, int historyLength, int promptLength) {
         int vocabSize = candidates.vocabSize();
         if (logits.remaining() < vocabSize) {
             throw new IllegalArgumentException(
@@ -121,7 +118,6 @@ public final class Sampler {
         if (!Float.isFinite(max)) {
             throw noFiniteMaximum(logits, history, historyLength, promptLength);
         }
-        return max;
     }
 
     private float process(
