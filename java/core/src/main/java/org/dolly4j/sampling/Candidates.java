@@ -19,17 +19,24 @@ public final class Candidates {
     /** Pruning stays this many nats away from the exact border, so that no rounding can cross it. */
     private static final double PRUNE_MARGIN = 1e-6;
 
+    /** How many scores a guess at the tail looks at, and how much of the tail it takes. */
+    private static final int SAMPLE = 1024;
+
+    private static final double GUESSED_PART_OF_TAIL = 0.5;
+
     private static final int UNKNOWN = -1;
 
     private final int[] vocabulary;
+    private final float[] vocabularyScores;
     private final int[] keptIds;
-    private final float[] scores;
+    private final float[] keptScores;
     private final RunningSumCut cut = new RunningSumCut();
     private final Softmax softmax;
     private double[] keys = new double[0];
     private double[] weights = new double[0];
 
     private int[] ids;
+    private float[] scores;
     private int count;
 
     /** Negative when it and the greatest score have to be looked for. */
@@ -47,8 +54,9 @@ public final class Candidates {
         }
         vocabulary = new int[vocabSize];
         Arrays.setAll(vocabulary, id -> id);
+        vocabularyScores = new float[vocabSize];
         keptIds = new int[vocabSize];
-        scores = new float[vocabSize];
+        keptScores = new float[vocabSize];
         softmax = new Softmax(vocabSize);
     }
 
@@ -59,15 +67,14 @@ public final class Candidates {
 
     /** Starts anew with the whole vocabulary and these scores, from the buffer's position on. */
     void load(FloatBuffer logits) {
-        logits.get(logits.position(), scores);
-        ids = vocabulary;
-        count = vocabulary.length;
+        logits.get(logits.position(), vocabularyScores);
+        retainAll();
         bestId = UNKNOWN;
     }
 
     /** Scores to change in place, by token id; only until {@link #max} is asked or the first token is removed. */
     float[] vocabularyScores() {
-        return scores;
+        return vocabularyScores;
     }
 
     /** How many are left. */
@@ -141,22 +148,16 @@ public final class Candidates {
 
     /** Removes candidates of a lower score. */
     void retainAtLeast(double score) {
-        float least = Math.max((float) score, -Float.MAX_VALUE);
-        if (least < score) {
-            least = Math.nextUp(least);
-        }
-        int kept = 0;
-        for (int i = 0; i < count; i++) {
-            if (scores[i] >= least) {
-                keep(i, kept++);
-            }
-        }
-        removeFrom(kept);
+        removeFrom(keepAtLeast(least(score), 0, count, 0));
     }
 
     /** Removes all but the {@code rank} best and those that tie with the last of them. */
     void retainBest(int rank) {
-        retainAtLeast(count / PRUNE_RATIO >= rank ? lowerBoundOfRank(rank) : Double.NEGATIVE_INFINITY);
+        if (count / PRUNE_RATIO >= rank) {
+            pruneSlices(rank);
+        } else {
+            retainAtLeast(Double.NEGATIVE_INFINITY);
+        }
         if (count <= rank) {
             return;
         }
@@ -174,8 +175,7 @@ public final class Candidates {
     void retainNucleus(double share) {
         sumWeights();
         double target = share * expSum();
-        retainAtLeast(max - tailStart(share));
-        fillWeights();
+        pruneTail(share, max);
         fillKeysByScore();
         cut.find(keys, weights, count, target);
         float least = (float) -cut.key();
@@ -201,8 +201,7 @@ public final class Candidates {
         double target = share * expSum();
         // Information content is log(expSum) + (max - score) and the entropy log(expSum) + meanBelowMax.
         double center = max - meanBelowMax();
-        retainAtLeast(max - Math.max(tailStart(share), 2 * meanBelowMax() + PRUNE_MARGIN));
-        fillWeights();
+        pruneTail(share, max - 2 * meanBelowMax() - PRUNE_MARGIN);
         for (int i = 0; i < count; i++) {
             keys[i] = Math.abs(scores[i] - center);
         }
@@ -228,30 +227,67 @@ public final class Candidates {
     }
 
     /**
-     * How far below the greatest score a tail begins that is sure to have no more than 1 - share of the probability:
-     * each of its tokens has at most that divided by their number.
+     * Removes some of those that are not among the best that reach this share of the probability together, and fills
+     * the weights of the rest. The vocabulary is pruned by a guess, and anew if too much was removed.
+     *
+     * @param atMost removes only candidates of a lower score than this
      */
-    private double tailStart(double share) {
-        return Math.max(0, -StrictMath.log((1 - share) * expSum() / count)) + PRUNE_MARGIN;
+    private void pruneTail(double share, double atMost) {
+        if (ids == vocabulary && count >= PRUNE_RATIO * SAMPLE) {
+            retainAtLeast(Math.min(atMost, guessOfTailStart(share)));
+            if (fillWeights() >= share * expSum() * (1 + PRUNE_MARGIN)) {
+                return;
+            }
+            retainAll();
+        }
+        // A tail is sure to have no more than 1 - share of the probability if each of its tokens has at most that
+        // divided by their number.
+        double belowMax = Math.max(0, -StrictMath.log((1 - share) * expSum() / count)) + PRUNE_MARGIN;
+        retainAtLeast(Math.min(atMost, max - belowMax));
+        fillWeights();
     }
 
-    /** The rank-th greatest of the maxima of slices: so at least that many scores are as great. */
-    private double lowerBoundOfRank(int rank) {
+    /** The score at which the tail would begin if all of the vocabulary were like an evenly spread sample of it. */
+    private double guessOfTailStart(double share) {
+        int stride = count / SAMPLE;
+        reserve(SAMPLE);
+        for (int i = 0; i < SAMPLE; i++) {
+            keptScores[i] = scores[i * stride];
+            keys[i] = Math.max(keptScores[i], -Float.MAX_VALUE);
+        }
+        softmax.weights(keptScores, SAMPLE, max, weights);
+        cut.find(keys, weights, SAMPLE, GUESSED_PART_OF_TAIL * (1 - share) * expSum() / stride);
+        return cut.key();
+    }
+
+    /**
+     * Leaves those that are as great as the rank-th greatest of the maxima of slices: at least that many. Slices of a
+     * lesser maximum are not looked at again.
+     */
+    private void pruneSlices(int rank) {
         int slices = SLICES_PER_RANK * rank;
-        int sliceLength = count / slices;
-        reserve(slices);
+        int length = count / slices;
+        reserve(2 * slices);
         for (int slice = 0; slice < slices; slice++) {
             float greatest = -Float.MAX_VALUE;
-            for (int i = slice * sliceLength; i < (slice + 1) * sliceLength; i++) {
+            for (int i = slice * length; i < (slice + 1) * length; i++) {
                 if (scores[i] > greatest) {
                     greatest = scores[i];
                 }
             }
             keys[slice] = -(double) greatest;
+            keys[slices + slice] = greatest;
             weights[slice] = 1;
         }
         cut.find(keys, weights, slices, rank);
-        return -cut.key();
+        float least = least(-cut.key());
+        int kept = 0;
+        for (int slice = 0; slice < slices; slice++) {
+            if (keys[slices + slice] >= least) {
+                kept = keepAtLeast(least, slice * length, (slice + 1) * length, kept);
+            }
+        }
+        removeFrom(keepAtLeast(least, slices * length, count, kept));
     }
 
     /** Looks for the greatest score, unless it is known; NaN counts as greater than all. */
@@ -281,10 +317,10 @@ public final class Candidates {
         }
     }
 
-    /** Fills the weights with exp(score - max). */
-    private void fillWeights() {
+    /** Fills the weights with exp(score - max); returns their sum. */
+    private double fillWeights() {
         reserve(count);
-        softmax.weights(scores, count, max(), weights);
+        return softmax.weights(scores, count, max(), weights);
     }
 
     private void reserve(int length) {
@@ -295,13 +331,37 @@ public final class Candidates {
         }
     }
 
+    /** The least possible score that is as great as this number. */
+    private static float least(double score) {
+        float least = Math.max((float) score, -Float.MAX_VALUE);
+        return least < score ? Math.nextUp(least) : least;
+    }
+
+    /** Keeps those of a range that have a score as great; returns how many are kept then. */
+    private int keepAtLeast(float least, int start, int end, int kept) {
+        int to = kept;
+        for (int i = start; i < end; i++) {
+            if (scores[i] >= least) {
+                keep(i, to++);
+            }
+        }
+        return to;
+    }
+
     private void keep(int from, int to) {
-        scores[to] = scores[from];
+        keptScores[to] = scores[from];
         keptIds[to] = ids[from];
     }
 
     private void removeFrom(int kept) {
         ids = keptIds;
+        scores = keptScores;
         count = kept;
+    }
+
+    private void retainAll() {
+        ids = vocabulary;
+        scores = vocabularyScores;
+        count = vocabulary.length;
     }
 }

@@ -35,7 +35,7 @@ public final class Sampler {
     }
 
     /**
-     * A sampler that shares its work space, of up to 28 bytes per token of the vocabulary, with other samplers of the
+     * A sampler that shares its work space, of up to 32 bytes per token of the vocabulary, with other samplers of the
      * same thread.
      *
      * @param options what to do

@@ -56,11 +56,15 @@ final class Softmax {
         meanBelowMax = moment / sum;
     }
 
-    /** Writes exp(score - max) for each score; the parameters are those of {@link #sum}. */
-    void weights(float[] scores, int count, float max, double[] result) {
+    /** Writes exp(score - max) for each score, and returns their sum; the parameters are those of {@link #sum}. */
+    double weights(float[] scores, int count, float max, double[] result) {
+        double sum = 0;
         for (int start = 0; start < count; start += Exponential.BLOCK) {
-            System.arraycopy(weights, 0, result, start, weigh(scores, start, count, max));
+            int length = weigh(scores, start, count, max);
+            System.arraycopy(weights, 0, result, start, length);
+            sum += sumOf(weights, length);
         }
+        return sum;
     }
 
     /**
