@@ -4,8 +4,9 @@ package org.dolly4j.sampling;
  * Sums over the weights exp(score - max) of a softmax, a block of {@value Exponential#BLOCK} scores at a time, whose
  * weights stay in the first-level cache and are computed again where they are wanted again.
  *
- * <p>Sums are float64 in a fixed order: within a block the weights of every fourth score in ascending order, then the
- * four sums in pairs, then the blocks in ascending order.
+ * <p>Sums are float64 in a fixed order: within a block the sums of every eighth weight in ascending order (what is left
+ * over at the end joins the first), added in pairs three times; then the blocks in ascending order. A draw adds up the
+ * weights of the block it falls into one by one.
  *
  * <p>Holds its work space and the last result; not thread-safe.
  */
@@ -119,22 +120,30 @@ final class Softmax {
         return length;
     }
 
-    /** Four sums in turn, since one alone would wait for each addition. */
+    /** Eight sums in turn, since one alone would wait for each addition. */
     private static double sumOf(double[] values, int count) {
         double sum0 = 0;
         double sum1 = 0;
         double sum2 = 0;
         double sum3 = 0;
+        double sum4 = 0;
+        double sum5 = 0;
+        double sum6 = 0;
+        double sum7 = 0;
         int i = 0;
-        for (; i + 3 < count; i += 4) {
+        for (; i + 7 < count; i += 8) {
             sum0 += values[i];
             sum1 += values[i + 1];
             sum2 += values[i + 2];
             sum3 += values[i + 3];
+            sum4 += values[i + 4];
+            sum5 += values[i + 5];
+            sum6 += values[i + 6];
+            sum7 += values[i + 7];
         }
         for (; i < count; i++) {
             sum0 += values[i];
         }
-        return (sum0 + sum1) + (sum2 + sum3);
+        return ((sum0 + sum1) + (sum2 + sum3)) + ((sum4 + sum5) + (sum6 + sum7));
     }
 }
