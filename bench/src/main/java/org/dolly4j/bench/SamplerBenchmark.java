@@ -19,6 +19,7 @@ import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
 import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OperationsPerInvocation;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
@@ -27,12 +28,12 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * Time to choose the next tokens of one step: {@value #ROWS} rows of {@value #VOCAB_SIZE} logits, one thread. Run with
- * {@code -prof gc} for the bytes allocated per step.
+ * Time to choose a token from a row of {@value #VOCAB_SIZE} logits, one thread, a step of {@value #ROWS} different rows
+ * at a time. Run with {@code -prof gc} for the bytes allocated per token.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
-@OutputTimeUnit(TimeUnit.MILLISECONDS)
+@OutputTimeUnit(TimeUnit.MICROSECONDS)
 @Warmup(iterations = 5, time = 1)
 @Measurement(iterations = 8, time = 1)
 @Fork(2)
@@ -130,9 +131,10 @@ public class SamplerBenchmark {
         }
     }
 
-    /** One step. */
+    /** One step; figures are per token. */
     @Benchmark
-    public int step() {
+    @OperationsPerInvocation(ROWS)
+    public int token() {
         int ids = 0;
         for (FloatBuffer row : rows) {
             ids ^= sampler.sample(row, history, HISTORY_LENGTH, HISTORY_LENGTH / 2, seed++);

@@ -19,16 +19,30 @@ public final class Candidates {
     /** Pruning stays this many nats away from the exact border, so that no rounding can cross it. */
     private static final double PRUNE_MARGIN = 1e-6;
 
+    /** How many scores a guess at the tail looks at, and how much of the tail it takes. */
+    private static final int SAMPLE = 1024;
+
+    private static final double GUESSED_PART_OF_TAIL = 0.5;
+
+    private static final int UNKNOWN = -1;
+
     private final int[] vocabulary;
+    private final float[] vocabularyScores;
     private final int[] keptIds;
-    private final float[] scores;
+    private final float[] keptScores;
     private final RunningSumCut cut = new RunningSumCut();
+    private final Softmax softmax;
     private double[] keys = new double[0];
     private double[] weights = new double[0];
 
     private int[] ids;
+    private float[] scores;
     private int count;
-    private double expSum;
+
+    /** Negative when it and the greatest score have to be looked for. */
+    private int bestId;
+
+    private float max;
 
     /**
      * @param vocabSize length of a logits row
@@ -40,8 +54,10 @@ public final class Candidates {
         }
         vocabulary = new int[vocabSize];
         Arrays.setAll(vocabulary, id -> id);
+        vocabularyScores = new float[vocabSize];
         keptIds = new int[vocabSize];
-        scores = new float[vocabSize];
+        keptScores = new float[vocabSize];
+        softmax = new Softmax(vocabSize);
     }
 
     /** Length of a logits row. */
@@ -51,14 +67,14 @@ public final class Candidates {
 
     /** Starts anew with the whole vocabulary and these scores, from the buffer's position on. */
     void load(FloatBuffer logits) {
-        logits.get(logits.position(), scores);
-        ids = vocabulary;
-        count = vocabulary.length;
+        logits.get(logits.position(), vocabularyScores);
+        retainAll();
+        bestId = UNKNOWN;
     }
 
-    /** Scores to change in place, by token id; only until the first token is removed. */
+    /** Scores to change in place, by token id; only until {@link #max} is asked or the first token is removed. */
     float[] vocabularyScores() {
-        return scores;
+        return vocabularyScores;
     }
 
     /** How many are left. */
@@ -78,69 +94,48 @@ public final class Candidates {
 
     /** Greatest score, or NaN if one is NaN. */
     float max() {
-        float max = Float.NEGATIVE_INFINITY;
-        for (int i = 0; i < count; i++) {
-            max = Math.max(max, scores[i]);
-        }
+        findBest();
         return max;
     }
 
-    /** Lowest id among those with this score. */
-    int firstWith(float score) {
-        int index = 0;
-        while (scores[index] != score) {
-            index++;
-        }
-        return ids[index];
+    /** Token id with the greatest score, of those that tie the lowest; the first with NaN if there is one. */
+    int bestId() {
+        findBest();
+        return bestId;
     }
 
-    /** Computes what {@link #expSum} and {@link #weight} return, for the present candidates. */
-    void softmax(float max) {
-        fillWeights(max);
-        // Four sums in turn, since one alone would wait for each addition.
-        double sum0 = 0;
-        double sum1 = 0;
-        double sum2 = 0;
-        double sum3 = 0;
-        int i = 0;
-        for (; i + 3 < count; i += 4) {
-            sum0 += weights[i];
-            sum1 += weights[i + 1];
-            sum2 += weights[i + 2];
-            sum3 += weights[i + 3];
-        }
-        for (; i < count; i++) {
-            sum0 += weights[i];
-        }
-        expSum = (sum0 + sum1) + (sum2 + sum3);
+    /** Computes {@link #expSum}. */
+    void sumWeights() {
+        softmax.sum(scores, count, max());
     }
 
-    /** Sum of exp(score - max) at the last {@link #softmax}. */
+    /** Computes {@link #expSum} and {@link #meanBelowMax}. */
+    void sumWeightsWithMean() {
+        softmax.sumWithMean(scores, count, max());
+    }
+
+    /** Sum of exp(score - max) when last computed. */
     double expSum() {
-        return expSum;
-    }
-
-    /** exp(score - max) of a candidate at the last {@link #softmax}; divided by {@link #expSum} its probability. */
-    double weight(int index) {
-        return weights[index];
+        return softmax.expSum();
     }
 
     /**
-     * Mean of (max - score) weighted by probability, right after {@link #softmax}. The entropy is this and the
-     * logarithm of {@link #expSum}.
+     * Mean of (max - score) weighted by probability, when last computed. The entropy is this and the logarithm of
+     * {@link #expSum}.
      */
     double meanBelowMax() {
-        double moment0 = 0;
-        double moment1 = 0;
-        int i = 0;
-        for (; i + 1 < count; i += 2) {
-            moment0 += weights[i] * keys[i];
-            moment1 += weights[i + 1] * keys[i + 1];
+        return softmax.meanBelowMax();
+    }
+
+    /** The softmax of the scores, one probability for each candidate. */
+    double[] probabilities() {
+        double[] probabilities = new double[count];
+        sumWeights();
+        softmax.weights(scores, count, max(), probabilities);
+        for (int i = 0; i < count; i++) {
+            probabilities[i] /= expSum();
         }
-        if (i < count) {
-            moment0 += weights[i] * keys[i];
-        }
-        return -(moment0 + moment1) / expSum;
+        return probabilities;
     }
 
     /** Subtracts from every score. */
@@ -148,26 +143,21 @@ public final class Candidates {
         for (int i = 0; i < count; i++) {
             scores[i] = (float) (scores[i] - amount);
         }
+        bestId = UNKNOWN;
     }
 
     /** Removes candidates of a lower score. */
     void retainAtLeast(double score) {
-        float least = Math.max((float) score, -Float.MAX_VALUE);
-        if (least < score) {
-            least = Math.nextUp(least);
-        }
-        int kept = 0;
-        for (int i = 0; i < count; i++) {
-            if (scores[i] >= least) {
-                keep(i, kept++);
-            }
-        }
-        removeFrom(kept);
+        removeFrom(keepAtLeast(least(score), 0, count, 0));
     }
 
     /** Removes all but the {@code rank} best and those that tie with the last of them. */
     void retainBest(int rank) {
-        retainAtLeast(count / PRUNE_RATIO >= rank ? lowerBoundOfRank(rank) : Double.NEGATIVE_INFINITY);
+        if (count / PRUNE_RATIO >= rank) {
+            pruneSlices(rank);
+        } else {
+            retainAtLeast(Double.NEGATIVE_INFINITY);
+        }
         if (count <= rank) {
             return;
         }
@@ -182,11 +172,10 @@ public final class Candidates {
      * Removes all but the fewest best that together have this share of the probability, at least one; of those that tie
      * at the end the lowest ids stay.
      */
-    void retainNucleus(float max, double share) {
-        softmax(max);
-        double target = share * expSum;
-        retainAtLeast(max - tailStart(share));
-        fillWeights(max);
+    void retainNucleus(double share) {
+        sumWeights();
+        double target = share * expSum();
+        pruneTail(share, max);
         fillKeysByScore();
         cut.find(keys, weights, count, target);
         float least = (float) -cut.key();
@@ -207,14 +196,12 @@ public final class Candidates {
      * Removes all but the fewest whose information content is nearest to the entropy and that together have this share
      * of the probability; those as near as the last stay too.
      */
-    void retainTypical(float max, double share) {
-        softmax(max);
-        double target = share * expSum;
-        double meanBelowMax = meanBelowMax();
+    void retainTypical(double share) {
+        sumWeightsWithMean();
+        double target = share * expSum();
         // Information content is log(expSum) + (max - score) and the entropy log(expSum) + meanBelowMax.
-        double center = max - meanBelowMax;
-        retainAtLeast(max - Math.max(tailStart(share), 2 * meanBelowMax + PRUNE_MARGIN));
-        fillWeights(max);
+        double center = max - meanBelowMax();
+        pruneTail(share, max - 2 * meanBelowMax() - PRUNE_MARGIN);
         for (int i = 0; i < count; i++) {
             keys[i] = Math.abs(scores[i] - center);
         }
@@ -226,6 +213,7 @@ public final class Candidates {
             }
         }
         removeFrom(kept);
+        bestId = UNKNOWN;
     }
 
     /**
@@ -235,51 +223,92 @@ public final class Candidates {
      * @return token id
      */
     int draw(double uniform) {
-        fillWeights(max());
-        double sum = 0;
-        for (int i = 0; i < count; i++) {
-            sum += weights[i];
-            weights[i] = sum;
-        }
-        double target = uniform * sum;
-        int low = 0;
-        int high = count - 1;
-        while (low < high) {
-            int middle = (low + high) >>> 1;
-            if (weights[middle] > target) {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        return ids[low];
+        return ids[softmax.draw(scores, count, max(), uniform)];
     }
 
     /**
-     * How far below the greatest score a tail begins that is sure to have no more than 1 - share of the probability:
-     * each of its tokens has at most that divided by their number.
+     * Removes some of those that are not among the best that reach this share of the probability together, and fills
+     * the weights of the rest. The vocabulary is pruned by a guess, and anew if too much was removed.
+     *
+     * @param atMost removes only candidates of a lower score than this
      */
-    private double tailStart(double share) {
-        return Math.max(0, -StrictMath.log((1 - share) * expSum / count)) + PRUNE_MARGIN;
+    private void pruneTail(double share, double atMost) {
+        if (ids == vocabulary && count >= PRUNE_RATIO * SAMPLE) {
+            retainAtLeast(Math.min(atMost, guessOfTailStart(share)));
+            if (fillWeights() >= share * expSum() * (1 + PRUNE_MARGIN)) {
+                return;
+            }
+            retainAll();
+        }
+        // A tail is sure to have no more than 1 - share of the probability if each of its tokens has at most that
+        // divided by their number.
+        double belowMax = Math.max(0, -StrictMath.log((1 - share) * expSum() / count)) + PRUNE_MARGIN;
+        retainAtLeast(Math.min(atMost, max - belowMax));
+        fillWeights();
     }
 
-    /** The rank-th greatest of the maxima of slices: so at least that many scores are as great. */
-    private double lowerBoundOfRank(int rank) {
+    /** The score at which the tail would begin if all of the vocabulary were like an evenly spread sample of it. */
+    private double guessOfTailStart(double share) {
+        int stride = count / SAMPLE;
+        reserve(SAMPLE);
+        for (int i = 0; i < SAMPLE; i++) {
+            keptScores[i] = scores[i * stride];
+            keys[i] = Math.max(keptScores[i], -Float.MAX_VALUE);
+        }
+        softmax.weights(keptScores, SAMPLE, max, weights);
+        cut.find(keys, weights, SAMPLE, GUESSED_PART_OF_TAIL * (1 - share) * expSum() / stride);
+        return cut.key();
+    }
+
+    /**
+     * Leaves those that are as great as the rank-th greatest of the maxima of slices: at least that many. Slices of a
+     * lesser maximum are not looked at again.
+     */
+    private void pruneSlices(int rank) {
         int slices = SLICES_PER_RANK * rank;
-        int sliceLength = count / slices;
-        reserve(slices);
+        int length = count / slices;
+        reserve(2 * slices);
         for (int slice = 0; slice < slices; slice++) {
-            float max = -Float.MAX_VALUE;
-            for (int i = slice * sliceLength; i < (slice + 1) * sliceLength; i++) {
-                if (scores[i] > max) {
-                    max = scores[i];
+            float greatest = -Float.MAX_VALUE;
+            for (int i = slice * length; i < (slice + 1) * length; i++) {
+                if (scores[i] > greatest) {
+                    greatest = scores[i];
                 }
             }
-            keys[slice] = -(double) max;
+            keys[slice] = -(double) greatest;
+            keys[slices + slice] = greatest;
             weights[slice] = 1;
         }
         cut.find(keys, weights, slices, rank);
-        return -cut.key();
+        float least = least(-cut.key());
+        int kept = 0;
+        for (int slice = 0; slice < slices; slice++) {
+            if (keys[slices + slice] >= least) {
+                kept = keepAtLeast(least, slice * length, (slice + 1) * length, kept);
+            }
+        }
+        removeFrom(keepAtLeast(least, slices * length, count, kept));
+    }
+
+    /** Looks for the greatest score, unless it is known; NaN counts as greater than all. */
+    private void findBest() {
+        if (bestId != UNKNOWN) {
+            return;
+        }
+        float greatest = scores[0];
+        int index = 0;
+        // The branch is hardly ever taken, which is faster than Math.max.
+        for (int i = 1; i < count; i++) {
+            if (!(scores[i] <= greatest)) {
+                if (Float.isNaN(greatest)) {
+                    break;
+                }
+                greatest = scores[i];
+                index = i;
+            }
+        }
+        max = greatest;
+        bestId = ids[index];
     }
 
     private void fillKeysByScore() {
@@ -288,17 +317,10 @@ public final class Candidates {
         }
     }
 
-    /**
-     * Fills the keys with score - max, from 0 down to {@link Exponential#LEAST}, and the weights with their
-     * exponentials.
-     */
-    private void fillWeights(float max) {
+    /** Fills the weights with exp(score - max); returns their sum. */
+    private double fillWeights() {
         reserve(count);
-        double greatest = max;
-        for (int i = 0; i < count; i++) {
-            keys[i] = scores[i] - greatest;
-        }
-        Exponential.exp(keys, weights, count);
+        return softmax.weights(scores, count, max(), weights);
     }
 
     private void reserve(int length) {
@@ -309,13 +331,37 @@ public final class Candidates {
         }
     }
 
+    /** The least possible score that is as great as this number. */
+    private static float least(double score) {
+        float least = Math.max((float) score, -Float.MAX_VALUE);
+        return least < score ? Math.nextUp(least) : least;
+    }
+
+    /** Keeps those of a range that have a score as great; returns how many are kept then. */
+    private int keepAtLeast(float least, int start, int end, int kept) {
+        int to = kept;
+        for (int i = start; i < end; i++) {
+            if (scores[i] >= least) {
+                keep(i, to++);
+            }
+        }
+        return to;
+    }
+
     private void keep(int from, int to) {
-        scores[to] = scores[from];
+        keptScores[to] = scores[from];
         keptIds[to] = ids[from];
     }
 
     private void removeFrom(int kept) {
         ids = keptIds;
+        scores = keptScores;
         count = kept;
+    }
+
+    private void retainAll() {
+        ids = vocabulary;
+        scores = vocabularyScores;
+        count = vocabulary.length;
     }
 }

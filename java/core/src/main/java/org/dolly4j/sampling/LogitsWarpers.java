@@ -14,7 +14,7 @@ final class LogitsWarpers {
 
     /** Keeps the fewest best that reach probability {@code p} together (nucleus sampling, Holtzman et al. 2019). */
     static LogitsWarper topP(double p) {
-        return candidates -> candidates.retainNucleus(candidates.max(), p);
+        return candidates -> candidates.retainNucleus(p);
     }
 
     /** Keeps those with at least {@code minP} times the best probability (Nguyen et al. 2024). */
@@ -25,15 +25,14 @@ final class LogitsWarpers {
 
     /** Keeps the fewest most typical that reach probability {@code mass} together (Meister et al. 2022). */
     static LogitsWarper typical(double mass) {
-        return candidates -> candidates.retainTypical(candidates.max(), mass);
+        return candidates -> candidates.retainTypical(mass);
     }
 
     /** Keeps those with at least probability {@code epsilon} (Hewitt et al. 2022). */
     static LogitsWarper epsilon(double epsilon) {
         return candidates -> {
-            float max = candidates.max();
-            candidates.softmax(max);
-            retainProbable(candidates, max, epsilon);
+            candidates.sumWeights();
+            retainProbable(candidates, epsilon);
         };
     }
 
@@ -43,24 +42,23 @@ final class LogitsWarpers {
      */
     static LogitsWarper eta(double epsilon) {
         return candidates -> {
-            float max = candidates.max();
-            candidates.softmax(max);
+            candidates.sumWeightsWithMean();
             double entropy = candidates.meanBelowMax() + StrictMath.log(candidates.expSum());
             double eta = Math.min(epsilon, Math.sqrt(epsilon) * StrictMath.exp(-entropy));
-            retainProbable(candidates, max, eta);
+            retainProbable(candidates, eta);
         };
     }
 
     /** Turns scores into log-probabilities. */
     static LogitsWarper normalization() {
         return candidates -> {
-            float max = candidates.max();
-            candidates.softmax(max);
-            candidates.subtract(max + StrictMath.log(candidates.expSum()));
+            candidates.sumWeights();
+            candidates.subtract(candidates.max() + StrictMath.log(candidates.expSum()));
         };
     }
 
-    private static void retainProbable(Candidates candidates, float max, double probability) {
+    private static void retainProbable(Candidates candidates, double probability) {
+        float max = candidates.max();
         double least = max + StrictMath.log(probability * candidates.expSum());
         candidates.retainAtLeast(Math.min(least, max));
     }

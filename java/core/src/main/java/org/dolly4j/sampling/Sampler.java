@@ -41,7 +41,7 @@ public final class Sampler {
     }
 
     /**
-     * A sampler that shares its work space, of up to 28 bytes per token of the vocabulary, with other samplers of the
+     * A sampler that shares its work space, of up to 32 bytes per token of the vocabulary, with other samplers of the
      * same thread.
      *
      * @param options what to do
@@ -79,9 +79,9 @@ public final class Sampler {
      * @throws IllegalArgumentException if the lengths do not fit
      */
     public int sample(FloatBuffer logits, int[] history, int historyLength, int promptLength, long seed) {
-        float max = process(logits, history, historyLength, promptLength);
+        process(logits, history, historyLength, promptLength);
         if (!options.doSample()) {
-            return candidates.firstWith(max);
+            return candidates.bestId();
         }
         for (LogitsWarper warper : warpers) {
             warper.warp(candidates);
@@ -102,14 +102,11 @@ public final class Sampler {
         int count = candidates.count();
         int[] ids = new int[count];
         float[] scores = new float[count];
-        double[] probabilities = new double[count];
-        candidates.softmax(candidates.max());
         for (int i = 0; i < count; i++) {
             ids[i] = candidates.id(i);
             scores[i] = candidates.score(i);
-            probabilities[i] = candidates.weight(i) / candidates.expSum();
         }
-        return new TokenDistribution(ids, scores, probabilities);
+        return new TokenDistribution(ids, scores, candidates.probabilities());
     }
 
     /**
@@ -121,9 +118,8 @@ public final class Sampler {
      */
     public TokenLogprobs logprobs(FloatBuffer logits, int token, int top) {
         candidates.load(logits);
-        float max = candidates.max();
-        candidates.softmax(max);
-        double offset = max + StrictMath.log(candidates.expSum());
+        candidates.sumWeights();
+        double offset = candidates.max() + StrictMath.log(candidates.expSum());
         double logprob = candidates.score(token) - offset;
         List<TokenLogprobs.Alternative> best = new ArrayList<>();
         if (top > 0) {
@@ -136,8 +132,8 @@ public final class Sampler {
         return new TokenLogprobs(logprob, best.subList(0, Math.min(top, best.size())));
     }
 
-    /** Loads and processes the scores of the whole vocabulary; returns the greatest. */
-    private float process(FloatBuffer logits, int[] history, int historyLength, int promptLength) {
+    /** Loads and processes the scores of the whole vocabulary; the greatest is finite then. */
+    private void process(FloatBuffer logits, int[] history, int historyLength, int promptLength) {
         int vocabSize = candidates.vocabSize();
         if (logits.remaining() < vocabSize) {
             throw new IllegalArgumentException(
@@ -151,7 +147,6 @@ public final class Sampler {
         if (!Float.isFinite(max)) {
             throw noFiniteMaximum(logits, history, historyLength, promptLength);
         }
-        return max;
     }
 
     private float process(

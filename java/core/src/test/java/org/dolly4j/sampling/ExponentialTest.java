@@ -1,48 +1,45 @@
 package org.dolly4j.sampling;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.within;
 
 import org.junit.jupiter.api.Test;
 
 class ExponentialTest {
+    private final Exponential exponential = new Exponential();
+
     @Test
-    void exp_keepsItsErrorBounds() {
-        int count = 640_001;
-        double[] x = new double[count];
-        double[] y = new double[count];
-        for (int i = 0; i < count; i++) {
-            x[i] = -i / 1e4;
-        }
+    void expOfNegated_keepsItsErrorBound() {
+        double[] x = new double[Exponential.BLOCK];
+        double[] y = new double[Exponential.BLOCK];
+        double worst = 0;
+        int blocks = 1000;
+        double step = (Exponential.GREATEST - 0.04) / (blocks * Exponential.BLOCK);
+        for (int block = 0; block < blocks; block++) {
+            for (int i = 0; i < x.length; i++) {
+                x[i] = (block * x.length + i) * step;
+            }
 
-        Exponential.exp(x, y, count);
+            exponential.expOfNegated(x, y, x.length);
 
-        double relative = 0;
-        double absolute = 0;
-        for (int i = 0; i < count; i++) {
-            double exact = StrictMath.exp(x[i]);
-            if (x[i] >= -20) {
-                relative = Math.max(relative, Math.abs(y[i] - exact) / exact);
-            } else {
-                absolute = Math.max(absolute, Math.abs(y[i] - exact));
+            for (int i = 0; i < x.length; i++) {
+                double exact = StrictMath.exp(-x[i]);
+                worst = Math.max(worst, Math.abs(y[i] - exact) / exact);
             }
         }
-        assertThat(relative).isLessThan(1e-10);
-        assertThat(absolute).isLessThan(1e-18);
+        assertThat(worst).isLessThan(2e-12);
     }
 
     @Test
-    void exp_atTheEnds() {
-        double[] x = {0, -63.9, -64, -1000, Double.NEGATIVE_INFINITY};
-        double[] y = new double[x.length];
+    void expOfNegated_atTheEnds() {
+        double[] x = {0, 63.95, 64, 7};
+        double[] y = {-1, -1, -1, -1};
 
-        Exponential.exp(x, y, x.length);
+        exponential.expOfNegated(x, y, 3);
 
-        assertThat(y[0]).isEqualTo(1, within(1e-15));
+        assertThat(y[0]).isEqualTo(1);
         assertThat(y[1]).isPositive();
         assertThat(y[2]).isZero();
-        assertThat(y[3]).isZero();
-        assertThat(y[4]).isZero();
-        assertThat(x).containsExactly(0, -63.9, -64, -64, -64);
+        assertThat(y[3]).as("beyond the count").isEqualTo(-1);
+        assertThat(x).containsExactly(0, 63.95, 64, 7);
     }
 }

@@ -30,6 +30,8 @@ class LargeVocabularyTest {
         /** The best token alone, far above a bulk that outweighs it. */
         SPLIT,
         WIDE,
+        /** An evenly spread sample of the vocabulary would be nothing like it. */
+        COMB,
         MOSTLY_IMPOSSIBLE,
         MOSTLY_LOWEST;
 
@@ -48,6 +50,7 @@ class LargeVocabularyTest {
                             case PEAKED -> id == 777 ? 60 : normal;
                             case SPLIT -> id == 777 ? 10 : 1.5 * normal;
                             case WIDE -> 1000 * normal;
+                            case COMB -> id % (VOCAB_SIZE / 1024) == 0 ? 1 : 0.01 * normal;
                             case MOSTLY_IMPOSSIBLE -> id % 100 == 0 ? normal : Double.NEGATIVE_INFINITY;
                             case MOSTLY_LOWEST -> id % 100 == 0 ? normal : -Float.MAX_VALUE;
                         };
