@@ -90,9 +90,17 @@ public final class Dolly implements AutoCloseable {
         }
 
         void close() {
-            closed.set(true);
+            boolean isFirst = closed.compareAndSet(false, true);
             model.close();
             consumers.shutdown();
+            if (isFirst) {
+                EngineMetrics metrics = EngineMetrics.of(model.engine().counters());
+                LOG.info(
+                        "Closed {} after {} steps, which wrote {} tokens",
+                        model.info().name(),
+                        metrics.steps().count(),
+                        metrics.tokens().generatedTokens());
+            }
         }
 
         @Override
