@@ -5,20 +5,26 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.IntStream;
 import org.dolly4j.engine.Request;
 import org.dolly4j.engine.RequestSpec;
 import org.dolly4j.engine.StopCondition;
 import org.dolly4j.prompt.AnswerText;
 import org.dolly4j.tokenizer.Tokenizer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** A loaded model, and what its checkpoint says about how it is asked: prompts, default sampling, end tokens. */
 final class AnsweringModel {
+    private static final Logger LOG = LoggerFactory.getLogger(AnsweringModel.class);
+
     private final LoadedModel model;
     private final TemplateTokens templateTokens;
     private final PromptEncoder promptEncoder;
     private final DefaultSampling defaultSampling;
     private final int[] eosIds;
+    private final AtomicBoolean isOpen = new AtomicBoolean(true);
 
     private AnsweringModel(LoadedModel model) {
         this.model = model;
@@ -129,5 +135,13 @@ final class AnsweringModel {
     /** Ends all requests and frees the native memory; idempotent. */
     void close() {
         model.close();
+        if (isOpen.getAndSet(false)) {
+            EngineMetrics metrics = metrics();
+            LOG.info(
+                    "Closed {} after {} steps, which wrote {} tokens",
+                    info().name(),
+                    metrics.steps().count(),
+                    metrics.tokens().generatedTokens());
+        }
     }
 }

@@ -56,6 +56,7 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     static LoadedModel load(String name, Path folder, DollyOptions options) {
+        long begin = System.nanoTime();
         CompletableFuture<Tokenizer> tokenizer =
                 loadTokenizer(options.tokenizer().orElse(folder));
         Checkpoint checkpoint = Checkpoint.open(folder);
@@ -69,12 +70,34 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
             Tokenizer ready = await(tokenizer);
             ModelInfo info = info(name, checkpoint, weights, blocks);
             DecoderSession session = newSession(weights, info);
-            LOG.debug("Loaded {}", info);
-            return new LoadedModel(checkpoint, ready, info, weights, newEngine(info, session, options));
+            Engine engine = newEngine(info, session, options);
+            logLoaded(info, System.nanoTime() - begin);
+            return new LoadedModel(checkpoint, ready, info, weights, engine);
         } catch (RuntimeException | Error e) {
             weights.close();
             throw e;
         }
+    }
+
+    private static void logLoaded(ModelInfo info, long nanos) {
+        if (LOG.isInfoEnabled()) {
+            LOG.info(String.format(
+                    Locale.ROOT,
+                    "Loaded %s in %,d ms: %,d weights in %s (%,d MB), KV cache of %,d tokens in %s (%,d MB), %s on %s with"
+                            + " %d threads",
+                    info.name(),
+                    nanos / 1_000_000,
+                    info.parameters(),
+                    info.dtype(),
+                    info.weightBytes() >> 20,
+                    info.kvCacheTokens(),
+                    info.kvCacheDtype(),
+                    info.kvCacheBytes() >> 20,
+                    info.backend(),
+                    info.device(),
+                    info.threads()));
+        }
+        LOG.debug("{}", info);
     }
 
     /** Loads them, unless the tokenizer turns out not to load: that is said before gigabytes are read. */

@@ -7,12 +7,16 @@ import java.util.concurrent.Flow;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Hands the pieces of a request to a subscriber, as many as it asks for, one after the other on threads of an executor: a
  * task is there while there is something to hand out and someone who wants it. What is not asked for waits in the request.
  */
 final class PieceSubscription implements Flow.Subscription {
+    private static final Logger LOG = LoggerFactory.getLogger(PieceSubscription.class);
+
     private final RunningGeneration running;
     private final Executor executor;
     private final AtomicLong demand = new AtomicLong();
@@ -102,7 +106,7 @@ final class PieceSubscription implements Flow.Subscription {
                 // A subscriber must not throw; one that does has ended its own request, and nobody else's.
                 running.cancel();
                 subscriber = null;
-                throw thrown;
+                LOG.warn("A subscriber threw, and its request is cancelled", thrown);
             }
             seen = signals.addAndGet(-seen);
         }

@@ -63,7 +63,7 @@ class ArchitectureTest {
     @ArchTest
     static final ArchRule facadeIsUsedByNoPackageBelow = noClasses()
             .that()
-            .resideOutsideOfPackages(ROOT, ROOT + ".check..")
+            .resideOutsideOfPackages(ROOT, ROOT + ".check..", ROOT + ".micrometer..")
             .should()
             .dependOnClassesThat(resideInAPackage(ROOT).and(DescribedPredicate.not(EXCEPTIONS)));
 
@@ -74,6 +74,23 @@ class ArchitectureTest {
             .should()
             .dependOnClassesThat()
             .resideInAPackage(ROOT + ".check..");
+
+    /** Micrometer is an optional dependency: without it on the class path nothing else may miss it. */
+    @ArchTest
+    static final ArchRule micrometerIsKnownToItsPackageAlone = noClasses()
+            .that()
+            .resideOutsideOfPackage(ROOT + ".micrometer..")
+            .should()
+            .dependOnClassesThat(resideInAnyPackage("io.micrometer..", ROOT + ".micrometer.."));
+
+    /** The module jdk.jfr may be missing: the classes that need it are loaded behind a question for it. */
+    @ArchTest
+    static final ArchRule flightRecorderIsKnownToItsEventsAlone = noClasses()
+            .that()
+            .haveNameNotMatching(".*\\.(FlightRecorderEvents|StepEvent|RequestEvent)")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("jdk.jfr..");
 
     @ArchTest
     static final ArchRule nativeBindingStaysInRuntime = noClasses()

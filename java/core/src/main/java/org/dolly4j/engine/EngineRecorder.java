@@ -74,13 +74,15 @@ final class EngineRecorder {
         request.span().end(request, ending);
         if (LOG.isDebugEnabled()) {
             LOG.debug(
-                    "{}: request {} ended as {} after {} ms: {} tokens, the first after {} ms",
+                    "{}: request {} ended as {} after {} ms: {}",
                     model,
                     request.number(),
                     ending,
                     millis(request.sinceSubmission()),
-                    request.generatedTokens(),
-                    millis(request.firstTokenNanos()));
+                    request.generatedTokens() == 0
+                            ? "no token"
+                            : request.generatedTokens() + " tokens, the first after "
+                                    + millis(request.firstTokenNanos()) + " ms");
         }
     }
 

@@ -117,6 +117,18 @@ public final class LatencyHistogram {
         return Duration.ofNanos(Math.min(middle, maxNanos));
     }
 
+    /**
+     * How many were shorter than a bound: exact if that is a power of two of nanoseconds, otherwise of the buckets that lie
+     * wholly below.
+     */
+    public long countBelow(Duration bound) {
+        long below = 0;
+        for (int i = 0; i < BUCKETS - 1 && lowerBound(i + 1) <= bound.toNanos(); i++) {
+            below += counts[i];
+        }
+        return below;
+    }
+
     /** The buckets that have counts, in the order of their durations. */
     public List<Bucket> buckets() {
         List<Bucket> filled = new ArrayList<>();

@@ -84,6 +84,17 @@ class LatencyHistogramTest {
     }
 
     @Test
+    void countBelowAPowerOfTwo_isExact() {
+        LatencyHistogram histogram = of(1, 1023, 1024, 1025, 1L << 50);
+        assertThat(histogram.countBelow(Duration.ZERO)).isZero();
+        assertThat(histogram.countBelow(Duration.ofNanos(1024))).isEqualTo(2);
+        assertThat(histogram.countBelow(Duration.ofNanos(2048))).isEqualTo(4);
+        assertThat(histogram.countBelow(Duration.ofDays(100)))
+                .as("what shares the last bucket may be longer than any bound")
+                .isEqualTo(4);
+    }
+
+    @Test
     void snapshot_staysAsItWas() {
         LatencyRecorder recorder = new LatencyRecorder();
         recorder.record(10);

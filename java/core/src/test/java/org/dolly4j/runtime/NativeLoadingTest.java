@@ -5,20 +5,15 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.io.File;
 import java.io.IOException;
-import java.io.InputStream;
 import java.net.MalformedURLException;
 import java.net.URISyntaxException;
 import java.net.URL;
 import java.net.URLClassLoader;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -29,6 +24,7 @@ import org.dolly4j.CheckpointException;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
 import org.dolly4j.GenerationRequest;
+import org.dolly4j.JavaProcess;
 import org.dolly4j.check.SequenceDecoder;
 import org.dolly4j.model.WeightSlot;
 import org.dolly4j.runtime.ModelOptions.Backend;
@@ -38,8 +34,6 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Loading of the native library in the ways of real processes; each in a JVM of its own. */
 class NativeLoadingTest {
-    private static final Path JAVA = Path.of(System.getProperty("java.home"), "bin", "java");
-
     @TempDir
     Path folder;
 
@@ -106,7 +100,7 @@ class NativeLoadingTest {
 
     @Test
     void modelInAFolderWithAnAccent_isFoundAndNamedWhateverTheDefaultCharset() throws Exception {
-        Run run = new Run(FolderWithAnAccent.class, folder.toString());
+        JavaProcess run = new JavaProcess(FolderWithAnAccent.class, folder.toString());
         run.options.add("-Dfile.encoding=ISO-8859-1");
         run.environment.put("LC_ALL", "C.UTF-8");
         assertThat(run.output()).contains("weights ", "named true");
@@ -114,7 +108,7 @@ class NativeLoadingTest {
 
     @Test
     void threads_thatAreStatedButNotUsed_areWarnedOf() throws Exception {
-        Run run = new Run(Threads.class, "2");
+        JavaProcess run = new JavaProcess(Threads.class, "2");
         run.environment.put("OMP_NUM_THREADS", "1");
         assertThat(run.output())
                 .contains("threads 1")
@@ -123,10 +117,10 @@ class NativeLoadingTest {
 
     @Test
     void threads_thatAreNotStatedOrAsStated_areNotWarnedOf() throws Exception {
-        Run unstated = new Run(Threads.class, "0");
+        JavaProcess unstated = new JavaProcess(Threads.class, "0");
         unstated.environment.put("OMP_NUM_THREADS", "1");
         assertThat(unstated.output()).contains("threads 1").doesNotContain("libtorch runs with");
-        Run heeded = new Run(Threads.class, "1");
+        JavaProcess heeded = new JavaProcess(Threads.class, "1");
         heeded.environment.remove("OMP_NUM_THREADS");
         assertThat(heeded.output()).contains("threads 1").doesNotContain("libtorch runs with");
     }
@@ -138,7 +132,7 @@ class NativeLoadingTest {
 
     @Test
     void withoutAFolderThatCanBeWritten_itSaysWhatToSet() throws Exception {
-        Run run = new Run(PrintVersion.class);
+        JavaProcess run = new JavaProcess(PrintVersion.class);
         run.options.addAll(
                 List.of("-Duser.home=/proc/none", "-Djava.io.tmpdir=/proc/none", "-Ddolly4j.native.dir=/proc/none"));
         run.classPath = classPathWithJar(folder);
@@ -148,7 +142,7 @@ class NativeLoadingTest {
     @Test
     void withAHomeThatCannotBeWritten_itIsExtractedElsewhere() throws Exception {
         Path temporary = Files.createDirectory(folder.resolve("temporary"));
-        Run run = new Run(PrintVersion.class);
+        JavaProcess run = new JavaProcess(PrintVersion.class);
         run.options.addAll(List.of("-Duser.home=/proc/none", "-Djava.io.tmpdir=" + temporary));
         run.classPath = classPathWithJar(folder);
         assertThat(run.output()).contains("native 0.");
@@ -158,7 +152,7 @@ class NativeLoadingTest {
     @Test
     void withAFolderOfTheUsersChoice_itIsExtractedThere() throws Exception {
         Path chosen = folder.resolve("chosen");
-        Run run = new Run(PrintVersion.class);
+        JavaProcess run = new JavaProcess(PrintVersion.class);
         run.options.add("-Ddolly4j.native.dir=" + chosen);
         run.classPath = classPathWithJar(folder);
         assertThat(run.output()).contains("native 0.");
@@ -167,7 +161,7 @@ class NativeLoadingTest {
 
     @Test
     void fromTwoClassLoaders_itLoadsTwice() throws Exception {
-        assertThat(new Run(TwoClassLoaders.class).output())
+        assertThat(new JavaProcess(TwoClassLoaders.class).output())
                 .contains("loader 0", "loader 1")
                 .contains("libtorchAttached=true");
     }
@@ -191,14 +185,14 @@ class NativeLoadingTest {
 
     @Test
     void withoutLibtorchOnTheClassPath_theDefaultBackendAnswers() throws Exception {
-        Run run = new Run(Answer.class);
+        JavaProcess run = new JavaProcess(Answer.class);
         run.classPath = classPathWithoutLibtorch();
         assertThat(run.output()).contains("The capital of Thailand is Bangkok.");
     }
 
     @Test
     void withoutLibtorchOnTheClassPath_itsBackendNamesTheArtifactToAdd() throws Exception {
-        Run run = new Run(Answer.class, "LIBTORCH");
+        JavaProcess run = new JavaProcess(Answer.class, "LIBTORCH");
         run.classPath = classPathWithoutLibtorch();
         assertThat(run.output()).contains("BackendException", "org.dolly4j:dolly4j-libtorch");
     }
@@ -212,7 +206,7 @@ class NativeLoadingTest {
 
     @Test
     void libtorchFromAFolderWithoutIt_namesTheFolder() throws Exception {
-        Run run = new Run(TwoClassLoaders.class);
+        JavaProcess run = new JavaProcess(TwoClassLoaders.class);
         run.options.add("-Ddolly4j.libtorch=" + folder);
         assertThat(run.output()).contains("BackendException", folder.toString(), "libtorch_cpu.so");
     }
@@ -265,12 +259,12 @@ class NativeLoadingTest {
 
     @Test
     void threads_areThoseThatThePropertyStates() throws Exception {
-        Run run = new Run(KernelThreads.class);
+        JavaProcess run = new JavaProcess(KernelThreads.class);
         run.options.add("-Ddolly4j.threads=3");
         assertThat(run.output()).contains("threads 3");
 
         for (String wrong : List.of("0", "-1", "many")) {
-            Run refused = new Run(KernelThreads.class);
+            JavaProcess refused = new JavaProcess(KernelThreads.class);
             refused.options.add("-Ddolly4j.threads=" + wrong);
             assertThat(refused.output()).contains("dolly4j.threads must be a number of 1 or more, not '" + wrong + "'");
         }
@@ -278,7 +272,7 @@ class NativeLoadingTest {
 
     @Test
     void threads_areNoMoreThanTheControlGroupGivesTimeFor() throws Exception {
-        Run run = new Run(KernelThreads.class);
+        JavaProcess run = new JavaProcess(KernelThreads.class);
         run.options.add("-XX:ActiveProcessorCount=1"); // as Java counts them where there is a quota
         assertThat(run.output()).contains("threads 1");
     }
@@ -286,7 +280,7 @@ class NativeLoadingTest {
     @Test
     void threads_areNoMoreThanTheCoresThatTheProcessMayUse() throws Exception {
         assumeThat(Path.of("/usr/bin/taskset")).exists();
-        Run run = new Run(KernelThreads.class);
+        JavaProcess run = new JavaProcess(KernelThreads.class);
         run.launcher.addAll(List.of("/usr/bin/taskset", "--cpu-list", firstCpu()));
         run.options.add("-XX:ActiveProcessorCount=8"); // Java would count right too
         assertThat(run.output()).contains("threads 1");
@@ -296,7 +290,7 @@ class NativeLoadingTest {
     void affinity_bindsEachThreadOfThePoolToACpu() throws Exception {
         assumeThat(Runtime.getRuntime().availableProcessors()).isGreaterThan(1);
         for (boolean bound : new boolean[] {true, false}) {
-            Run run = new Run(KernelThreads.class);
+            JavaProcess run = new JavaProcess(KernelThreads.class);
             run.options.addAll(List.of("-Ddolly4j.threads=2", "-Ddolly4j.affinity=" + bound));
             assertThat(run.output().lines().filter(line -> line.startsWith("cpus ")))
                     .singleElement()
@@ -311,39 +305,5 @@ class NativeLoadingTest {
                 .matcher(Files.readString(Path.of("/proc/self/status")));
         assertThat(cpus.find()).isTrue();
         return cpus.group(1);
-    }
-
-    /** A main class in a JVM of its own. */
-    private static final class Run {
-        private final List<String> mainAndArguments = new ArrayList<>();
-
-        /** What starts Java, if not this process. */
-        final List<String> launcher = new ArrayList<>();
-
-        final List<String> options = new ArrayList<>();
-        final Map<String, String> environment = new HashMap<>(System.getenv());
-        String classPath = System.getProperty("java.class.path");
-
-        Run(Class<?> main, String... arguments) {
-            mainAndArguments.add(main.getName());
-            mainAndArguments.addAll(Arrays.asList(arguments));
-        }
-
-        /** What it prints, errors included. */
-        String output() throws IOException, InterruptedException {
-            List<String> command = new ArrayList<>(launcher);
-            command.addAll(List.of(JAVA.toString(), "-cp", classPath));
-            command.addAll(options);
-            command.addAll(mainAndArguments);
-            ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
-            builder.environment().clear();
-            builder.environment().putAll(environment);
-            Process process = builder.start();
-            try (InputStream output = process.getInputStream()) {
-                String text = new String(output.readAllBytes(), StandardCharsets.UTF_8);
-                assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
-                return text;
-            }
-        }
     }
 }
