@@ -1,0 +1,116 @@
+package org.dolly4j;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import org.dolly4j.runtime.ModelOptions.WeightType;
+import org.dolly4j.sampling.SamplingOptions;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/**
+ * The same tokens for the same seed, whatever else runs. {@code -Ddolly4j.determinism.requests=N} asks more than the few
+ * hundred of each weight type that suit every build.
+ */
+@Timeout(3600)
+class DeterminismTest {
+    private static final int REQUESTS = Integer.getInteger("dolly4j.determinism.requests", 150);
+
+    /** So small that sequences are preempted. */
+    private static final int KV_CACHE_TOKENS = 1024;
+
+    private static List<GenerationRequest> requests() throws IOException {
+        List<String> instructions = DemoQuestions.instructions();
+        Random random = new Random(11);
+        List<GenerationRequest> requests = new ArrayList<>();
+        for (int i = 0; i < REQUESTS; i++) {
+            String instruction = instructions.get(random.nextInt(instructions.size()));
+            GenerationRequest.Builder request =
+                    switch (random.nextInt(3)) {
+                        case 0 -> GenerationRequest.forInstruction(instruction);
+                        // A long prompt that many begin with, and that answers quote.
+                        case 1 -> GenerationRequest.forInstruction(instruction, DemoQuestions.context(20));
+                        default ->
+                            GenerationRequest.forInstruction(
+                                    instruction, DemoQuestions.context(1 + random.nextInt(20)));
+                    };
+            requests.add(request.seed(random.nextInt(50))
+                    .sequences(1 + random.nextInt(3) * random.nextInt(2))
+                    .maxNewTokens(1 + random.nextInt(48))
+                    .sampling(sampling(random))
+                    .build());
+        }
+        return requests;
+    }
+
+    private static SamplingOptions sampling(Random random) {
+        return switch (random.nextInt(4)) {
+            case 0 -> SamplingOptions.greedy();
+            case 1 -> SamplingOptions.dolly();
+            case 2 ->
+                SamplingOptions.builder()
+                        .doSample(true)
+                        .temperature(1.3)
+                        .topK(40)
+                        .repetitionPenalty(1.1)
+                        .build();
+            default -> SamplingOptions.builder().doSample(true).minNewTokens(10).build();
+        };
+    }
+
+    private static List<int[]> tokens(GenerationResult result) {
+        return result.generations().stream().map(Generation::tokenIds).toList();
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"BFLOAT16", "INT8", "INT4"})
+    void together_inPieces_preempted_cachedAndDrafted_isBitForBitWhatItIsAlone(WeightType type) throws Exception {
+        List<GenerationRequest> requests = requests();
+        DollyOptions plain = DollyOptions.builder()
+                .dtype(type)
+                .prefixCache(false)
+                .speculation(false)
+                .build();
+        List<List<int[]>> alone = new ArrayList<>();
+        try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, plain)) {
+            for (GenerationRequest request : requests) {
+                alone.add(tokens(dolly.generate(request)));
+            }
+        }
+        DollyOptions everything = DollyOptions.builder()
+                .dtype(type)
+                .kvCacheTokens(KV_CACHE_TOKENS)
+                .maxStepMillis(1)
+                .maxQueuedRequests(REQUESTS)
+                .build();
+        try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, everything)) {
+            List<Integer> order = new ArrayList<>();
+            for (int i = 0; i < REQUESTS; i++) {
+                order.add(i);
+            }
+            Collections.shuffle(order, new Random(12));
+            List<CompletableFuture<GenerationResult>> together = new ArrayList<>();
+            for (int i : order) {
+                together.add(dolly.submit(requests.get(i)));
+            }
+            for (int i = 0; i < REQUESTS; i++) {
+                assertThat(tokens(together.get(i).get()))
+                        .as("request %d", order.get(i))
+                        .usingElementComparator(Arrays::compare)
+                        .isEqualTo(alone.get(order.get(i)));
+            }
+            EngineMetrics metrics = dolly.metrics();
+            assertThat(metrics.steps().preemptions()).isPositive();
+            assertThat(metrics.tokens().foundTokens()).isPositive();
+            assertThat(metrics.tokens().acceptedDraftTokens()).isPositive();
+            assertThat(metrics.steps().rows()).isGreaterThan(3 * metrics.steps().count());
+        }
+    }
+}
