@@ -21,8 +21,8 @@ import org.dolly4j.engine.LatencyHistogram;
  * new DollyMeters(dolly).bindTo(registry);
  * }</pre>
  *
- * <p>All are read when the registry is: nothing is measured for them. They have the tag {@code model}, the model's name.
- * What they mean is said at the component of {@link EngineMetrics} of that name:
+ * <p>All are read when the registry is: nothing is measured for them. They have the tag {@code model}, the model's
+ * name. What they mean is said at the component of {@link EngineMetrics} of that name:
  *
  * <ul>
  *   <li>gauges: {@code dolly.requests.waiting}, {@code dolly.requests.running}, {@code dolly.sequences.running}, {@code
@@ -33,10 +33,10 @@ import org.dolly4j.engine.LatencyHistogram;
  *       dolly.prefix.cache.hits} and {@code dolly.tokens.generated} (tokens), {@code dolly.rows}, {@code
  *       dolly.preemptions}
  *   <li>times: {@code dolly.request.queue}, {@code dolly.request.first.token}, {@code dolly.token.interval}, {@code
- *       dolly.step}. Each is a timer with count and total; gauges {@code .max} and {@code .percentile} (with the tag {@code
- *       phi}: 0.5, 0.9, 0.99), both since the load; and counters {@code .bucket} of the durations shorter than the tag
- *       {@code le}, in seconds, from which a monitoring system computes percentiles of any time and of several processes
- *       together
+ *       dolly.step}. Each is a timer with count and total; gauges {@code .max} and {@code .percentile} (with the tag
+ *       {@code phi}: 0.5, 0.9, 0.99), both since the load; and counters {@code .bucket} of the durations shorter than
+ *       the tag {@code le}, in seconds, from which a monitoring system computes percentiles of any time and of
+ *       several processes together
  * </ul>
  *
  * <p>The registry does not keep the model from being garbage. After {@link Dolly#close} the meters stay as they were.

@@ -14,8 +14,8 @@ import org.dolly4j.Dolly;
 import org.dolly4j.engine.LatencyHistogram;
 
 /**
- * The meters of one histogram. Micrometer has no meter that takes a histogram as it is: what is exact becomes a timer and
- * counters, and the rest gauges. What the registry keeps refers to the model weakly.
+ * The meters of one histogram. Micrometer has no meter that takes a histogram as it is: what is exact becomes a timer
+ * and counters, and the rest gauges. What the registry keeps refers to the model weakly.
  */
 final class LatencyMeters {
     private static final double[] SHARES = {0.5, 0.9, 0.99};
