@@ -34,7 +34,7 @@ import org.dolly4j.engine.LatencyHistogram;
  *       dolly.preemptions}
  *   <li>times: {@code dolly.request.queue}, {@code dolly.request.first.token}, {@code dolly.token.interval}, {@code
  *       dolly.step}. Each is a timer with count and total; gauges {@code .max} and {@code .percentile} (with the tag
- *       {@code phi}: 0.5, 0.9, 0.99), both since the load; and counters {@code .bucket} of the durations shorter than
+ *       {@code phi}: 0.5, 0.9, 0.99), both since the load; and counters {@code .below} of the durations shorter than
  *       the tag {@code le}, in seconds, from which a monitoring system computes percentiles of any time and of
  *       several processes together
  * </ul>

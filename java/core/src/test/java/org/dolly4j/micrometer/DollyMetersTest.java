@@ -106,9 +106,9 @@ class DollyMetersTest {
                             .timeGauge()
                             .value(TimeUnit.NANOSECONDS))
                     .isEqualTo((double) step.quantile(0.99).toNanos(), within(1.0));
-            assertThat(counter("dolly.step.bucket", "le", "+Inf")).isEqualTo(step.count());
-            assertThat(counter("dolly.step.bucket", "le", "68.719476736")).isEqualTo(step.count());
-            assertThat(counter("dolly.step.bucket", "le", "0.001048576"))
+            assertThat(counter("dolly.step.below", "le", "+Inf")).isEqualTo(step.count());
+            assertThat(counter("dolly.step.below", "le", "68.719476736")).isEqualTo(step.count());
+            assertThat(counter("dolly.step.below", "le", "0.001048576"))
                     .isEqualTo(step.buckets().stream()
                             .filter(bucket -> bucket.toNanos() <= 1 << 20)
                             .mapToLong(LatencyHistogram.Bucket::count)
@@ -131,7 +131,7 @@ class DollyMetersTest {
                 assertThat(meter.getId().getTag("model")).isEqualTo("dolly-tiny-ends");
                 assertThat(meter.getId().getTag("server")).isEqualTo("left");
                 assertThat(meter.getId().getName()).startsWith("dolly.");
-                if (!meter.getId().getName().endsWith(".bucket")) {
+                if (!meter.getId().getName().endsWith(".below")) {
                     assertThat(meter.getId().getBaseUnit())
                             .as(meter.getId().getName())
                             .isNotBlank();
