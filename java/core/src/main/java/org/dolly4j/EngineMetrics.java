@@ -6,8 +6,8 @@ import org.dolly4j.engine.LatencyHistogram;
 import org.dolly4j.runtime.DecoderSession;
 
 /**
- * What a loaded model has done and what it holds, in numbers, at one moment. Totals count from the load and never go down
- * from one {@link Dolly#metrics()} to the next; those of requests may be a moment newer than the others.
+ * What a loaded model has done and what it holds, in numbers, at one moment. Totals count from the load and never go
+ * down from one {@link Dolly#metrics()} to the next; those of requests may be a moment newer than the others.
  *
  * @param requests where requests are, and how they ended
  * @param kvCache what the KV cache holds
@@ -34,8 +34,8 @@ public record EngineMetrics(Requests requests, KvCache kvCache, Tokens tokens, S
      * What the KV cache holds now, in tokens, whole blocks of 16.
      *
      * @param usedTokens room that running sequences hold
-     * @param keptTokens room that none holds, but that is kept for prompts which begin like earlier ones; it is there for
-     *     whoever needs it
+     * @param keptTokens room that none holds, but that is kept for prompts which begin like earlier ones; it is there
+     *     for whoever needs it
      * @param totalTokens all of it
      */
     public record KvCache(int usedTokens, int keptTokens, int totalTokens) {}
@@ -44,14 +44,14 @@ public record EngineMetrics(Requests requests, KvCache kvCache, Tokens tokens, S
      * Totals of tokens.
      *
      * @param readPromptTokens prompt tokens that passed through the model; again where a preempted sequence goes on
-     * @param lookedUpTokens tokens of prompts, and of preempted sequences that go on, which were looked up in the prefix
-     *     cache
+     * @param lookedUpTokens tokens of prompts, and of preempted sequences that go on, which were looked up in the
+     *     prefix cache
      * @param foundTokens how many of these were found there, and so not read
      * @param generatedTokens tokens of answers, their end tokens included
      * @param draftTokens draft tokens that were verified (speculation)
      * @param acceptedDraftTokens how many of these were the tokens drawn, so that each saved a step
-     * @param generatedPerSecond tokens of answers per second in the last ten seconds, idle time included; since the load
-     *     if that was later
+     * @param generatedPerSecond tokens of answers per second in the last ten seconds, idle time included; since the
+     *     load if that was later
      */
     public record Tokens(
             long readPromptTokens,

@@ -83,8 +83,8 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
         if (LOG.isInfoEnabled()) {
             LOG.info(String.format(
                     Locale.ROOT,
-                    "Loaded %s in %,d ms: %,d weights in %s (%,d MB), KV cache of %,d tokens in %s (%,d MB), %s on %s with"
-                            + " %d threads",
+                    "Loaded %s in %,d ms: %,d weights in %s (%,d MB), KV cache of %,d tokens in %s (%,d MB),"
+                            + " %s on %s with %d threads",
                     info.name(),
                     nanos / 1_000_000,
                     info.parameters(),

@@ -24,7 +24,7 @@ class DeterminismTest {
     private static final int REQUESTS = Integer.getInteger("dolly4j.determinism.requests", 150);
 
     /** So small that sequences are preempted. */
-    private static final int KV_CACHE_TOKENS = 1024;
+    private static final int KV_CACHE_TOKENS = 512;
 
     private static List<GenerationRequest> requests() throws IOException {
         List<String> instructions = DemoQuestions.instructions();
@@ -43,7 +43,7 @@ class DeterminismTest {
                     };
             requests.add(request.seed(random.nextInt(50))
                     .sequences(1 + random.nextInt(3) * random.nextInt(2))
-                    .maxNewTokens(1 + random.nextInt(48))
+                    .maxNewTokens(1 + random.nextInt(64))
                     .sampling(sampling(random))
                     .build());
         }
@@ -61,7 +61,7 @@ class DeterminismTest {
                         .topK(40)
                         .repetitionPenalty(1.1)
                         .build();
-            default -> SamplingOptions.builder().doSample(true).minNewTokens(10).build();
+            default -> SamplingOptions.builder().doSample(true).minNewTokens(60).build();
         };
     }
 

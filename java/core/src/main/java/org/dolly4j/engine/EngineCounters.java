@@ -11,9 +11,9 @@ import java.util.function.Supplier;
  * What an {@link Engine} has done and holds, in numbers that any thread may read at any time, also after the engine is
  * closed. Totals count from the engine's start and never go down.
  *
- * <p>The engine's thread writes without a lock and without waiting for readers: it makes a version odd, writes, and makes it
- * even (a sequence lock). {@link #consistently} reads again if the version changed meanwhile. What other threads write too
- * changes once in a request's life, by atomic additions.
+ * <p>The engine's thread writes without a lock and without waiting for readers: it makes a version odd, writes, and
+ * makes it even (a sequence lock). {@link #consistently} reads again if the version changed meanwhile. What other
+ * threads write too changes once in a request's life, by atomic additions.
  */
 public final class EngineCounters {
     /** Tries after which a reader lets other threads run: the writer may have been put to sleep amid its writing. */
@@ -46,7 +46,9 @@ public final class EngineCounters {
     private final LatencyRecorder stepTimes = new LatencyRecorder();
     private final TokenRate tokenRate = new TokenRate(System.nanoTime());
 
-    /** Requests that wait in the upper half, those that run in the lower, so that each is in one of both at any time. */
+    /**
+     * Requests that wait in the upper half, those that run in the lower, so that each is in one of both at any time.
+     */
     private final AtomicLong unended = new AtomicLong();
 
     private final Map<Ending, AtomicLong> ended = new EnumMap<>(Ending.class);
@@ -239,7 +241,9 @@ public final class EngineCounters {
         return promptRows.getOpaque();
     }
 
-    /** Tokens of sequences that began, or went on after they were preempted, which were looked up in the prefix cache. */
+    /**
+     * Tokens of sequences that began, or went on after they were preempted, which were looked up in the prefix cache.
+     */
     public long lookedUpTokens() {
         return lookedUp.getOpaque();
     }

@@ -7,9 +7,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Told by the {@link Engine} what happens, and passes it on to counters, log and JDK Flight Recorder: as numbers and names
- * of classes, never with a prompt, an answer or a token id. Methods are for the engine's thread but where they say
- * otherwise.
+ * Told by the {@link Engine} what happens, and passes it on to counters, log and JDK Flight Recorder: as numbers and
+ * names of classes, never with a prompt, an answer or a token id. Methods are for the engine's thread but where they
+ * say otherwise.
  */
 final class EngineRecorder {
     private static final Logger LOG = LoggerFactory.getLogger(Engine.class);
@@ -57,7 +57,8 @@ final class EngineRecorder {
         counters.requestBegan(request.queuedNanos());
         if (LOG.isDebugEnabled()) {
             LOG.debug(
-                    "{}: request {} begins after {} ms: {} prompt tokens, {} of them cached; {} sequences of at most {} tokens",
+                    "{}: request {} begins after {} ms: {} prompt tokens, {} of them cached; {} sequences of at most {}"
+                            + " tokens",
                     model,
                     request.number(),
                     millis(request.queuedNanos()),

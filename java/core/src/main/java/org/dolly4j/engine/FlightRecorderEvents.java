@@ -2,7 +2,9 @@ package org.dolly4j.engine;
 
 import org.dolly4j.runtime.Batch;
 
-/** Events as JDK Flight Recorder takes them. While nothing is recorded, none is made, and nothing is measured for one. */
+/**
+ * Events as JDK Flight Recorder takes them. While nothing is recorded, none is made, and nothing is measured for one.
+ */
 final class FlightRecorderEvents implements EngineEvents {
     /** Written anew for each step, which all run on one thread. */
     private final StepEvent step = new StepEvent();

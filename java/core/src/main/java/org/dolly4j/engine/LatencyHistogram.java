@@ -6,9 +6,9 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * How often something took how long, as it stood at one moment. Count, sum and maximum are exact. Durations are told apart
- * by 16 buckets for each power of two of nanoseconds, so a quantile is within 3.2 per cent of the true one; those of 2.4
- * hours and more share the last bucket.
+ * How often something took how long, as it stood at one moment. Count, sum and maximum are exact. Durations are told
+ * apart by 16 buckets for each power of two of nanoseconds, so a quantile is within 3.2 per cent of the true one;
+ * those of 2.4 hours and more share the last bucket.
  */
 public final class LatencyHistogram {
     /** Two to this power are the buckets of one power of two. */
@@ -118,8 +118,8 @@ public final class LatencyHistogram {
     }
 
     /**
-     * How many were shorter than a bound: exact if that is a power of two of nanoseconds, otherwise of the buckets that lie
-     * wholly below.
+     * How many were shorter than a bound: exact if that is a power of two of nanoseconds, otherwise of the buckets
+     * that lie wholly below.
      */
     public long countBelow(Duration bound) {
         long below = 0;

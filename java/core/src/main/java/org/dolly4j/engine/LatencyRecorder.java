@@ -3,8 +3,8 @@ package org.dolly4j.engine;
 import java.util.concurrent.atomic.AtomicLongArray;
 
 /**
- * Counts durations for a {@link LatencyHistogram}. One thread records and any may read; what a reader gets is of one moment
- * only if it makes sure that nothing was recorded meanwhile.
+ * Counts durations for a {@link LatencyHistogram}. One thread records and any may read; what a reader gets is of one
+ * moment only if it makes sure that nothing was recorded meanwhile.
  */
 final class LatencyRecorder {
     private static final int SUM = LatencyHistogram.BUCKETS;

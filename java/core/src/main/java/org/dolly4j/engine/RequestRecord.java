@@ -3,8 +3,8 @@ package org.dolly4j.engine;
 import java.util.Arrays;
 
 /**
- * What is recorded of one request: counts and times, all of these in nanoseconds since its submission, which is when this
- * object is made. For one thread at a time: whoever may change the request's state.
+ * What is recorded of one request: counts and times, all of these in nanoseconds since its submission, which is when
+ * this object is made. For one thread at a time: whoever may change the request's state.
  */
 final class RequestRecord {
     private static final long NONE = -1;

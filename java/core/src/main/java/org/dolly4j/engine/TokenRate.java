@@ -3,8 +3,8 @@ package org.dolly4j.engine;
 import java.util.concurrent.atomic.AtomicLongArray;
 
 /**
- * How many tokens came per second lately: a ring of half seconds with the tokens of each. One thread adds and any may read,
- * as with {@link LatencyRecorder}.
+ * How many tokens came per second lately: a ring of half seconds with the tokens of each. One thread adds and any may
+ * read, as with {@link LatencyRecorder}.
  */
 final class TokenRate {
     private static final long SLOT_NANOS = 500_000_000;
@@ -32,7 +32,10 @@ final class TokenRate {
         tokens.setOpaque(slot, before + 1);
     }
 
-    /** Tokens per second of the ten seconds before some {@link System#nanoTime}, or since the beginning if that is less. */
+    /**
+     * Tokens per second of the ten seconds before some {@link System#nanoTime}, or since the beginning if that is
+     * less.
+     */
     double perSecond(long now) {
         long newest = halfSecond(now);
         long sum = 0;

@@ -2,7 +2,9 @@ package org.dolly4j.engine;
 
 import java.time.Duration;
 
-/** Lets the first of many equal warnings through, then one per interval, and counts the others. Safe from any thread. */
+/**
+ * Lets the first of many equal warnings through, then one per interval, and counts the others. Safe from any thread.
+ */
 final class WarningLimit {
     private final long intervalNanos;
     private boolean hasPassed;

@@ -21,8 +21,8 @@ import org.dolly4j.engine.LatencyHistogram;
  * new DollyMeters(dolly).bindTo(registry);
  * }</pre>
  *
- * <p>All are read when the registry is: nothing is measured for them. They have the tag {@code model}, the model's name.
- * What they mean is said at the component of {@link EngineMetrics} of that name:
+ * <p>All are read when the registry is: nothing is measured for them. They have the tag {@code model}, the model's
+ * name. What they mean is said at the component of {@link EngineMetrics} of that name:
  *
  * <ul>
  *   <li>gauges: {@code dolly.requests.waiting}, {@code dolly.requests.running}, {@code dolly.sequences.running}, {@code
@@ -30,13 +30,13 @@ import org.dolly4j.engine.LatencyHistogram;
  *       second)
  *   <li>counters: {@code dolly.requests.ended} (with the tag {@code ending}: completed, cancelled, deadline, failed),
  *       {@code dolly.requests.rejected}, {@code dolly.prompt.read}, {@code dolly.prefix.cache.lookups}, {@code
- *       dolly.prefix.cache.hits} and {@code dolly.tokens.generated} (tokens), {@code dolly.rows}, {@code
- *       dolly.preemptions}
+ *       dolly.prefix.cache.hits}, {@code dolly.tokens.generated}, {@code dolly.draft.tokens} and {@code
+ *       dolly.draft.tokens.accepted} (tokens), {@code dolly.rows}, {@code dolly.preemptions}
  *   <li>times: {@code dolly.request.queue}, {@code dolly.request.first.token}, {@code dolly.token.interval}, {@code
- *       dolly.step}. Each is a timer with count and total; gauges {@code .max} and {@code .percentile} (with the tag {@code
- *       phi}: 0.5, 0.9, 0.99), both since the load; and counters {@code .bucket} of the durations shorter than the tag
- *       {@code le}, in seconds, from which a monitoring system computes percentiles of any time and of several processes
- *       together
+ *       dolly.step}. Each is a timer with count and total; gauges {@code .max} and {@code .percentile} (with the tag
+ *       {@code phi}: 0.5, 0.9, 0.99), both since the load; and counters {@code .below} of the durations shorter than
+ *       the tag {@code le}, in seconds, from which a monitoring system computes percentiles of any time and of
+ *       several processes together
  * </ul>
  *
  * <p>The registry does not keep the model from being garbage. After {@link Dolly#close} the meters stay as they were.
@@ -126,6 +126,13 @@ public final class DollyMeters implements MeterBinder {
                 .register(registry);
         counter("dolly.tokens.generated", "tokens", metrics -> metrics.tokens().generatedTokens())
                 .description("Tokens of answers")
+                .register(registry);
+        counter("dolly.draft.tokens", "tokens", metrics -> metrics.tokens().draftTokens())
+                .description("Draft tokens that were verified")
+                .register(registry);
+        counter("dolly.draft.tokens.accepted", "tokens", metrics -> metrics.tokens()
+                        .acceptedDraftTokens())
+                .description("Draft tokens that were the tokens drawn, so that each saved a step")
                 .register(registry);
         gauge("dolly.tokens.rate", "tokens per second", metrics -> metrics.tokens()
                         .generatedPerSecond())

@@ -14,8 +14,8 @@ import org.dolly4j.Dolly;
 import org.dolly4j.engine.LatencyHistogram;
 
 /**
- * The meters of one histogram. Micrometer has no meter that takes a histogram as it is: what is exact becomes a timer and
- * counters, and the rest gauges. What the registry keeps refers to the model weakly.
+ * The meters of one histogram. Micrometer has no meter that takes a histogram as it is: what is exact becomes a timer
+ * and counters, and the rest gauges. What the registry keeps refers to the model weakly.
  */
 final class LatencyMeters {
     private static final double[] SHARES = {0.5, 0.9, 0.99};
@@ -58,12 +58,12 @@ final class LatencyMeters {
         }
         for (int power = SMALLEST_BOUND; power <= LARGEST_BOUND; power++) {
             Duration bound = Duration.ofNanos(1L << power);
-            bucket(name, dolly, model -> source.apply(model).countBelow(bound))
+            below(name, dolly, model -> source.apply(model).countBelow(bound))
                     .tags(tags)
                     .tag("le", seconds(bound))
                     .register(registry);
         }
-        bucket(name, dolly, model -> source.apply(model).count())
+        below(name, dolly, model -> source.apply(model).count())
                 .tags(tags)
                 .tag("le", "+Inf")
                 .register(registry);
@@ -74,8 +74,8 @@ final class LatencyMeters {
                 (double) value.apply(model).toNanos());
     }
 
-    private static FunctionCounter.Builder<Dolly> bucket(String name, Dolly dolly, ToDoubleFunction<Dolly> count) {
-        return FunctionCounter.builder(name + ".bucket", dolly, count);
+    private static FunctionCounter.Builder<Dolly> below(String name, Dolly dolly, ToDoubleFunction<Dolly> count) {
+        return FunctionCounter.builder(name + ".below", dolly, count);
     }
 
     private static String seconds(Duration duration) {

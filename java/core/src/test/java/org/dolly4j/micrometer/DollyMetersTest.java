@@ -70,6 +70,9 @@ class DollyMetersTest {
         assertThat(counter("dolly.requests.ended", "ending", "failed")).isZero();
         assertThat(counter("dolly.requests.rejected")).isZero();
         assertThat(counter("dolly.tokens.generated")).isEqualTo(metrics.tokens().generatedTokens());
+        assertThat(counter("dolly.draft.tokens")).isEqualTo(metrics.tokens().draftTokens());
+        assertThat(counter("dolly.draft.tokens.accepted"))
+                .isEqualTo(metrics.tokens().acceptedDraftTokens());
         assertThat(counter("dolly.prompt.read")).isEqualTo(metrics.tokens().readPromptTokens());
         assertThat(counter("dolly.prefix.cache.lookups"))
                 .isEqualTo(metrics.tokens().lookedUpTokens());
@@ -106,9 +109,9 @@ class DollyMetersTest {
                             .timeGauge()
                             .value(TimeUnit.NANOSECONDS))
                     .isEqualTo((double) step.quantile(0.99).toNanos(), within(1.0));
-            assertThat(counter("dolly.step.bucket", "le", "+Inf")).isEqualTo(step.count());
-            assertThat(counter("dolly.step.bucket", "le", "68.719476736")).isEqualTo(step.count());
-            assertThat(counter("dolly.step.bucket", "le", "0.001048576"))
+            assertThat(counter("dolly.step.below", "le", "+Inf")).isEqualTo(step.count());
+            assertThat(counter("dolly.step.below", "le", "68.719476736")).isEqualTo(step.count());
+            assertThat(counter("dolly.step.below", "le", "0.001048576"))
                     .isEqualTo(step.buckets().stream()
                             .filter(bucket -> bucket.toNanos() <= 1 << 20)
                             .mapToLong(LatencyHistogram.Bucket::count)
@@ -131,7 +134,7 @@ class DollyMetersTest {
                 assertThat(meter.getId().getTag("model")).isEqualTo("dolly-tiny-ends");
                 assertThat(meter.getId().getTag("server")).isEqualTo("left");
                 assertThat(meter.getId().getName()).startsWith("dolly.");
-                if (!meter.getId().getName().endsWith(".bucket")) {
+                if (!meter.getId().getName().endsWith(".below")) {
                     assertThat(meter.getId().getBaseUnit())
                             .as(meter.getId().getName())
                             .isNotBlank();
