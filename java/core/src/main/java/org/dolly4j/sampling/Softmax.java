@@ -4,9 +4,8 @@ package org.dolly4j.sampling;
  * Sums over the weights exp(score - max) of a softmax, a block of {@value Exponential#BLOCK} scores at a time, whose
  * weights stay in the first-level cache and are computed again where they are wanted again.
  *
- * <p>Sums are float64 in a fixed order: within a block the sums of every eighth weight in ascending order (what is left
- * over at the end joins the first), added in pairs three times; then the blocks in ascending order. A draw adds up the
- * weights of the block it falls into one by one.
+ * <p>Sums are float64 in a fixed order: within a block that of {@link Exponential#expOfNegated}, then the blocks in
+ * ascending order. A draw adds up the weights of the block it falls into one by one.
  *
  * <p>Holds its work space and the last result; not thread-safe.
  */
@@ -33,8 +32,7 @@ final class Softmax {
     void sum(float[] scores, int count, float max) {
         double sum = 0;
         for (int start = 0; start < count; start += Exponential.BLOCK) {
-            int length = weigh(scores, start, count, max);
-            double blockSum = sumOf(weights, length);
+            double blockSum = weigh(scores, start, count, max);
             blockSums[start / Exponential.BLOCK] = blockSum;
             sum += blockSum;
         }
@@ -46,12 +44,8 @@ final class Softmax {
         double sum = 0;
         double moment = 0;
         for (int start = 0; start < count; start += Exponential.BLOCK) {
-            int length = weigh(scores, start, count, max);
-            sum += sumOf(weights, length);
-            for (int i = 0; i < length; i++) {
-                weights[i] *= below[i];
-            }
-            moment += sumOf(weights, length);
+            sum += weigh(scores, start, count, max);
+            moment += moment(Math.min(count - start, Exponential.BLOCK));
         }
         expSum = sum;
         meanBelowMax = moment / sum;
@@ -61,9 +55,8 @@ final class Softmax {
     double weights(float[] scores, int count, float max, double[] result) {
         double sum = 0;
         for (int start = 0; start < count; start += Exponential.BLOCK) {
-            int length = weigh(scores, start, count, max);
-            System.arraycopy(weights, 0, result, start, length);
-            sum += sumOf(weights, length);
+            sum += weigh(scores, start, count, max);
+            System.arraycopy(weights, 0, result, start, Math.min(count - start, Exponential.BLOCK));
         }
         return sum;
     }
@@ -84,7 +77,8 @@ final class Softmax {
             block++;
         }
         int start = block * Exponential.BLOCK;
-        int length = weigh(scores, start, count, max);
+        weigh(scores, start, count, max);
+        int length = Math.min(count - start, Exponential.BLOCK);
         int drawn = 0;
         for (int i = 0; i < length && sum <= target; i++) {
             if (weights[i] > 0) {
@@ -108,42 +102,29 @@ final class Softmax {
         return meanBelowMax;
     }
 
-    /** Fills (max - score), up to {@link Exponential#GREATEST}, and the weights, of one block; returns its length. */
-    private int weigh(float[] scores, int start, int count, double max) {
+    /** Fills (max - score), up to {@link Exponential#GREATEST}, and the weights, of one block; returns their sum. */
+    private double weigh(float[] scores, int start, int count, double max) {
         int length = Math.min(count - start, Exponential.BLOCK);
         for (int i = 0; i < length; i++) {
             double difference = max - scores[start + i];
             // Not Math.min, which is slower: hardly ever taken.
             below[i] = difference < Exponential.GREATEST ? difference : Exponential.GREATEST;
         }
-        exponential.expOfNegated(below, weights, length);
-        return length;
+        return exponential.expOfNegated(below, weights, length);
     }
 
-    /** Eight sums in turn, since one alone would wait for each addition. */
-    private static double sumOf(double[] values, int count) {
-        double sum0 = 0;
-        double sum1 = 0;
-        double sum2 = 0;
-        double sum3 = 0;
-        double sum4 = 0;
-        double sum5 = 0;
-        double sum6 = 0;
-        double sum7 = 0;
+    /** Sum of weight * (max - score) of the block that was weighed last, in two sums. */
+    private double moment(int length) {
+        double moment0 = 0;
+        double moment1 = 0;
         int i = 0;
-        for (; i + 7 < count; i += 8) {
-            sum0 += values[i];
-            sum1 += values[i + 1];
-            sum2 += values[i + 2];
-            sum3 += values[i + 3];
-            sum4 += values[i + 4];
-            sum5 += values[i + 5];
-            sum6 += values[i + 6];
-            sum7 += values[i + 7];
+        for (; i + 1 < length; i += 2) {
+            moment0 += weights[i] * below[i];
+            moment1 += weights[i + 1] * below[i + 1];
         }
-        for (; i < count; i++) {
-            sum0 += values[i];
+        if (i < length) {
+            moment0 += weights[i] * below[i];
         }
-        return ((sum0 + sum1) + (sum2 + sum3)) + ((sum4 + sum5) + (sum6 + sum7));
+        return moment0 + moment1;
     }
 }
