@@ -16,6 +16,9 @@ final class Speculation {
     /** Acceptance rates to begin with, by match length: about those of answers that quote, to the Dolly prompts. */
     private static final double[] FIRST_RATES = {0, 0.2, 0.5, 0.5, 0.65, 0.7, 0.7, 0.8, 0.85};
 
+    /** How many times as fast drafts have to be expected to make it: times and rates are known with some error. */
+    private static final double LEAST_SPEED = 1.05;
+
     private final StepTimes times;
     private final double[] acceptanceRates = FIRST_RATES.clone();
     private double usefulRows;
@@ -39,7 +42,7 @@ final class Speculation {
      */
     int drafts(int matchLength, int most, int rows) {
         int best = 0;
-        double bestSpeed = 1;
+        double bestSpeed = LEAST_SPEED;
         double bestGain = 0;
         double gain = 0;
         double share = 1;

@@ -22,6 +22,11 @@ final class StepTimes {
     private static final double STEPS_BELIEVED = 1000;
 
     private final double[] nanosPerRow;
+
+    /** Of the last two steps of each size: a step that was held up by something else does not count by itself. */
+    private final double[] last;
+
+    private final double[] beforeLast;
     private final long[] seenAt;
     private long steps;
 
@@ -29,6 +34,8 @@ final class StepTimes {
     StepTimes(int maxRows) {
         nanosPerRow = new double[size(maxRows) + 1];
         Arrays.fill(nanosPerRow, Double.NaN);
+        last = new double[nanosPerRow.length];
+        beforeLast = new double[nanosPerRow.length];
         seenAt = new long[nanosPerRow.length];
     }
 
@@ -45,8 +52,17 @@ final class StepTimes {
     void add(int rows, long nanos) {
         int size = size(rows);
         double perRow = (double) nanos / rows;
-        boolean isNews = Double.isNaN(nanosPerRow[size]) || steps - seenAt[size] > STEPS_BELIEVED;
-        nanosPerRow[size] = isNews ? perRow : nanosPerRow[size] + NEWEST * (perRow - nanosPerRow[size]);
+        if (Double.isNaN(nanosPerRow[size]) || steps - seenAt[size] > STEPS_BELIEVED) {
+            nanosPerRow[size] = perRow;
+            last[size] = perRow;
+            beforeLast[size] = perRow;
+        } else {
+            double median =
+                    Math.max(Math.min(perRow, last[size]), Math.min(Math.max(perRow, last[size]), beforeLast[size]));
+            nanosPerRow[size] += NEWEST * (median - nanosPerRow[size]);
+            beforeLast[size] = last[size];
+            last[size] = perRow;
+        }
         seenAt[size] = ++steps;
     }
 
@@ -75,13 +91,21 @@ final class StepTimes {
     }
 
     /**
-     * How much longer a step takes with more rows, as a ratio. 1, to have it tried, where the larger size was never seen,
-     * or so long ago that it may well be another by now; NaN if nothing was seen at all.
+     * How much longer a step takes with more rows, as a ratio; NaN if nothing was seen at all. Where the larger size was
+     * never seen, or so long ago that it may well be another by now, it is no more than that of one row fewer: so that it
+     * is tried where that might pay.
      */
     double ratio(int rows, int largerRows) {
+        if (largerRows <= rows) {
+            return 1;
+        }
         int size = size(largerRows);
         double ratio = expected(largerRows) / expected(rows);
-        boolean isWorthATry = Double.isNaN(nanosPerRow[size]) || steps - seenAt[size] > STEPS_BELIEVED * (ratio - 1);
-        return isWorthATry && !Double.isNaN(ratio) ? 1 : ratio;
+        if (Double.isNaN(nanosPerRow[size])) {
+            return Double.isNaN(ratio) ? ratio : ratio(rows, largerRows - 1);
+        }
+        return steps - seenAt[size] > STEPS_BELIEVED * (ratio - 1)
+                ? Math.min(ratio, ratio(rows, largerRows - 1))
+                : ratio;
     }
 }

@@ -117,11 +117,13 @@ public final class Batch {
         return maxBlocksPerSequence;
     }
 
-    IntBuffer tokens() {
+    /** Token ids of the rows; the first {@link #rows} count. Only to be read. */
+    public IntBuffer tokens() {
         return tokens;
     }
 
-    IntBuffer positions() {
+    /** Positions of the rows in their sequences; the first {@link #rows} count. Only to be read. */
+    public IntBuffer positions() {
         return positions;
     }
 
@@ -137,7 +139,8 @@ public final class Batch {
         return blockTables;
     }
 
-    IntBuffer logitsRows() {
+    /** Indices of the rows that want logits, ascending; the first {@link #logitsCount} count. Only to be read. */
+    public IntBuffer logitsRows() {
         return logitsRows;
     }
 }

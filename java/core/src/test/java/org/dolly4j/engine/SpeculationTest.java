@@ -55,8 +55,9 @@ class SpeculationTest {
     void sizeSeenAtABadMoment_isTriedAgain_butNotSoon() {
         measure(1_000_000, 0);
         for (int count = 1; count <= MOST; count++) {
-            times.add(1 + count, 10_000_000);
-            times.add(1 + count, 10_000_000);
+            for (int i = 0; i < 3; i++) {
+                times.add(1 + count, 10_000_000);
+            }
         }
         int steps = 0;
         while (drafts(8, 1) == 0) {

@@ -40,4 +40,26 @@ class StepTimesTest {
         }
         assertThat(times.rowsWithin(2_000, 256)).isBetween(20, 22);
     }
+
+    @Test
+    void singleStepThatWasHeldUp_doesNotCount() {
+        times.add(32, 320);
+        times.add(32, 320);
+        times.add(32, 320_000);
+        assertThat(times.rowsWithin(320, 256)).isEqualTo(32);
+        times.add(32, 320);
+        assertThat(times.rowsWithin(320, 256)).isEqualTo(32);
+    }
+
+    @Test
+    void moreRows_costTheRatioOfTheirTimes_asFarAsBothWereSeen() {
+        assertThat(times.ratio(1, 4)).isNaN();
+        times.add(1, 100);
+        assertThat(times.ratio(1, 4)).as("to be tried").isEqualTo(1);
+        times.add(2, 150);
+        assertThat(times.ratio(1, 2)).isEqualTo(1.5);
+        assertThat(times.ratio(1, 4)).as("no less than with a row fewer").isEqualTo(1.5);
+        times.add(4, 300);
+        assertThat(times.ratio(1, 4)).isEqualTo(3);
+    }
 }
