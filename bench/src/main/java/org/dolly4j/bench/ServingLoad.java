@@ -70,6 +70,8 @@ public final class ServingLoad {
                 .kvCacheTokens(kvCacheTokens)
                 .maxQueuedRequests(QUEUED_REQUESTS)
                 .prefixCache(false)
+                // Random weights write in circles, which are too easily drafted.
+                .speculation(false)
                 .build();
     }
 
@@ -193,7 +195,9 @@ public final class ServingLoad {
         return report(begin, end, requests);
     }
 
-    /** Cancelled requests end within a step, and a request that begins later ends after that: the CPUs are free then. */
+    /**
+     * Cancelled requests end within a step, and a request that begins later ends after that: the CPUs are free then.
+     */
     private void waitUntilIdle() {
         dolly.generate(ServingRun.generation(new ServingPrompt("a", List.of(), 1)));
     }

@@ -38,8 +38,8 @@ import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.tokenizer.Tokenizer;
 
 /**
- * What speculation saves on the rows of databricks-dolly-15k that carry a context: the engine is made to write the human
- * answers token by token, with drafts and without, and steps take what the rows of a real model's do.
+ * What speculation saves on the rows of databricks-dolly-15k that carry a context: the engine is made to write the
+ * human answers token by token, with drafts and without, and steps take what the rows of a real model's do.
  */
 public final class SpeculationGain {
     /** Most tokens of prompt and answer, more than the longest of those rows has; a model may have fewer. */
@@ -53,10 +53,10 @@ public final class SpeculationGain {
     /**
      * Prints the table.
      *
-     * @param args {@code --prompts FILE} of JSON lines with "prompt" and "answer"; {@code --tokenizer DIR}; either {@code
-     *     --costs ROWS:COST,...}, what steps cost by their rows beside one row, linear in between, or {@code --model DIR}
-     *     and {@code --dtype TYPE}, whose steps are run, without the prompts that exceed its context; {@code --rows N}
-     *     for the first N prompts alone
+     * @param args {@code --prompts FILE} of JSON lines with "prompt" and "answer"; {@code --tokenizer DIR}; either
+     *     {@code --costs ROWS:COST,...}, what steps cost by their rows beside one row, linear in between, or {@code
+     *     --model DIR} and {@code --dtype TYPE}, whose steps are run, without the prompts that exceed its context;
+     *     {@code --rows N} for the first N prompts alone
      */
     public static void main(String[] args) throws IOException, InterruptedException {
         run(args, System.out);

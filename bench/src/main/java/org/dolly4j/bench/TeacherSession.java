@@ -9,8 +9,8 @@ import org.dolly4j.runtime.Batch;
 import org.dolly4j.runtime.DecoderSession;
 
 /**
- * A session whose logits say a given text goes on, whatever a model finds: for one sequence at a time, drawn greedily. Its
- * steps take the time of a model's, or one that is said.
+ * A session whose logits say a given text goes on, whatever a model finds: for one sequence at a time, drawn greedily.
+ * Its steps take the time of a model's, or one that is said.
  */
 final class TeacherSession implements DecoderSession {
     /** Time that a step of relative cost 1 takes if there is no model: long beside what the engine itself takes. */
@@ -84,7 +84,7 @@ final class TeacherSession implements DecoderSession {
 
     @Override
     public FloatBuffer step(Batch batch) {
-        boolean isAnswer = batch.positions().get(0) >= promptLength;
+        boolean isAnswer = batch.position(0) >= promptLength;
         double cost = isAnswer ? costs.applyAsDouble(batch.rows()) : 0;
         long begin = System.nanoTime();
         if (model.isPresent()) {
@@ -100,7 +100,7 @@ final class TeacherSession implements DecoderSession {
             answerCost += cost;
         }
         for (int i = 0; i < batch.logitsCount(); i++) {
-            int next = text[batch.positions().get(batch.logitsRows().get(i)) + 1];
+            int next = text[batch.position(batch.logitsRow(i)) + 1];
             for (int id = 0; id < vocabSize; id++) {
                 logits.put(i * vocabSize + id, id == next ? 1 : 0);
             }

@@ -123,6 +123,11 @@ final class AnsweringModel {
         };
     }
 
+    /** Takes no more requests; those it has go on. */
+    void stopTaking() {
+        model.engine().stopTaking();
+    }
+
     /**
      * Takes no more requests, and waits until those it has have ended.
      *

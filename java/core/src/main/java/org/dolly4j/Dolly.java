@@ -34,8 +34,8 @@ import org.slf4j.LoggerFactory;
  * }</pre>
  *
  * <p>Text, defaults and key handling are those of databricks' {@code InstructionTextGenerationPipeline}. All methods
- * are safe from any thread, and requests of several threads run together; an answer depends on its request and seed, not
- * on what runs beside it. Answers are handed out on the thread that waits for them. After {@link #close} every
+ * are safe from any thread, and requests of several threads run together; an answer depends on its request and seed,
+ * not on what runs beside it. Answers are handed out on the thread that waits for them. After {@link #close} every
  * method that asks the model throws {@link IllegalStateException}.
  */
 public final class Dolly implements AutoCloseable {
@@ -329,11 +329,11 @@ public final class Dolly implements AutoCloseable {
     }
 
     /**
-     * Answers a request as a stream with back-pressure: nothing is handed out that was not asked for. Every subscriber has
-     * the request begin anew, and ends it by cancelling its subscription. Subscribers are called on threads of this
+     * Answers a request as a stream with back-pressure: nothing is handed out that was not asked for. Every subscriber
+     * has the request begin anew, and ends it by cancelling its subscription. Subscribers are called on threads of this
      * library, one thread at a time for each; one that stalls or throws does so for itself alone, while its answer is
-     * being written. A request that cannot begin, or breaks off, ends as {@code onError} with what
-     * {@link #generate(GenerationRequest)} throws.
+     * being written. A request that cannot begin, or breaks off, ends as {@code onError} with what {@link
+     * #generate(GenerationRequest)} throws.
      */
     public Flow.Publisher<TextPiece> publisher(GenerationRequest request) {
         Objects.requireNonNull(request, "request");
@@ -356,8 +356,8 @@ public final class Dolly implements AutoCloseable {
     }
 
     /**
-     * Loads another checkpoint in the place of this one, such as newly fine-tuned weights, with the options that this one
-     * was loaded with; see {@link #reload(Path, DollyOptions)}.
+     * Loads another checkpoint in the place of this one, such as newly fine-tuned weights, with the options that this
+     * one was loaded with; see {@link #reload(Path, DollyOptions)}.
      */
     public void reload(Path folder) {
         reload(folder, options);
@@ -365,8 +365,8 @@ public final class Dolly implements AutoCloseable {
 
     /**
      * Loads another checkpoint in the place of this one while requests go on. No request is lost: those that were
-     * submitted before it was ready get their answers from the checkpoint before, all later ones from this. Returns when
-     * the former have ended and their checkpoint's memory is free; until then there must be memory for both.
+     * submitted before it was ready get their answers from the checkpoint before, all later ones from this. Returns
+     * when the former have ended and their checkpoint's memory is free; until then there must be memory for both.
      * {@link #info()} and {@link #metrics()} are of the newest checkpoint, the latter begin anew with it.
      *
      * @throws CheckpointException as {@link #load(Path, DollyOptions)}; the checkpoint before goes on then
@@ -376,7 +376,7 @@ public final class Dolly implements AutoCloseable {
     public void reload(Path folder, DollyOptions options) {
         Objects.requireNonNull(folder, "folder");
         Objects.requireNonNull(options, "options");
-        if (models.isClosed()) {
+        if (!models.takesRequests()) {
             throw new IllegalStateException("The model was closed; load it again instead of reloading it.");
         }
         try {

@@ -229,8 +229,8 @@ public final class DollyOptions {
 
         /**
          * Makes the kernels add up in the order of AMX on every CPU, so that all CPUs give the same bits and so the
-         * same text; by default only CPUs with AMX do, and the others use the order that is fastest there. That concerns
-         * weights in bfloat16: all others have one order.
+         * same text; by default only CPUs with AMX do, and the others use the order that is fastest there. That
+         * concerns weights in bfloat16: all others have one order.
          */
         public Builder portableBits(boolean value) {
             portableBits = value;
@@ -298,8 +298,8 @@ public final class DollyOptions {
 
         /**
          * Sets how long a step should take at most, 200 ms by default: longer prompts are read in pieces, between which
-         * the answers being written go on, and cancelled requests end. A shorter time makes these smoother, a longer one
-         * lets long prompts be read sooner.
+         * the answers being written go on, and cancelled requests end. A shorter time makes these smoother, a longer
+         * one lets long prompts be read sooner.
          *
          * @param value milliseconds, at least 1
          */
@@ -332,8 +332,8 @@ public final class DollyOptions {
          * The options.
          *
          * @throws IllegalArgumentException if the device is not known or not one of the backend, the number of threads
-         *     is negative, libtorch should have portable bits, quantised or cached weights, or a size, number or time is
-         *     out of its range
+         *     is negative, libtorch should have portable bits, quantised or cached weights, or a size, number or time
+         *     is out of its range
          */
         public DollyOptions build() {
             int tokens = kvCacheTokens.orElse(1);

@@ -6,8 +6,9 @@ import org.dolly4j.engine.LatencyHistogram;
 import org.dolly4j.runtime.DecoderSession;
 
 /**
- * What a loaded model has done and what it holds, in numbers, at one moment. Totals count from the load and never go
- * down from one {@link Dolly#metrics()} to the next; those of requests may be a moment newer than the others.
+ * What a loaded model has done and what it holds, in numbers, at one moment. Totals count from the load, or the last
+ * {@link Dolly#reload reload}, and do not go down until the next one; those of requests may be a moment newer than the
+ * others.
  *
  * @param requests where requests are, and how they ended
  * @param kvCache what the KV cache holds

@@ -257,8 +257,8 @@ public final class GenerationRequest {
 
         /**
          * Has the request share what is cached of prompts with those alone that have the same salt, such as the name of
-         * a tenant: others cannot tell by the time to their first token what its prompt starts with. By default requests
-         * share it with all that have no salt.
+         * a tenant: others cannot tell by the time to their first token what its prompt starts with. By default
+         * requests share it with all that have no salt.
          *
          * @param value any text; an empty one is none
          */

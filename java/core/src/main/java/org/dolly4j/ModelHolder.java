@@ -3,6 +3,7 @@ package org.dolly4j;
 import java.time.Duration;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.dolly4j.engine.Engine;
@@ -48,24 +49,36 @@ final class ModelHolder {
     /**
      * Has another model answer from now on, and frees the one before once it has answered all it was asked.
      *
-     * @throws IllegalStateException after {@link #drain} or {@link #close}; the other model is closed then
+     * @throws IllegalStateException if {@link #drain} or {@link #close} comes before the end; the other model is closed
+     *     then
      */
     void replace(AnsweringModel next) {
-        AnsweringModel last;
-        synchronized (this) {
-            if (draining || closed) {
-                next.close();
-                throw new IllegalStateException("The model was closed while another was loaded to take its place.");
-            }
-            last = present;
-            open.add(next);
-            present = next;
+        Optional<AnsweringModel> replaced = takeOver(next);
+        if (replaced.isEmpty()) {
+            next.close();
+            throw new IllegalStateException("The model was closed while another was loaded to take its place.");
         }
-        last.drain(Engine.FOR_EVER);
+        AnsweringModel last = replaced.get();
+        boolean hasDrained = last.drain(Engine.FOR_EVER);
         last.close();
         synchronized (this) {
             open.remove(last);
         }
+        if (!hasDrained) {
+            throw new IllegalStateException(
+                    "The model was closed while it answered the last requests before a reload.");
+        }
+    }
+
+    /** Makes another model the present one; the one before, or nothing if no request is taken any more. */
+    private synchronized Optional<AnsweringModel> takeOver(AnsweringModel next) {
+        if (draining || closed) {
+            return Optional.empty();
+        }
+        AnsweringModel last = present;
+        open.add(next);
+        present = next;
+        return Optional.of(last);
     }
 
     /** Takes no more requests, and waits until those of all models have ended; whether they have, within the time. */
@@ -75,6 +88,7 @@ final class ModelHolder {
             draining = true;
             all = List.copyOf(open);
         }
+        all.forEach(AnsweringModel::stopTaking);
         long nanos = TimeUnit.NANOSECONDS.convert(time);
         long begin = System.nanoTime();
         boolean haveDrained = true;
@@ -82,6 +96,11 @@ final class ModelHolder {
             haveDrained &= model.drain(Duration.ofNanos(nanos - (System.nanoTime() - begin)));
         }
         return haveDrained;
+    }
+
+    /** Whether it takes requests: neither {@link #drain} nor {@link #close} was called. */
+    synchronized boolean takesRequests() {
+        return !draining && !closed;
     }
 
     /** Whether it was closed. */

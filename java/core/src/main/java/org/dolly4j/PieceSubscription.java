@@ -11,8 +11,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Hands the pieces of a request to a subscriber, as many as it asks for, one after the other on threads of an executor: a
- * task is there while there is something to hand out and someone who wants it. What is not asked for waits in the request.
+ * Hands the pieces of a request to a subscriber, as many as it asks for, one after the other on threads of an executor:
+ * a task is there while there is something to hand out and someone who wants it. What is not asked for waits in the
+ * request.
  */
 final class PieceSubscription implements Flow.Subscription {
     private static final Logger LOG = LoggerFactory.getLogger(PieceSubscription.class);
@@ -43,7 +44,12 @@ final class PieceSubscription implements Flow.Subscription {
         PieceSubscription subscription = new PieceSubscription(running, executor, subscriber);
         // Nothing is handed out before the subscriber knows the subscription.
         subscription.signals.incrementAndGet();
-        subscriber.onSubscribe(subscription);
+        try {
+            subscriber.onSubscribe(subscription);
+        } catch (RuntimeException | Error thrown) {
+            running.cancel();
+            throw thrown;
+        }
         running.onEvent(subscription::signal);
         subscription.execute();
     }
@@ -142,7 +148,8 @@ final class PieceSubscription implements Flow.Subscription {
         }
         try {
             next = running.pollPiece();
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
+            running.cancel();
             end().onError(e);
         }
         return next.isPresent();

@@ -10,8 +10,8 @@ import org.dolly4j.sampling.TokenLogprobs;
  * sequence's pieces joined are its {@link Generation#text()}.
  *
  * @param sequence index of the answer it belongs to, 0 if the request asks for one
- * @param text characters that no later token changes; empty where the token shows nothing yet, as one that is a part of a
- *     character, or does not belong to the text, as the end key
+ * @param text characters that no later token changes; empty where the token shows nothing yet, as one that is a part of
+ *     a character, or does not belong to the text, as the end key
  * @param tokenId the token; absent where an answer was cut short, as by a deadline
  * @param logprobs how likely the model found the token, if the request asks for that
  * @param time when the token was drawn, or the request ended, since the submission

@@ -16,8 +16,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * The same tokens for the same seed, whatever else runs. {@code -Ddolly4j.determinism.requests=N} asks more than the few
- * hundred of each weight type that suit every build.
+ * The same tokens for the same seed, whatever else runs. {@code -Ddolly4j.determinism.requests=N} asks more than the
+ * few hundred of each weight type that suit every build.
  */
 @Timeout(3600)
 class DeterminismTest {
@@ -87,7 +87,7 @@ class DeterminismTest {
         DollyOptions everything = DollyOptions.builder()
                 .dtype(type)
                 .kvCacheTokens(KV_CACHE_TOKENS)
-                .maxStepMillis(1)
+                .maxStepMillis(20)
                 .maxQueuedRequests(REQUESTS)
                 .build();
         try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, everything)) {

@@ -158,6 +158,43 @@ class DollyLifecycleTest {
     }
 
     @Test
+    void closeWithDrain_ofAnIdleModel_waitsForNothing() {
+        Dolly other = Dolly.load(CHECKPOINT, options());
+        assertThat(other.generate(ask(3).build()).completionTokens()).isPositive();
+        assertThat(other.close(Duration.ZERO)).isTrue();
+    }
+
+    @Test
+    void closeWithDrain_duringReload_takesNothingMore_andAnswersWhatBothWereAsked() throws Exception {
+        Dolly other = Dolly.load(CHECKPOINT, options());
+        List<CompletableFuture<GenerationResult>> asked = new ArrayList<>();
+        asked.add(other.submit(endless()));
+        CompletableFuture<Void> reloading =
+                CompletableFuture.runAsync(() -> other.reload(OTHER_CHECKPOINT), task -> new Thread(task).start());
+        while (other.info().name().equals("dolly-tiny-ends")) {
+            Thread.sleep(1);
+        }
+        asked.add(other.submit(ask(20).build()));
+        CompletableFuture<Boolean> closing = CompletableFuture.supplyAsync(
+                () -> other.close(Duration.ofSeconds(100)), task -> new Thread(task).start());
+        while (!closing.isDone()) {
+            try {
+                asked.add(other.submit(ask(20).build()));
+            } catch (IllegalStateException e) {
+                break;
+            }
+        }
+        assertThat(closing.isDone())
+                .as("refused while the last answers are written")
+                .isFalse();
+        assertThat(closing.get()).isTrue();
+        reloading.get();
+        for (CompletableFuture<GenerationResult> one : asked) {
+            assertThat(one.get().completionTokens()).isPositive();
+        }
+    }
+
+    @Test
     void reload_whileManyThreadsAsk_losesNoRequest_andEachHasTheAnswerOfOneCheckpoint() throws Exception {
         GenerationRequest request = ask(12).build();
         String first = answer(CHECKPOINT, request);
@@ -230,7 +267,10 @@ class DollyLifecycleTest {
         }
         other.close();
         assertThatThrownBy(inFlight::get).cause().isInstanceOf(IllegalStateException.class);
-        reloading.get();
+        assertThatThrownBy(reloading::get)
+                .cause()
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("closed");
         assertThat(threadNames()).noneMatch(name -> name.startsWith("dolly4j-engine-dolly-tiny"));
     }
 }

@@ -46,8 +46,12 @@ class EngineMetricsTest {
         assertThat(metrics.steps().count()).isEqualTo(metrics.latencies().step().count());
         assertThat(metrics.steps().rows())
                 .as("the last token of each is drawn, not read")
-                .isEqualTo(
-                        metrics.tokens().readPromptTokens() + first.completionTokens() + second.completionTokens() - 2);
+                .isEqualTo(metrics.tokens().readPromptTokens()
+                        + first.completionTokens()
+                        + second.completionTokens()
+                        - 2
+                        + metrics.tokens().draftTokens()
+                        - metrics.tokens().acceptedDraftTokens());
         assertThat(metrics.latencies().queue().count()).isEqualTo(2);
         assertThat(metrics.latencies().firstToken().max())
                 .isLessThanOrEqualTo(

@@ -38,6 +38,9 @@ class WatchingTest {
     static final class Run {
         public static void main(String[] arguments) throws Exception {
             DollyOptions options = DollyOptions.builder()
+                    // Steps do not depend on how long they take.
+                    .maxStepMillis(60_000)
+                    .speculation(false)
                     .tokenizer(TestTokenizers.published())
                     .threads(1)
                     .dtype(WeightType.FLOAT32) // the same answers on all CPUs

@@ -25,7 +25,10 @@ final class BlockPool {
     private final long[] identities;
     private long lastIdentity = NOTHING;
 
-    /** Blocks that are kept for their contents alone, as a ring by the time they were last held; the last entry is its head. */
+    /**
+     * Blocks that are kept for their contents alone, as a ring by the time they were last held; the last entry is its
+     * head.
+     */
     private final int[] older;
 
     private final int[] newer;

@@ -2,6 +2,7 @@ package org.dolly4j.engine;
 
 import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.Queue;
@@ -15,8 +16,8 @@ import org.dolly4j.sampling.Candidates;
 import org.dolly4j.sampling.Sampler;
 
 /**
- * Runs requests over one session, on one daemon thread of its own that sleeps while there are none. Each turn of its loop
- * takes what came in and has the {@link StepRunner} run a step. All methods are safe from any thread.
+ * Runs requests over one session, on one daemon thread of its own that sleeps while there are none. Each turn of its
+ * loop takes what came in and has the {@link StepRunner} run a step. All methods are safe from any thread.
  */
 public final class Engine implements AutoCloseable {
     /** A time to wait that never ends. */
@@ -37,8 +38,11 @@ public final class Engine implements AutoCloseable {
     private final Condition changed = lock.newCondition();
     private final Queue<Request> arrived = new ArrayDeque<>();
     private final Queue<Request> cancelled = new ArrayDeque<>();
-    private boolean draining;
+    private boolean takesRequests = true;
     private volatile boolean closed;
+
+    /** Whether all requests ended by themselves after the last one was taken. */
+    private volatile boolean drained;
 
     /**
      * Starts the thread.
@@ -88,7 +92,7 @@ public final class Engine implements AutoCloseable {
             if (closed) {
                 throw new IllegalStateException(CLOSED + "; load it again to ask more.");
             }
-            if (draining) {
+            if (!takesRequests) {
                 throw new IllegalStateException("The model is being closed; it takes no more requests.");
             }
             int queue = arrived.size() + steps.waiting();
@@ -152,37 +156,58 @@ public final class Engine implements AutoCloseable {
     }
 
     private void run() {
-        while (takeOver()) {
-            try {
-                steps.step();
-            } catch (Throwable thrown) {
-                // A defect of the engine itself. Better that every request says so than that one waits for ever.
-                recorder.loopFailed(thrown);
-                steps.removeIf(request -> true, request -> request.fail(thrown));
+        try {
+            boolean goesOn = true;
+            while (goesOn) {
+                try {
+                    goesOn = takeOver();
+                    if (goesOn) {
+                        steps.step();
+                    }
+                } catch (Throwable thrown) {
+                    // A defect of the engine itself. Better that every request says so than that one waits for ever.
+                    recorder.loopFailed(thrown);
+                    steps.removeIf(request -> true, request -> request.fail(thrown));
+                }
             }
+        } finally {
+            endAll();
         }
-        steps.removeIf(request -> true, this::failAsClosed);
+    }
+
+    /** Ends what the thread leaves behind, so that nobody waits for it for ever. */
+    private void endAll() {
+        List<Request> left;
         lock.lock();
         try {
-            arrived.forEach(this::failAsClosed);
+            takesRequests = false;
+            left = List.copyOf(arrived);
             arrived.clear();
         } finally {
             lock.unlock();
         }
+        while (!steps.isIdle()) {
+            try {
+                steps.removeIf(request -> true, this::failAsClosed);
+            } catch (RuntimeException | Error e) {
+                recorder.loopFailed(e); // and on with the others
+            }
+        }
+        left.forEach(this::failAsClosed);
     }
 
     /**
-     * Waits until there is something to do, and takes what came in; false once the engine is closed, or has done all there
-     * was to do before.
+     * Waits until there is something to do, and takes what came in; false once the engine is closed, or has done all
+     * there was to do before.
      */
     private boolean takeOver() {
         lock.lock();
         try {
-            while (!closed && !draining && arrived.isEmpty() && cancelled.isEmpty() && steps.isIdle()) {
+            while (!closed && takesRequests && arrived.isEmpty() && cancelled.isEmpty() && steps.isIdle()) {
                 changed.awaitUninterruptibly();
             }
-            boolean isDone = draining && arrived.isEmpty() && steps.isIdle();
-            if (isDone) {
+            if (!closed && !takesRequests && arrived.isEmpty() && steps.isIdle()) {
+                drained = true;
                 return false;
             }
             while (!arrived.isEmpty()) {
@@ -224,21 +249,28 @@ public final class Engine implements AutoCloseable {
         return pool.availableCount();
     }
 
-    /**
-     * Takes no more requests, and waits until those submitted before have ended.
-     *
-     * @param time how long to wait at most
-     * @return whether they have
-     */
-    public boolean drain(Duration time) {
+    /** Takes no more requests; those submitted before go on. */
+    public void stopTaking() {
         lock.lock();
         try {
-            draining = true;
+            takesRequests = false;
             changed.signalAll();
         } finally {
             lock.unlock();
         }
-        return joinThread(time) && !closed;
+    }
+
+    /**
+     * Takes no more requests, and waits until those submitted before have ended.
+     *
+     * @param time how long to wait at most
+     * @return whether they have ended by themselves
+     */
+    public boolean drain(Duration time) {
+        stopTaking();
+        joinThread(time);
+        boolean isIdle = counters().waiting() + counters().running() == 0;
+        return drained || (isIdle && !closed);
     }
 
     /**
@@ -259,8 +291,8 @@ public final class Engine implements AutoCloseable {
         session.close();
     }
 
-    /** Waits for the thread's end, whatever interrupts; whether it came within the time. */
-    private boolean joinThread(Duration time) {
+    /** Waits for the thread's end, whatever interrupts. */
+    private void joinThread(Duration time) {
         long nanos = TimeUnit.NANOSECONDS.convert(time);
         long start = System.nanoTime();
         boolean interrupted = false;
@@ -274,6 +306,5 @@ public final class Engine implements AutoCloseable {
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
-        return !thread.isAlive();
     }
 }

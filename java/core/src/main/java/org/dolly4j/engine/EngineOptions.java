@@ -6,8 +6,8 @@ import java.time.Duration;
  * How an {@link Engine} treats requests.
  *
  * @param maxQueuedRequests most requests that wait for their first step; more are rejected
- * @param maxStep how long a step should take at most: prompts are read in pieces of that length, so that answers that are
- *     being written beside them go on, and a cancelled request ends
+ * @param maxStep how long a step should take at most: prompts are read in pieces of that length, so that answers that
+ *     are being written beside them go on, and a cancelled request ends
  * @param prefixCache whether prompts that start with the same tokens as earlier ones take what is cached of those
  * @param speculation whether steps verify drafts of the next tokens where that saves time
  */

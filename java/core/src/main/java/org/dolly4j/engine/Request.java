@@ -76,8 +76,8 @@ public final class Request {
     }
 
     /**
-     * Has someone told whenever an event came, on the engine's thread, so at once and by no user's code; and now, in case
-     * some came before.
+     * Has someone told whenever an event came, on the engine's thread, so at once and by no user's code; and now, in
+     * case some came before.
      */
     public void onEvent(Runnable told) {
         listener = told;

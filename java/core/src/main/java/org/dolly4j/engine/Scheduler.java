@@ -8,10 +8,11 @@ import java.util.Set;
 
 /**
  * Decides what runs next, on integers only: which tokens of which sequences, in which KV blocks. Requests begin in the
- * order in which they came, as soon as there is room for their prompts; from then on each has a row in every step until it
- * ends (continuous batching), and what a step has room for beside these rows goes to prompts, in pieces (chunked
- * prefill), and what is left then to drafts of the next tokens ({@link Speculation}). If blocks run out, the sequence that came last gives its own up and computes them again later: so the one that
- * came first always goes on, and every request that fits by itself ends. Not thread-safe; knows no clock and no model.
+ * order in which they came, as soon as there is room for their prompts; from then on each has a row in every step until
+ * it ends (continuous batching), and what a step has room for beside these rows goes to prompts, in pieces (chunked
+ * prefill), and what is left then to drafts of the next tokens ({@link Speculation}). If blocks run out, the sequence
+ * that came last gives its own up and computes them again later: so the one that came first always goes on, and every
+ * request that fits by itself ends. Not thread-safe; knows no clock and no model.
  */
 final class Scheduler {
     private final BlockPool pool;
@@ -40,7 +41,9 @@ final class Scheduler {
         this.speculation = speculation;
     }
 
-    /** Blocks without which a request can never run: those of one sequence. Its last token is drawn, but never cached. */
+    /**
+     * Blocks without which a request can never run: those of one sequence. Its last token is drawn, but never cached.
+     */
     static int leastBlocks(RequestSpec spec) {
         return Sequence.blocksFor(spec.prompt().length + spec.maxNewTokens() - 1);
     }
@@ -67,16 +70,17 @@ final class Scheduler {
     /**
      * The next step. It has rows unless there are none to run.
      *
-     * @param otherRows most rows for prompts and drafts, at least 1, beside the one of each sequence that is being decoded
+     * @param prefillRows most rows for prompts, at least 1, beside the one of each sequence that is being decoded
+     * @param mostRows rows of the step beyond which no drafts are added
      */
-    StepPlan plan(int otherRows) {
+    StepPlan plan(int prefillRows, int mostRows) {
         StepPlan plan = new StepPlan();
         planDecoding(plan);
         int decoded = plan.slices().size();
-        int end = Math.min(maxRows, plan.rows() + otherRows);
+        int end = Math.min(maxRows, plan.rows() + prefillRows);
         planPrefill(plan, end);
         admit(plan, end);
-        speculation.ifPresent(decides -> addDrafts(plan, decoded, end, decides));
+        speculation.ifPresent(decides -> addDrafts(plan, decoded, Math.min(maxRows, mostRows), decides));
         return plan;
     }
 
@@ -89,7 +93,9 @@ final class Scheduler {
         }
     }
 
-    /** Preempts the last sequences until there is room; false if it was this one's turn. None of them is planned yet. */
+    /**
+     * Preempts the last sequences until there is room; false if it was this one's turn. None of them is planned yet.
+     */
     private boolean makeRoomForRow(Sequence sequence) {
         while (pool.availableCount() < sequence.blocksNeededFor(1)) {
             Sequence last = running.get(running.size() - 1);
@@ -204,8 +210,8 @@ final class Scheduler {
     }
 
     /**
-     * Begins sequences of a request that share the prompt with its first one, which has just been cached and has no token
-     * of its own yet; as many as there is room for. The others begin later.
+     * Begins sequences of a request that share the prompt with its first one, which has just been cached and has no
+     * token of its own yet; as many as there is room for. The others begin later.
      */
     List<Sequence> fork(Sequence first) {
         SequenceGroup group = first.group();

@@ -1,13 +1,13 @@
 package org.dolly4j.engine;
 
 /**
- * Decides how many draft tokens of a sequence a step verifies. A draft token is accepted only if it is the token that is
- * drawn anyway, so this decides about time alone (speculative decoding, Leviathan et al. 2023).
+ * Decides how many draft tokens of a sequence a step verifies. A draft token is accepted only if it is the token that
+ * is drawn anyway, so this decides about time alone (speculative decoding, Leviathan et al. 2023).
  *
- * <p>Method: as many as make the tokens expected of the step grow by more than its time. How often drafts are accepted is
- * learnt by the length of the match that they come from, also of those not verified, as the next token shows whether the
- * first one would have been; a draft after an accepted one counts as one from a match longer by one. What rows cost is
- * measured ({@link StepTimes#ratio}). Where drafts are mostly wrong, or rows cost much, none are verified.
+ * <p>Method: as many as make the tokens expected of the step grow by more than its time. How often drafts are accepted
+ * is learnt by the length of the match that they come from, also of those not verified, as the next token shows whether
+ * the first one would have been; a draft after an accepted one counts as one from a match longer by one. What rows cost
+ * is measured ({@link StepTimes#ratio}). Where drafts are mostly wrong, or rows cost much, none are verified.
  */
 final class Speculation {
     /** Weight of the newest draft in an acceptance rate. */

@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What one step runs: blocks to copy first, then rows of several sequences, those that are decoded first. Their blocks are
- * reserved.
+ * What one step runs: blocks to copy first, then rows of several sequences, those that are decoded first. Their blocks
+ * are reserved.
  */
 final class StepPlan {
     private final List<Copy> copies = new ArrayList<>();

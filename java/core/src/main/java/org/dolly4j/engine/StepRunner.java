@@ -15,11 +15,13 @@ import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.sampling.TokenLogprobs;
 
 /**
- * Carries out what the {@link Scheduler} plans for the requests it is given: runs steps, draws tokens, and hands them to
- * their requests. For the engine's thread, but where methods say otherwise.
+ * Carries out what the {@link Scheduler} plans for the requests it is given: runs steps, draws tokens, and hands them
+ * to their requests. For the engine's thread, but where methods say otherwise.
  */
 final class StepRunner {
-    /** Fewest tokens of prompts that a step takes if there are as many, however long it takes: prompts have to go on. */
+    /**
+     * Fewest tokens of prompts that a step takes if there are as many, however long it takes: prompts have to go on.
+     */
     private static final int MIN_PREFILL_ROWS = 2 * DecoderSession.BLOCK_SIZE;
 
     /** Weight of the newest time between two requests' first steps, in the mean that waits are estimated by. */
@@ -101,12 +103,12 @@ final class StepRunner {
     }
 
     /**
-     * Lets the scheduler plan a step, runs it, and draws a token for each sequence whose tokens are all cached. What fails
-     * ends the requests concerned.
+     * Lets the scheduler plan a step, runs it, and draws a token for each sequence whose tokens are all cached. What
+     * fails ends the requests concerned.
      */
     void step() {
         int rows = stepTimes.rowsWithin(options.maxStep().toNanos(), session.maxRows());
-        StepPlan plan = scheduler.plan(Math.max(MIN_PREFILL_ROWS, rows - scheduler.decodingCount()));
+        StepPlan plan = scheduler.plan(Math.max(MIN_PREFILL_ROWS, rows - scheduler.decodingCount()), rows);
         if (plan.rows() == 0) {
             return; // all were cancelled
         }
@@ -164,8 +166,8 @@ final class StepRunner {
     }
 
     /**
-     * Draws the next tokens of a sequence, one and another after each draft that is accepted, and with the first one begins
-     * the other sequences of its request.
+     * Draws the next tokens of a sequence, one and another after each draft that is accepted, and with the first one
+     * begins the other sequences of its request.
      */
     private void drawNext(StepPlan.Slice slice, FloatBuffer logits, int row) {
         Sequence sequence = slice.sequence();

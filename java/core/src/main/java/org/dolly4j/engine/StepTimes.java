@@ -4,20 +4,24 @@ import java.util.Arrays;
 
 /**
  * How long steps take, by their rows, as far as it was seen: to tell how many rows end within some time, and what a few
- * more rows cost. Small sizes are told apart one by one, since kernels differ there, larger ones by powers of two; within
- * one of these, time grows with the rows. A size not seen yet is taken to cost as much per row as the next smaller one
- * seen, which is too much, or if there is none as the next larger one.
+ * more rows cost. Small sizes are told apart one by one, since kernels differ there, larger ones by powers of two;
+ * within one of these, time grows with the rows. A size not seen yet is taken to cost as much per row as the next
+ * smaller one seen, which is too much, or if there is none as the next larger one.
  */
 final class StepTimes {
     /** Sizes up to this one are told apart one by one. */
     private static final int LARGEST_SINGLE = 16;
+
+    /** Steps of a size that have to be seen, lest the first one was held up by something else. */
+    private static final int ENOUGH_SAMPLES = 3;
 
     /** Weight of the newest step: the mean follows what changes, such as contexts and other load, within some steps. */
     private static final double NEWEST = 0.25;
 
     /**
      * Steps, per share of a step's time that trying a size would cost, for which a time that was seen is believed to be
-     * too long to try it again: so that at most a hundredth of the time goes into finding out, were there ten such sizes.
+     * too long to try it again: so that at most a hundredth of the time goes into finding out, were there ten such
+     * sizes.
      */
     private static final double STEPS_BELIEVED = 1000;
 
@@ -27,6 +31,7 @@ final class StepTimes {
     private final double[] last;
 
     private final double[] beforeLast;
+    private final int[] samples;
     private final long[] seenAt;
     private long steps;
 
@@ -36,6 +41,7 @@ final class StepTimes {
         Arrays.fill(nanosPerRow, Double.NaN);
         last = new double[nanosPerRow.length];
         beforeLast = new double[nanosPerRow.length];
+        samples = new int[nanosPerRow.length];
         seenAt = new long[nanosPerRow.length];
     }
 
@@ -52,10 +58,14 @@ final class StepTimes {
     void add(int rows, long nanos) {
         int size = size(rows);
         double perRow = (double) nanos / rows;
-        if (Double.isNaN(nanosPerRow[size]) || steps - seenAt[size] > STEPS_BELIEVED) {
-            nanosPerRow[size] = perRow;
-            last[size] = perRow;
-            beforeLast[size] = perRow;
+        if (steps - seenAt[size] > STEPS_BELIEVED) {
+            samples[size] = 0;
+        }
+        if (samples[size] < ENOUGH_SAMPLES) {
+            nanosPerRow[size] = samples[size] == 0 ? perRow : Math.min(nanosPerRow[size], perRow);
+            last[size] = nanosPerRow[size];
+            beforeLast[size] = nanosPerRow[size];
+            samples[size]++;
         } else {
             double median =
                     Math.max(Math.min(perRow, last[size]), Math.min(Math.max(perRow, last[size]), beforeLast[size]));
@@ -91,9 +101,9 @@ final class StepTimes {
     }
 
     /**
-     * How much longer a step takes with more rows, as a ratio; NaN if nothing was seen at all. Where the larger size was
-     * never seen, or so long ago that it may well be another by now, it is no more than that of one row fewer: so that it
-     * is tried where that might pay.
+     * How much longer a step takes with more rows, as a ratio; NaN if nothing was seen at all. Where the larger size
+     * was hardly seen, or so long ago that it may well be another by now, it is no more than that of one row fewer: so
+     * that it is tried where that might pay.
      */
     double ratio(int rows, int largerRows) {
         if (largerRows <= rows) {
@@ -101,11 +111,10 @@ final class StepTimes {
         }
         int size = size(largerRows);
         double ratio = expected(largerRows) / expected(rows);
-        if (Double.isNaN(nanosPerRow[size])) {
-            return Double.isNaN(ratio) ? ratio : ratio(rows, largerRows - 1);
+        if (Double.isNaN(ratio)) {
+            return ratio;
         }
-        return steps - seenAt[size] > STEPS_BELIEVED * (ratio - 1)
-                ? Math.min(ratio, ratio(rows, largerRows - 1))
-                : ratio;
+        boolean isWorthATry = samples[size] < ENOUGH_SAMPLES || steps - seenAt[size] > STEPS_BELIEVED * (ratio - 1);
+        return isWorthATry ? Math.min(ratio, ratio(rows, largerRows - 1)) : ratio;
     }
 }

@@ -39,6 +39,9 @@ import org.dolly4j.engine.LatencyHistogram;
  *       several processes together
  * </ul>
  *
+ * <p>After {@link Dolly#reload} the meters are those of the new checkpoint, whose counters begin at 0 as those of a new
+ * process do; the tag {@code model} stays.
+ *
  * <p>The registry does not keep the model from being garbage. After {@link Dolly#close} the meters stay as they were.
  */
 public final class DollyMeters implements MeterBinder {

@@ -117,13 +117,21 @@ public final class Batch {
         return maxBlocksPerSequence;
     }
 
-    /** Token ids of the rows; the first {@link #rows} count. Only to be read. */
-    public IntBuffer tokens() {
+    /** Position of a row in its sequence. */
+    public int position(int row) {
+        return positions.get(row);
+    }
+
+    /** The row that is the given one of those that want logits. */
+    public int logitsRow(int index) {
+        return logitsRows.get(index);
+    }
+
+    IntBuffer tokens() {
         return tokens;
     }
 
-    /** Positions of the rows in their sequences; the first {@link #rows} count. Only to be read. */
-    public IntBuffer positions() {
+    IntBuffer positions() {
         return positions;
     }
 
@@ -139,8 +147,7 @@ public final class Batch {
         return blockTables;
     }
 
-    /** Indices of the rows that want logits, ascending; the first {@link #logitsCount} count. Only to be read. */
-    public IntBuffer logitsRows() {
+    IntBuffer logitsRows() {
         return logitsRows;
     }
 }

@@ -237,8 +237,8 @@ public final class DecoderModel implements AutoCloseable {
     }
 
     /**
-     * The tensors in the order of the files, in stretches for a thread each. Threads that read far apart from each other,
-     * each one place after the other, are up to twice as fast as those that take turns at every tensor.
+     * The tensors in the order of the files, in stretches for a thread each. Threads that read far apart from each
+     * other, each one place after the other, are up to twice as fast as those that take turns at every tensor.
      */
     private static List<List<SlotRows>> stretches(List<SlotRows> rows, int threads) {
         long total = 0;

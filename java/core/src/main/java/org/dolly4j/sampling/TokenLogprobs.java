@@ -7,7 +7,8 @@ import java.util.List;
  * softmax of the logits as the model gives them, before any option of {@link SamplingOptions} changes them.
  *
  * @param logprob of the token
- * @param top the likeliest tokens at that place, best first, of equal ones the lowest id first; as many as were asked for
+ * @param top the likeliest tokens at that place, best first, of equal ones the lowest id first; as many as were asked
+ *     for
  */
 public record TokenLogprobs(double logprob, List<Alternative> top) {
     /** Most tokens that can be asked for. */

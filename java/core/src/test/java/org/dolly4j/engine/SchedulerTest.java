@@ -92,12 +92,18 @@ class SchedulerTest {
 
         /** Plans a step, carries it out, and draws. */
         StepPlan step(int prefillRows) {
+            return step(prefillRows, maxRows);
+        }
+
+        StepPlan step(int prefillRows, int mostRows) {
             steps++;
             int decoding = scheduler.decodingCount();
-            StepPlan plan = scheduler.plan(prefillRows);
+            StepPlan plan = scheduler.plan(prefillRows, mostRows);
             check(plan.rows() > 0, "a step without rows");
             check(plan.rows() <= maxRows, "too many rows");
-            check(plan.rows() <= decoding + prefillRows, "more rows than the budget");
+            int drafts = plan.slices().stream().mapToInt(StepPlan.Slice::drafts).sum();
+            check(plan.rows() - drafts <= decoding + prefillRows, "more rows than the budget");
+            check(drafts == 0 || plan.rows() <= mostRows, "more drafts than there is time for");
             check(plan.slices().size() <= maxSequences, "too many sequences");
             int logitsRows =
                     plan.slices().stream().mapToInt(StepPlan.Slice::logitsRows).sum();
@@ -232,7 +238,9 @@ class SchedulerTest {
         }
     }
 
-    /** Requests at random moments, some with the same beginnings, some cancelled, on caches that are mostly too small. */
+    /**
+     * Requests at random moments, some with the same beginnings, some cancelled, on caches that are mostly too small.
+     */
     private static Simulation run(long seed) {
         Random random = new Random(seed);
         int blocks = 2 + random.nextInt(14);
@@ -263,7 +271,7 @@ class SchedulerTest {
                 continue;
             }
             simulation.times.add(1 + random.nextInt(simulation.maxRows), 1 + random.nextInt(100));
-            simulation.step(1 + random.nextInt(40));
+            simulation.step(1 + random.nextInt(40), random.nextInt(60));
             // Each step of the first sequence is a step ahead, so no more of them are needed than there is work.
             Simulation.check(simulation.steps <= 2 * work, "goes on for ever");
         }
