@@ -61,18 +61,20 @@ final class StepTimes {
         if (steps - seenAt[size] > STEPS_BELIEVED) {
             samples[size] = 0;
         }
-        if (samples[size] < ENOUGH_SAMPLES) {
-            nanosPerRow[size] = samples[size] == 0 ? perRow : Math.min(nanosPerRow[size], perRow);
-            last[size] = nanosPerRow[size];
-            beforeLast[size] = nanosPerRow[size];
-            samples[size]++;
-        } else {
-            double median =
-                    Math.max(Math.min(perRow, last[size]), Math.min(Math.max(perRow, last[size]), beforeLast[size]));
-            nanosPerRow[size] += NEWEST * (median - nanosPerRow[size]);
-            beforeLast[size] = last[size];
+        if (samples[size] == 0) {
+            nanosPerRow[size] = perRow;
             last[size] = perRow;
+        } else if (samples[size] == 1) {
+            nanosPerRow[size] = Math.min(perRow, last[size]);
+        } else {
+            double median = Math.max(
+                    Math.min(perRow, last[size]), Math.min(Math.max(perRow, last[size]), beforeLast[size]));
+            double newest = samples[size] == 2 ? 1 : NEWEST;
+            nanosPerRow[size] += newest * (median - nanosPerRow[size]);
         }
+        beforeLast[size] = last[size];
+        last[size] = perRow;
+        samples[size] = Math.min(samples[size] + 1, ENOUGH_SAMPLES);
         seenAt[size] = ++steps;
     }
 
