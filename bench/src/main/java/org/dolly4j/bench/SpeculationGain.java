@@ -113,8 +113,8 @@ public final class SpeculationGain {
     /** Costs by rows, linear between those given, and beyond as between the last two. */
     static IntToDoubleFunction costs(String text) {
         NavigableMap<Integer, Double> given = new TreeMap<>();
-        for (String one : text.split(",")) {
-            String[] parts = one.split(":");
+        for (String one : text.split(",", -1)) {
+            String[] parts = one.split(":", -1);
             if (parts.length != 2) {
                 throw new IllegalArgumentException("--costs must be ROWS:COST,... and not '" + text + "'.");
             }
