@@ -67,8 +67,8 @@ final class StepTimes {
         } else if (samples[size] == 1) {
             nanosPerRow[size] = Math.min(perRow, last[size]);
         } else {
-            double median = Math.max(
-                    Math.min(perRow, last[size]), Math.min(Math.max(perRow, last[size]), beforeLast[size]));
+            double median =
+                    Math.max(Math.min(perRow, last[size]), Math.min(Math.max(perRow, last[size]), beforeLast[size]));
             double newest = samples[size] == 2 ? 1 : NEWEST;
             nanosPerRow[size] += newest * (median - nanosPerRow[size]);
         }
