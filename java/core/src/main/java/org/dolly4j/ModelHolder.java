@@ -49,8 +49,8 @@ final class ModelHolder {
     /**
      * Has another model answer from now on, and frees the one before once it has answered all it was asked.
      *
-     * @throws IllegalStateException if {@link #drain} or {@link #close} comes before the end; the other model is closed
-     *     then
+     * @throws IllegalStateException if {@link #drain} or {@link #close} came before, and the other model is closed
+     *     then; or if {@link #close} comes before the last answer
      */
     void replace(AnsweringModel next) {
         Optional<AnsweringModel> replaced = takeOver(next);

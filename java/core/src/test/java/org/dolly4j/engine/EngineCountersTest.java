@@ -4,13 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.time.Duration;
-import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 import org.dolly4j.EngineOverloadedException;
 import org.dolly4j.runtime.FakeDecoderSession;
-import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -18,7 +16,6 @@ import org.junit.jupiter.api.Timeout;
 class EngineCountersTest {
     private static final int VOCAB = 97;
     private static final int CONTEXT = 160;
-    private static final int[] NONE = {};
 
     private static Engine engine(FakeDecoderSession session) {
         return new Engine("test", session, CONTEXT, EngineOptions.DEFAULT);
@@ -28,23 +25,13 @@ class EngineCountersTest {
         return new FakeDecoderSession(VOCAB, blocks, 24, 8);
     }
 
-    private static RequestSpec spec(int promptLength, int sequences, int maxNewTokens) {
-        return spec(promptLength, sequences, maxNewTokens, Optional.empty());
+    private static TestSpec prompt(int promptLength, int sequences, int maxNewTokens) {
+        int[] prompt = new Random(promptLength).ints(promptLength, 0, VOCAB).toArray();
+        return new TestSpec(prompt, maxNewTokens).sequences(sequences).seed(1);
     }
 
-    private static RequestSpec spec(int promptLength, int sequences, int maxNewTokens, Optional<Duration> deadline) {
-        return new RequestSpec(
-                new Random(promptLength).ints(promptLength, 0, VOCAB).toArray(),
-                sequences,
-                maxNewTokens,
-                SamplingOptions.dolly(),
-                NONE,
-                NONE,
-                StopCondition.NEVER,
-                1,
-                deadline,
-                "",
-                OptionalInt.empty());
+    private static RequestSpec spec(int promptLength, int sequences, int maxNewTokens) {
+        return prompt(promptLength, sequences, maxNewTokens).build();
     }
 
     private static void awaitEnd(Request request) throws InterruptedException {
@@ -162,7 +149,7 @@ class EngineCountersTest {
     void deadlinesAndFailures_areCounted() throws Exception {
         FakeDecoderSession session = session(40);
         try (Engine engine = engine(session)) {
-            awaitEnd(engine.submit(spec(3, 1, 30, Optional.of(Duration.ZERO))));
+            awaitEnd(engine.submit(prompt(3, 1, 30).deadline(Duration.ZERO).build()));
             assertThat(engine.counters().ended(Ending.DEADLINE)).isEqualTo(1);
             session.failNextStep();
             awaitEnd(engine.submit(spec(3, 1, 30)));
@@ -215,7 +202,11 @@ class EngineCountersTest {
         AtomicBoolean enough = new AtomicBoolean();
         Thread writer = new Thread(() -> {
             while (!enough.get()) {
-                counters.stepEnded(3, 1, 5);
+                for (int i = 0; i < 20; i++) {
+                    counters.stepEnded(3, 1, 5);
+                }
+                // An engine does not write all the time, and a reader needs a moment without a write.
+                LockSupport.parkNanos(50_000);
             }
         });
         writer.start();

@@ -11,8 +11,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.dolly4j.BackendException;
@@ -44,33 +42,19 @@ class EngineTest {
     }
 
     private static RequestSpec spec(int[] prompt, int sequences, int maxNewTokens, long seed) {
-        return new RequestSpec(
-                prompt,
-                sequences,
-                maxNewTokens,
-                SamplingOptions.dolly(),
-                NONE,
-                NONE,
-                StopCondition.NEVER,
-                seed,
-                Optional.empty(),
-                "",
-                OptionalInt.empty());
+        return new TestSpec(prompt, maxNewTokens)
+                .sequences(sequences)
+                .seed(seed)
+                .build();
     }
 
     private static RequestSpec greedy(int maxNewTokens, int[] endIds, int[] stopIds, StopCondition condition) {
-        return new RequestSpec(
-                prompt(5),
-                1,
-                maxNewTokens,
-                SamplingOptions.greedy(),
-                endIds,
-                stopIds,
-                condition,
-                0,
-                Optional.empty(),
-                "",
-                OptionalInt.empty());
+        return new TestSpec(prompt(5), maxNewTokens)
+                .sampling(SamplingOptions.greedy())
+                .endIds(endIds)
+                .stopIds(stopIds)
+                .stopCondition(condition)
+                .build();
     }
 
     /** What a request must give, drawn from the fake model's function directly, without cache, chunks or batches. */
@@ -214,18 +198,10 @@ class EngineTest {
     @Test
     void minNewTokens_holdsEndTokensBack() throws Exception {
         int first = expected(greedy(1, NONE, NONE, StopCondition.NEVER), 0).get(0);
-        RequestSpec spec = new RequestSpec(
-                prompt(5),
-                1,
-                4,
-                SamplingOptions.builder().minNewTokens(4).build(),
-                new int[] {first},
-                NONE,
-                StopCondition.NEVER,
-                0,
-                Optional.empty(),
-                "",
-                OptionalInt.empty());
+        RequestSpec spec = new TestSpec(prompt(5), 4)
+                .sampling(SamplingOptions.builder().minNewTokens(4).build())
+                .endIds(first)
+                .build();
         try (Engine engine = engine(session(20))) {
             Outcome outcome = Outcome.of(engine.submit(spec));
             assertThat(outcome.tokens.get(0)).hasSize(4).doesNotContain(first).isEqualTo(expected(spec, 0));
@@ -290,21 +266,6 @@ class EngineTest {
         }
     }
 
-    private static RequestSpec salted(RequestSpec spec, String cacheSalt) {
-        return new RequestSpec(
-                spec.prompt(),
-                spec.sequences(),
-                spec.maxNewTokens(),
-                spec.sampling(),
-                spec.endIds(),
-                spec.stopIds(),
-                spec.stopCondition(),
-                spec.seed(),
-                spec.deadline(),
-                cacheSalt,
-                spec.topLogprobs());
-    }
-
     @Test
     void promptOfAnotherSalt_isNotTakenFromTheCache() throws Exception {
         FakeDecoderSession session = session(40);
@@ -312,7 +273,8 @@ class EngineTest {
             for (String salt : List.of("one", "", "another")) {
                 for (int round = 0; round < 2; round++) {
                     int before = session.steps();
-                    Outcome.of(engine.submit(salted(spec(prompt(100), 1, 1, 1), salt)));
+                    Outcome.of(engine.submit(
+                            new TestSpec(prompt(100), 1).cacheSalt(salt).build()));
                     assertThat(session.steps() - before).isEqualTo(round == 0 ? 5 : 1);
                 }
             }
@@ -353,18 +315,10 @@ class EngineTest {
         FakeDecoderSession session = new FakeDecoderSession(3, 40, 24, 8);
         try (Engine engine = engine(session)) {
             for (int i = 0; i < 200; i++) {
-                RequestSpec spec = new RequestSpec(
-                        new Random(i).ints(20, 0, 3).toArray(),
-                        1,
-                        100,
-                        SamplingOptions.greedy(),
-                        NONE,
-                        new int[] {2},
-                        StopCondition.NEVER,
-                        0,
-                        Optional.empty(),
-                        "",
-                        OptionalInt.empty());
+                RequestSpec spec = new TestSpec(new Random(i).ints(20, 0, 3).toArray(), 100)
+                        .sampling(SamplingOptions.greedy())
+                        .stopIds(2)
+                        .build();
                 List<Integer> all = expected(spec, 0, 3);
                 Outcome outcome = Outcome.of(engine.submit(spec));
                 assertThat(outcome.tokens.get(0)).isEqualTo(all.subList(0, all.indexOf(2) + 1));
@@ -377,18 +331,7 @@ class EngineTest {
     void logprobs_areThoseOfTheLogits_withTheLikeliestTokensBestFirst() throws Exception {
         FakeDecoderSession session = session(20);
         int[] prompt = prompt(5);
-        RequestSpec spec = new RequestSpec(
-                prompt,
-                1,
-                3,
-                SamplingOptions.dolly(),
-                NONE,
-                NONE,
-                StopCondition.NEVER,
-                4,
-                Optional.empty(),
-                "",
-                OptionalInt.of(2));
+        RequestSpec spec = new TestSpec(prompt, 3).seed(4).topLogprobs(2).build();
         try (Engine engine = engine(session)) {
             Request request = engine.submit(spec);
             int[] tokens = Arrays.copyOf(prompt, 8);
@@ -455,8 +398,13 @@ class EngineTest {
         FakeDecoderSession session = new FakeDecoderSession(VOCAB, 20, 24, 1).gated();
         try (Engine engine = engine(session)) {
             Duration deadline = Duration.ofSeconds(2);
-            Request running = engine.submit(withDeadline(spec(prompt(3), 1, 50, 1), deadline));
-            Request waiting = engine.submit(withDeadline(spec(prompt(3), 2, 50, 1), deadline));
+            Request running = engine.submit(
+                    new TestSpec(prompt(3), 50).seed(1).deadline(deadline).build());
+            Request waiting = engine.submit(new TestSpec(prompt(3), 50)
+                    .sequences(2)
+                    .seed(1)
+                    .deadline(deadline)
+                    .build());
             session.letRun(2);
             Thread.sleep(deadline.plusMillis(50).toMillis());
             session.letRun(1);
@@ -470,21 +418,6 @@ class EngineTest {
             assertThat(none.last).isInstanceOf(Event.Completed.class);
             assertThat(engine.availableBlocks()).isEqualTo(20);
         }
-    }
-
-    private static RequestSpec withDeadline(RequestSpec spec, Duration deadline) {
-        return new RequestSpec(
-                spec.prompt(),
-                spec.sequences(),
-                spec.maxNewTokens(),
-                spec.sampling(),
-                spec.endIds(),
-                spec.stopIds(),
-                spec.stopCondition(),
-                spec.seed(),
-                Optional.of(deadline),
-                "",
-                OptionalInt.empty());
     }
 
     @Test

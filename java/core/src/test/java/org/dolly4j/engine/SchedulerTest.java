@@ -8,30 +8,16 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Random;
 import org.dolly4j.runtime.DecoderSession;
-import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.Test;
 
 /** Plans, carried out without a model: on a cache of numbers that tell which tokens they were made of. */
 class SchedulerTest {
     private static final int SCRIPTS = 100_000;
-    private static final int[] NONE = {};
 
     private static RequestSpec spec(int[] prompt, int sequences, int maxNewTokens) {
-        return new RequestSpec(
-                prompt,
-                sequences,
-                maxNewTokens,
-                SamplingOptions.greedy(),
-                NONE,
-                NONE,
-                StopCondition.NEVER,
-                0,
-                Optional.empty(),
-                "",
-                OptionalInt.empty());
+        return new TestSpec(prompt, maxNewTokens).sequences(sequences).build();
     }
 
     private static long mix(long z) {
