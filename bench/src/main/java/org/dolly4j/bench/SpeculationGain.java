@@ -163,7 +163,7 @@ public final class SpeculationGain {
         EngineOptions options = new EngineOptions(defaults.maxQueuedRequests(), defaults.maxStep(), false, speculation);
         TeacherSession session = sessions.open();
         long tokens = 0;
-        try (Engine engine = new Engine("teacher", session, CONTEXT, options)) {
+        try (Engine engine = new Engine("teacher", session, CONTEXT, 1, options)) {
             for (Taught one : all) {
                 int[] text = IntStream.concat(Arrays.stream(one.prompt), Arrays.stream(one.answer))
                         .toArray();

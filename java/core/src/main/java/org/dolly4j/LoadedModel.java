@@ -156,7 +156,7 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
 
     private static Engine newEngine(ModelInfo info, DecoderSession session, DollyOptions options) {
         try {
-            return new Engine(info.name(), session, info.contextLength(), options.engineOptions());
+            return new Engine(info.name(), session, info.contextLength(), info.threads(), options.engineOptions());
         } catch (RuntimeException | Error e) {
             session.close();
             throw e;

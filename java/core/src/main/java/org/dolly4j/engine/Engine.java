@@ -9,15 +9,15 @@ import java.util.Queue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Stream;
 import org.dolly4j.ContextLengthException;
 import org.dolly4j.EngineOverloadedException;
 import org.dolly4j.runtime.DecoderSession;
-import org.dolly4j.sampling.Candidates;
 import org.dolly4j.sampling.Sampler;
 
 /**
  * Runs requests over one session, on one daemon thread of its own that sleeps while there are none. Each turn of its
- * loop takes what came in and has the {@link StepRunner} run a step. All methods are safe from any thread.
+ * loop takes what came in and has the {@link StepRunner} run a step, after which {@link DrawingThreads} help to draw tokens. All methods are safe from any thread.
  */
 public final class Engine implements AutoCloseable {
     /** A time to wait that never ends. */
@@ -29,7 +29,7 @@ public final class Engine implements AutoCloseable {
     private final int contextLength;
     private final EngineOptions options;
     private final BlockPool pool;
-    private final Candidates samplingSpace;
+    private final DrawingThreads drawingThreads;
     private final EngineRecorder recorder;
     private final StepRunner steps;
     private final Thread thread;
@@ -50,19 +50,26 @@ public final class Engine implements AutoCloseable {
      * @param name name of the model, for the thread's name
      * @param session what to run on; the engine closes it
      * @param contextLength most tokens of prompt and answer together
+     * @param threads most threads that draw tokens at once, at least 1
      * @param options how to treat requests
      */
-    public Engine(String name, DecoderSession session, int contextLength, EngineOptions options) {
+    public Engine(String name, DecoderSession session, int contextLength, int threads, EngineOptions options) {
         this.session = session;
         this.contextLength = contextLength;
         this.options = options;
         pool = new BlockPool(session.blockCount(), options.prefixCache());
-        samplingSpace = new Candidates(session.vocabSize());
+        drawingThreads =
+                new DrawingThreads(threads, session.vocabSize(), task -> daemon(task, "dolly4j-sampler-" + name));
         recorder = new EngineRecorder(name, pool.size());
-        steps = new StepRunner(session, contextLength, options, pool, recorder, this::causeOf);
-        thread = new Thread(this::run, "dolly4j-engine-" + name);
-        thread.setDaemon(true);
+        steps = new StepRunner(session, contextLength, options, pool, recorder, drawingThreads, this::causeOf);
+        thread = daemon(this::run, "dolly4j-engine-" + name);
         thread.start();
+    }
+
+    private static Thread daemon(Runnable task, String name) {
+        Thread made = new Thread(task, name);
+        made.setDaemon(true);
+        return made;
     }
 
     /**
@@ -75,8 +82,11 @@ public final class Engine implements AutoCloseable {
      */
     public Request submit(RequestSpec spec) {
         checkFits(spec);
-        Sampler sampler = new Sampler(spec.sampling(), spec.endIds(), samplingSpace);
-        Request request = new Request(spec, recorder.newRequest(spec), sampler, this::withdraw);
+        List<Sampler> samplers = Stream.generate(
+                        () -> new Sampler(spec.sampling(), spec.endIds(), drawingThreads.workspace()))
+                .limit(spec.sequences())
+                .toList();
+        Request request = new Request(spec, recorder.newRequest(spec), samplers, this::withdraw);
         try {
             enqueue(request);
         } catch (EngineOverloadedException e) {
@@ -172,6 +182,7 @@ public final class Engine implements AutoCloseable {
             }
         } finally {
             endAll();
+            drawingThreads.close();
         }
     }
 

@@ -2,6 +2,7 @@ package org.dolly4j.engine;
 
 import java.time.Duration;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -24,7 +25,7 @@ public final class Request {
     }
 
     private final RequestSpec spec;
-    private final Sampler sampler;
+    private final List<Sampler> samplers;
     private final Consumer<Request> onCancel;
     private final BlockingQueue<Event> events = new LinkedBlockingQueue<>();
     private final AtomicReference<State> state = new AtomicReference<>(State.WAITING);
@@ -36,12 +37,13 @@ public final class Request {
 
     /**
      * @param record what is recorded of the request
+     * @param samplers one for each sequence
      * @param onCancel told, on the thread that cancels it, when the request is cancelled before it has ended
      */
-    Request(RequestSpec spec, RequestRecord record, Sampler sampler, Consumer<Request> onCancel) {
+    Request(RequestSpec spec, RequestRecord record, List<Sampler> samplers, Consumer<Request> onCancel) {
         this.spec = spec;
         this.record = record;
-        this.sampler = sampler;
+        this.samplers = samplers;
         this.onCancel = onCancel;
         deadlineNanos = spec.deadline().map(Request::nanos).orElse(Long.MAX_VALUE);
     }
@@ -116,8 +118,9 @@ public final class Request {
         return record;
     }
 
-    Sampler sampler() {
-        return sampler;
+    /** That of a sequence. */
+    Sampler sampler(int sequence) {
+        return samplers.get(sequence);
     }
 
     boolean hasEnded() {

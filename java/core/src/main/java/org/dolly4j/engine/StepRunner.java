@@ -1,6 +1,7 @@
 package org.dolly4j.engine;
 
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -12,7 +13,6 @@ import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.dolly4j.runtime.Batch;
 import org.dolly4j.runtime.DecoderSession;
-import org.dolly4j.sampling.TokenLogprobs;
 
 /**
  * Carries out what the {@link Scheduler} plans for the requests it is given: runs steps, draws tokens, and hands them
@@ -36,6 +36,7 @@ final class StepRunner {
     private final StepTimes stepTimes;
     private final Speculation speculation;
     private final Batch batch;
+    private final DrawingThreads drawingThreads;
 
     /** Those that have not ended, in the order in which they came. */
     private final Map<SequenceGroup, Request> requests = new LinkedHashMap<>();
@@ -51,6 +52,7 @@ final class StepRunner {
     /**
      * @param contextLength most tokens of prompt and answer together
      * @param pool the session's blocks
+     * @param drawingThreads draw tokens
      * @param causeOf what the requests of a step are told, when it failed with some exception
      */
     StepRunner(
@@ -59,11 +61,13 @@ final class StepRunner {
             EngineOptions options,
             BlockPool pool,
             EngineRecorder recorder,
+            DrawingThreads drawingThreads,
             BiFunction<StepPlan, Throwable, Throwable> causeOf) {
         this.session = session;
         this.options = options;
         this.pool = pool;
         this.recorder = recorder;
+        this.drawingThreads = drawingThreads;
         this.causeOf = causeOf;
         int maxLogitsRows = Math.min(session.maxRows(), session.maxLogitsRows());
         stepTimes = new StepTimes(session.maxRows());
@@ -120,13 +124,32 @@ final class StepRunner {
             return;
         }
         scheduler.markCached(plan);
+        List<Drawing> drawings = drawingsAfter(plan);
+        drawingThreads.draw(drawings, logits);
+        drawings.forEach(this::take);
+    }
+
+    /**
+     * What is to be drawn after a step: the next tokens of the sequences that are cached to their ends, and for the
+     * first one of a request, those of the others, which begin with it.
+     */
+    private List<Drawing> drawingsAfter(StepPlan plan) {
+        List<Drawing> drawings = new ArrayList<>();
         int row = 0;
         for (StepPlan.Slice slice : plan.slices()) {
-            if (slice.isLast()) {
-                drawNext(slice, logits, row);
+            Sequence sequence = slice.sequence();
+            Request request = requests.get(sequence.group());
+            if (slice.isLast() && !request.hasEnded()) { // by a cancellation just before the step
+                drawings.add(new Drawing(request, sequence, row, slice.drafts()));
+                if (sequence.length() == sequence.promptLength()) {
+                    for (Sequence fork : scheduler.fork(sequence)) {
+                        drawings.add(new Drawing(request, fork, row, 0));
+                    }
+                }
             }
             row += slice.logitsRows();
         }
+        return drawings;
     }
 
     private FloatBuffer carryOut(StepPlan plan) {
@@ -165,27 +188,19 @@ final class StepRunner {
         lastBeginning = now;
     }
 
-    /**
-     * Draws the next tokens of a sequence, one and another after each draft that is accepted, and with the first one
-     * begins the other sequences of its request.
-     */
-    private void drawNext(StepPlan.Slice slice, FloatBuffer logits, int row) {
-        Sequence sequence = slice.sequence();
-        Request request = requests.get(sequence.group());
-        if (request == null || request.hasEnded()) {
-            return; // broke off at another sequence of this step, or was cancelled just before it
+    /** Gives a sequence the tokens drawn, as far as it goes on. */
+    private void take(Drawing drawing) {
+        Request request = drawing.request();
+        if (request.hasEnded()) {
+            return; // broke off at another sequence of this step
         }
         try {
-            List<Sequence> forks = sequence.length() == sequence.promptLength() ? scheduler.fork(sequence) : List.of();
-            recorder.draftsVerified(slice.drafts());
+            recorder.draftsVerified(drawing.drafts());
             int accepted = 0;
-            while (drawToken(request, sequence, logits, row + accepted) && accepted < slice.drafts()) {
-                sequence.markCached(1);
+            while (take(drawing.get(accepted), request, drawing.sequence()) && accepted < drawing.drafts()) {
+                drawing.sequence().markCached(1);
                 recorder.draftAccepted();
                 accepted++;
-            }
-            for (Sequence fork : forks) {
-                drawToken(request, fork, logits, row);
             }
         } catch (Throwable thrown) {
             request.record().drawingFailed(thrown);
@@ -193,32 +208,20 @@ final class StepRunner {
         }
     }
 
-    /** Draws a token; whether the sequence goes on, and the token is the one drafted. */
-    private boolean drawToken(Request request, Sequence sequence, FloatBuffer logits, int row) {
-        RequestSpec spec = request.spec();
-        FloatBuffer logitsRow = logits.position(row * session.vocabSize());
-        int token = request.sampler()
-                .sample(
-                        logitsRow,
-                        sequence.tokens(),
-                        sequence.length(),
-                        sequence.promptLength(),
-                        spec.seedOf(sequence.index()));
-        Optional<TokenLogprobs> logprobs = spec.topLogprobs().isEmpty()
-                ? Optional.empty()
-                : Optional.of(request.sampler()
-                        .logprobs(logitsRow, token, spec.topLogprobs().getAsInt()));
+    /** Gives a sequence a token; whether it goes on, and the token is the one drafted. */
+    private boolean take(Drawing.Drawn drawn, Request request, Sequence sequence) {
+        int token = drawn.token();
         boolean isDraft = sequence.isDraft(token);
         if (sequence.drafts() > 0) {
             speculation.learn(sequence.matchLength(), isDraft);
         }
         sequence.append(token);
-        Optional<Finish> finish = finishAfter(token, sequence, spec);
+        Optional<Finish> finish = finishAfter(token, sequence, request.spec());
         if (finish.isPresent()) {
             scheduler.end(sequence);
             recorder.note(scheduler, pool);
         }
-        request.emitToken(sequence.index(), token, logprobs, finish);
+        request.emitToken(sequence.index(), token, drawn.logprobs(), finish);
         if (sequence.group().hasEnded()) {
             requests.remove(sequence.group());
             request.complete();

@@ -22,7 +22,7 @@ public final class Sampler {
 
     private final SamplingOptions options;
     private final int[] eosIds;
-    private final Candidates candidates;
+    private Candidates candidates;
     private final LogitsProcessor[] processors;
     private final LogitsWarper[] warpers;
     private final List<String> processorNames;
@@ -41,8 +41,8 @@ public final class Sampler {
     }
 
     /**
-     * A sampler that shares its work space, of up to 32 bytes per token of the vocabulary, with other samplers of the
-     * same thread.
+     * A sampler that shares its work space, of up to 32 bytes per token of the vocabulary, with others that are not used
+     * at the same time.
      *
      * @param options what to do
      * @param eosIds end tokens, which min length and min new tokens hold back
@@ -57,6 +57,15 @@ public final class Sampler {
         processors = chain.processors();
         warpers = chain.warpers();
         processorNames = chain.names();
+    }
+
+    /** Shares another work space from now on, made for the same vocabulary: that of the thread that uses it next. */
+    public void workIn(Candidates workspace) {
+        if (workspace.vocabSize() != candidates.vocabSize()) {
+            throw new IllegalArgumentException(
+                    "a work space of " + workspace.vocabSize() + " tokens is not one of " + candidates.vocabSize());
+        }
+        candidates = workspace;
     }
 
     /** Hugging Face's names of the processors that the options build, in the order in which they apply. */

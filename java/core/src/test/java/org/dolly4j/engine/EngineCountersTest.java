@@ -16,9 +16,10 @@ import org.junit.jupiter.api.Timeout;
 class EngineCountersTest {
     private static final int VOCAB = 97;
     private static final int CONTEXT = 160;
+    private static final int THREADS = 2;
 
     private static Engine engine(FakeDecoderSession session) {
-        return new Engine("test", session, CONTEXT, EngineOptions.DEFAULT);
+        return new Engine("test", session, CONTEXT, THREADS, EngineOptions.DEFAULT);
     }
 
     private static FakeDecoderSession session(int blocks) {
@@ -162,8 +163,8 @@ class EngineCountersTest {
     @Test
     void refusedRequests_countAsRejected_andNowhereElse() {
         FakeDecoderSession session = session(40).gated();
-        try (Engine engine =
-                new Engine("test", session, CONTEXT, new EngineOptions(2, Duration.ofMillis(200), true, true))) {
+        try (Engine engine = new Engine(
+                "test", session, CONTEXT, THREADS, new EngineOptions(2, Duration.ofMillis(200), true, true))) {
             engine.submit(spec(3, 1, 30));
             engine.submit(spec(3, 1, 30));
             int refused = 0;

@@ -27,6 +27,10 @@ import org.junit.jupiter.api.Timeout;
 class EngineTest {
     private static final int VOCAB = 97;
     private static final int CONTEXT = 160;
+
+    /** Tokens are drawn by several at once. */
+    private static final int THREADS = 3;
+
     private static final int[] NONE = {};
 
     private static FakeDecoderSession session(int blocks) {
@@ -34,7 +38,7 @@ class EngineTest {
     }
 
     private static Engine engine(FakeDecoderSession session) {
-        return new Engine("test", session, CONTEXT, EngineOptions.DEFAULT);
+        return new Engine("test", session, CONTEXT, THREADS, EngineOptions.DEFAULT);
     }
 
     private static int[] prompt(int length) {
@@ -256,7 +260,7 @@ class EngineTest {
         for (boolean cached : new boolean[] {true, false}) {
             FakeDecoderSession session = session(40);
             EngineOptions options = new EngineOptions(10, Duration.ofSeconds(10), cached, false);
-            try (Engine engine = new Engine("test", session, CONTEXT, options)) {
+            try (Engine engine = new Engine("test", session, CONTEXT, THREADS, options)) {
                 Outcome.of(engine.submit(spec(prompt(100), 1, 1, 1)));
                 int before = session.steps();
                 RequestSpec again = spec(prompt(100), 1, 1, 2);
@@ -363,7 +367,7 @@ class EngineTest {
     void moreRequestsThanMayWait_areRefused_withTheLengthOfTheQueue() throws Exception {
         FakeDecoderSession session = new FakeDecoderSession(VOCAB, 20, 24, 1).gated();
         EngineOptions options = new EngineOptions(2, Duration.ofMillis(200), true, true);
-        try (Engine engine = new Engine("test", session, CONTEXT, options)) {
+        try (Engine engine = new Engine("test", session, CONTEXT, THREADS, options)) {
             Request running = engine.submit(spec(prompt(3), 1, 2, 1));
             while (session.steps() < 1) {
                 Thread.sleep(1);
@@ -424,7 +428,7 @@ class EngineTest {
     void step_hasNoMoreRowsThanEndWithinItsTime() throws Exception {
         FakeDecoderSession session = new FakeDecoderSession(VOCAB, 40, 128, 8).withTimePerRow(Duration.ofMillis(1));
         EngineOptions options = new EngineOptions(10, Duration.ofMillis(64), true, false);
-        try (Engine engine = new Engine("test", session, 640, options)) {
+        try (Engine engine = new Engine("test", session, 640, THREADS, options)) {
             Outcome.of(engine.submit(spec(prompt(600), 1, 1, 1)));
             assertThat(session.mostRows()).isBetween(32, 64);
         }
@@ -539,7 +543,7 @@ class EngineTest {
 
     @Test
     void idleScheduler_usesNoCpu_onANamedDaemonThread() throws Exception {
-        try (Engine engine = new Engine("idle", session(20), CONTEXT, EngineOptions.DEFAULT)) {
+        try (Engine engine = new Engine("idle", session(20), CONTEXT, THREADS, EngineOptions.DEFAULT)) {
             Outcome.of(engine.submit(spec(prompt(3), 1, 3, 1)));
             Thread thread = Thread.getAllStackTraces().keySet().stream()
                     .filter(one -> one.getName().equals("dolly4j-engine-idle"))
