@@ -25,12 +25,16 @@ COLUMNS = (
 
 
 def write(results, folder):
-    """Writes results.json, table.md and chart.svg; prints the table."""
+    """Writes results.json, table.md and, of closed loops and arrivals, chart.svg; prints the table."""
     report.save(results, folder)
     text = table(results)
     (folder / "table.md").write_text(text)
-    chart(results, folder / "chart.svg")
-    print(f"\n{text}\n{folder}: results.json, table.md, chart.svg")
+    written = ["results.json", "table.md"]
+    panels = panels_of(results)
+    if panels:
+        report.draw(results, panels, folder / "chart.svg")
+        written.append("chart.svg")
+    print(f"\n{text}\n{folder}: {', '.join(written)}")
 
 
 def rows_of(results):
@@ -122,7 +126,8 @@ def table(results):
     return text
 
 
-def chart(results, path):
+def panels_of(results):
+    """Of the chart, those that have something to show."""
     rows = rows_of(results)
     closed = [row for row in rows if row.startswith("users-")]
     arrivals = [row for row in rows if row.startswith("arrivals-")]
@@ -139,7 +144,7 @@ def chart(results, path):
         ("closed loop", "users", "first token, s, p50", closed, users, quantile("first", 0)),
         ("arrivals", "a second", "first token, s, p95", arrivals, results["rates"].get, quantile("first", 1)),
     ]
-    report.draw(results, [panel for panel in panels if panel[3]], path)
+    return [panel for panel in panels if panel[3]]
 
 
 if __name__ == "__main__":
