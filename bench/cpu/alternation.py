@@ -98,7 +98,7 @@ class Alternation(ABC):
             start = time.monotonic()
             described = worker.started()
             load = time.monotonic() - start
-            check = check_logits(worker, reference, side.tolerance)
+            check = check_logits(worker, reference, side)
             more = self.prepare(side, worker)
         except WorkerFailed as failure:
             worker.close()

@@ -4,7 +4,7 @@ import tempfile
 
 import numpy as np
 
-from sides import GREEDY_TOLERANCE
+from sides import GREEDY_TOLERANCES
 from worker_process import WorkerFailed
 
 
@@ -15,18 +15,19 @@ def mean_divergence(exact, found):
     return float((np.exp(p) * (p - q)).sum(1).mean())
 
 
-def check_logits(worker, reference, tolerance):
-    """What the side's logits were compared by. Raises WorkerFailed if they are too far from the float32 ones."""
+def check_logits(worker, reference, side):
+    """What the logits of a side's worker were compared by. Raises WorkerFailed if they are too far from the float32 ones."""
     tokens, prompt = reference["tokens"].tolist(), int(reference["prompt"])
     exact = reference["logits"]
     with tempfile.NamedTemporaryFile() as file:
         answer = worker.ask(op="logits", prompt=tokens[:prompt], next=tokens[prompt:], path=file.name)
         if "greedy" in answer:
             chosen = [(row, token) for row, token in zip(exact, answer["greedy"]) if token >= 0]
-            kind, tolerance = "logit below the best", GREEDY_TOLERANCE
+            kind, tolerance = "logit below the best", GREEDY_TOLERANCES[side.bits]
             found = max((float(row.max() - row[token]) for row, token in chosen), default=np.inf)
         else:
-            kind, found = "mean KL", mean_divergence(exact, np.fromfile(file.name, "<f4").reshape(exact.shape))
+            kind, tolerance = "mean KL", side.tolerance
+            found = mean_divergence(exact, np.fromfile(file.name, "<f4").reshape(exact.shape))
     if not found <= tolerance:
         raise WorkerFailed(f"wrong logits: {kind} {found:.2g}, allowed {tolerance:g}")
     return f"{kind} {found:.2g} ({tolerance:g})"
