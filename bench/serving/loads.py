@@ -14,14 +14,16 @@ SERVING = Workers(
     HERE / "llama_serving.mjs",
 )
 
-KINDS = ("decode", "users", "long", "arrivals")
+DECODE_KINDS = ("decode", "sampled")
+KINDS = (*DECODE_KINDS, "users", "long", "arrivals")
 
 
 @dataclass(frozen=True)
 class Load:
     """A row of the table.
 
-    decode: so many requests sent at once, and the time when all of them decode. users: so many users in a closed loop.
+    decode: so many requests sent at once, and the time when all of them decode. sampled: the same for ours alone, drawn
+    as Dolly's pipeline does, not greedily. users: so many users in a closed loop.
     long: the same, and one user more who sends long prompts. arrivals: prompts that come at random, so many a second or
     a share of what the best side answers in a closed loop, and at most so many answered together by a peer.
     """
@@ -38,6 +40,10 @@ class Load:
         return f"arrivals-{self.rate:g}/s" if self.rate else f"arrivals-{self.share:.0%}"
 
     @property
+    def is_decode(self):
+        return self.kind in DECODE_KINDS
+
+    @property
     def sequences(self):
         return self.users + (self.kind == "long")
 
@@ -47,6 +53,7 @@ def rows_of(kinds, users, one, rates, shares):
     arrivals = [Load("arrivals", max(users), rate=rate) for rate in rates]
     rows = {
         "decode": [Load("decode", one)],
+        "sampled": [Load("sampled", one)],
         "users": [Load("users", count) for count in users],
         "long": [Load("long", one)],
         "arrivals": arrivals or [Load("arrivals", max(users), share=share) for share in shares],

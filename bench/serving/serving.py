@@ -94,7 +94,7 @@ class Serving(Alternation):
 
     def room(self, row):
         """Tokens of the longest request."""
-        if row.kind == "decode":
+        if row.is_decode:
             return SHORT_PROMPT + DECODE_TOKENS
         return max(map(prompts.tokens_of, self.asked["prompts"] + (self.asked["long"] if row.kind == "long" else [])))
 
@@ -125,7 +125,9 @@ class Serving(Alternation):
 
     def takes(self, side, row):
         if is_kernels(side):
-            return row.kind == "decode"
+            return row.is_decode
+        if row.kind == "sampled" and not side.ours:
+            return False
         if side.ours or self.cache_bytes(side, row) <= self.largest_cache[side]:
             return True
         needed = self.cache_bytes(side, row) / 1e9
@@ -170,10 +172,10 @@ class Serving(Alternation):
     def request(self, side, row, repetition):
         if is_kernels(side):
             return self.decode_of_kernels(row, self.arguments.seconds)
-        if row.kind == "decode":
+        if row.is_decode:
             requests = [{"prompt": i, "new": DECODE_TOKENS} for i in self.short_ones(row.users)]
-            seconds = self.arguments.seconds
-            return {"op": "together", "requests": requests, "seconds": seconds, "room": self.room(row)}
+            asked = {"op": "together", "requests": requests, "seconds": self.arguments.seconds, "room": self.room(row)}
+            return {**asked, "sampled": True} if row.kind == "sampled" else asked
         request = {
             "users": row.users,
             "first": STRIDE * repetition,
@@ -209,7 +211,7 @@ class Serving(Alternation):
     def figures(self, side, row, answer):
         if is_kernels(side):
             return {"rate": answer["tokens"] / answer["seconds"]}
-        return figures(decode_window(answer) if row.kind == "decode" else answer)
+        return figures(decode_window(answer) if row.is_decode else answer)
 
 
 def main():

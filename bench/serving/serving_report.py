@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import report
-from loads import KINDS, kernels_key
+from loads import DECODE_KINDS, KINDS, kernels_key
 from report import cells, number, of, paragraph, ratios, sides_of, three
 
 COLUMNS = (
@@ -77,8 +77,8 @@ def line(results, row, key):
         row,
         side["name"],
         three([m["rate"] for m in measured]),
-        number(statistics.median(read)) if read and not row.startswith("decode") else "-",
-        slashed(medians(measured, "first")) if not row.startswith("decode") else "-",
+        number(statistics.median(read)) if read and not row.startswith(DECODE_KINDS) else "-",
+        slashed(medians(measured, "first")) if not row.startswith(DECODE_KINDS) else "-",
         slashed(gap, 1000),
         number(gap[2] / gap[0]) if gap and gap[0] > 0 else "-",
         slashed(queue[:2] if queue and waits else None),

@@ -81,6 +81,7 @@ MachineLimits::MachineLimits(const Stopwatch& stopwatch)
       memory_(kMemoryBytes, "memory to read"),
       part_(kMemoryBytes / stopwatch.threads / kReadBytes * kReadBytes),
       positions_(static_cast<std::size_t>(stopwatch.threads)) {
+  memory_.prefer_huge_pages();                       // as weights do
   std::memset(memory_.data(), 60, memory_.bytes());  // pages that were never written are all the same one
   double best = 0;
   for (int i = 0; i < kTries; ++i) {

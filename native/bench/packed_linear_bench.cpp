@@ -88,7 +88,12 @@ Options parse(int count, char** arguments) {
   return options;
 }
 
-AlignedMemory memory(std::int64_t bytes) { return {static_cast<std::size_t>(bytes), "a benchmark"}; }
+// As weights have it.
+AlignedMemory memory(std::int64_t bytes) {
+  AlignedMemory made(static_cast<std::size_t>(bytes), "a benchmark");
+  made.prefer_huge_pages();
+  return made;
+}
 
 // Numbers between -1 and 1, as the kernels' time does not depend on them.
 void fill(void* data, std::int64_t count, DType type) {

@@ -294,11 +294,20 @@ TEST_P(KernelDecoder, callersDenormalsAreUntouched) {
   const d4j_decoder_spec spec = small_decoder();
   const ModelAndSession decoder(spec, options(), random_decoder_weights(spec, 1), 16);
   const OwnedStep step(spec, {{{0}, 0, {1, 2, 3}}});
-  volatile float smallest = std::numeric_limits<float>::min();
+  const OwnedStep refused(spec, {{{999}, 0, {1, 2, 3}}});
+  const auto expect_denormals = [](const char* after) {
+    volatile float smallest = std::numeric_limits<float>::min();
+    volatile float half = smallest / 2;
+    EXPECT_GT(half, 0.0F) << after;
+    EXPECT_EQ(half * 2, smallest) << after;
+  };
   decoder.session.run(step.step());
-  volatile float half = smallest / 2;
-  EXPECT_GT(half, 0.0F);
-  EXPECT_EQ(half * 2, smallest);
+  expect_denormals("a step");
+  EXPECT_EQ(d4j_session_step(decoder.session.get(), &refused.step()), D4J_INVALID_ARGUMENT);
+  expect_denormals("a step that was refused");
+  d4j_session_abort(decoder.session.get());
+  EXPECT_EQ(d4j_session_step(decoder.session.get(), &step.step()), D4J_ABORTED);
+  expect_denormals("a step that was aborted");
 }
 
 // Weights whose columns are all of the same size, behind norms that give out channels of the same size.

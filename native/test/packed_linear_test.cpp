@@ -13,6 +13,7 @@
 #include "cpu/vector_generic.h"
 #include "emulated_tiles.h"
 #include "every_isa.h"
+#include "fnv.h"
 #include "ops/packed_linear/fma_kernels.h"
 #include "ops/packed_linear/group_tiles.h"
 #include "ops/packed_linear/kernels.h"
@@ -361,14 +362,7 @@ std::vector<float> fixed_matrix(int outputs, int inputs) {
   return numbers;
 }
 
-// FNV-1a (Fowler, Noll and Vo).
-std::uint64_t hash_of(const Bytes& bytes) {
-  std::uint64_t hash = 0xcbf29ce484222325U;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    hash = (hash ^ bytes.data()[i]) * 0x100000001b3U;
-  }
-  return hash;
-}
+std::uint64_t hash_of(const Bytes& bytes) { return fnv1a(bytes.data(), bytes.size()); }
 
 using PackOutputsOn = EveryIsa;
 INSTANTIATE_TEST_SUITE_P(Isas, PackOutputsOn, every_isa(), isa_name);

@@ -23,6 +23,7 @@ import org.dolly4j.GenerationRequest;
 import org.dolly4j.runtime.BuildInfo;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.WeightType;
+import org.dolly4j.sampling.SamplingOptions;
 
 /**
  * Loads the engine as its users would, through {@link Dolly#publisher}: our worker of {@code bench/run.sh serving}.
@@ -111,7 +112,7 @@ public final class ServingLoad {
         List<ServingPrompt> all = new ArrayList<>(read.prompts());
         all.addAll(read.longPrompts());
         for (ServingPrompt prompt : all) {
-            int[] ours = dolly.promptTokens(ServingRun.generation(prompt));
+            int[] ours = dolly.promptTokens(ServingRun.generation(prompt, SamplingOptions.greedy()));
             if (!Arrays.equals(ours, ids(prompt))) {
                 throw new IllegalArgumentException(
                         "The prompt '%s' has other tokens than the file says.".formatted(prompt.text()));
@@ -141,7 +142,8 @@ public final class ServingLoad {
     /** The best token after a prompt; -1 if these tokens are not those of a text. */
     private int choiceAfter(int[] tokens) {
         String text = dolly.tokenizer().decode(tokens, false);
-        GenerationRequest request = ServingRun.generation(new ServingPrompt(text, List.of(), 1));
+        GenerationRequest request =
+                ServingRun.generation(new ServingPrompt(text, List.of(), 1), SamplingOptions.greedy());
         return Arrays.equals(dolly.promptTokens(request), tokens)
                 ? dolly.generate(request).generations().get(0).tokenIds()[0]
                 : -1;
@@ -155,7 +157,8 @@ public final class ServingLoad {
             chosen.add(new ServingPrompt(
                     prompt.text(), prompt.tokens(), one.get("new").getAsInt()));
         }
-        ServingRun run = new ServingRun(dolly);
+        ServingRun run =
+                new ServingRun(dolly, request.has("sampled") ? SamplingOptions.dolly() : SamplingOptions.greedy());
         run.sendTogether(chosen, request.get("seconds").getAsDouble());
         return ended(run, 0);
     }
@@ -199,7 +202,7 @@ public final class ServingLoad {
      * Cancelled requests end within a step, and a request that begins later ends after that: the CPUs are free then.
      */
     private void waitUntilIdle() {
-        dolly.generate(ServingRun.generation(new ServingPrompt("a", List.of(), 1)));
+        dolly.generate(ServingRun.generation(new ServingPrompt("a", List.of(), 1), SamplingOptions.greedy()));
     }
 
     private static JsonElement report(double begin, double end, List<ServingRequest.Seen> requests) {

@@ -13,22 +13,27 @@ import org.dolly4j.sampling.SamplingOptions;
 /** Requests sent to a model by one rule, until the run ends. */
 final class ServingRun {
     private final Dolly dolly;
+    private final SamplingOptions sampling;
     private final long begin = System.nanoTime();
     private final CountDownLatch failed = new CountDownLatch(1);
     private final List<ServingRequest> requests = new ArrayList<>();
     private boolean ended;
 
+    /** Draws greedily. */
     ServingRun(Dolly dolly) {
-        this.dolly = dolly;
+        this(dolly, SamplingOptions.greedy());
     }
 
-    /** Greedy, of exactly the prompt's number of new tokens. */
-    static GenerationRequest generation(ServingPrompt prompt) {
+    ServingRun(Dolly dolly, SamplingOptions sampling) {
+        this.dolly = dolly;
+        this.sampling = sampling;
+    }
+
+    /** Of exactly the prompt's number of new tokens. */
+    static GenerationRequest generation(ServingPrompt prompt, SamplingOptions sampling) {
         return GenerationRequest.forPrompt(prompt.text())
                 .maxNewTokens(prompt.newTokens())
-                .sampling(SamplingOptions.builder()
-                        .minNewTokens(prompt.newTokens())
-                        .build())
+                .sampling(sampling.toBuilder().minNewTokens(prompt.newTokens()).build())
                 .stopStrings(List.of())
                 .build();
     }
@@ -52,7 +57,7 @@ final class ServingRun {
             }
             requests.add(request);
         }
-        dolly.publisher(generation(prompt)).subscribe(request);
+        dolly.publisher(generation(prompt, sampling)).subscribe(request);
     }
 
     /** Sends prompts forever, the next when the last is answered, beginning with {@code next} of a shared counter. */

@@ -140,61 +140,75 @@ public final class SpeculationGain {
     }
 
     private static void report(List<Taught> taught, Sessions sessions, PrintStream out) throws InterruptedException {
-        Run plain = write(taught, sessions, false);
-        Run drafted = write(taught, sessions, true);
-        out.println("| prompts | tokens | steps | tokens per step | drafts | accepted | times as fast as without |");
-        out.println("|---|---|---|---|---|---|---|");
-        out.printf(
-                "| %d | %,d | %,d | %.2f | %,d | %,d | %.2f |%n",
-                taught.size(),
-                plain.tokens,
-                drafted.steps,
-                (double) drafted.tokens / drafted.steps,
-                drafted.drafts,
-                drafted.accepted,
-                plain.cost / drafted.cost);
+        try (Writer plain = new Writer(sessions.open(), false);
+                Writer drafting = new Writer(sessions.open(), true)) {
+            boolean isPlainFirst = true;
+            for (Taught one : taught) { // in turns, since machines change their speed
+                for (Writer writer : isPlainFirst ? List.of(plain, drafting) : List.of(drafting, plain)) {
+                    writer.write(one);
+                }
+                isPlainFirst = !isPlainFirst;
+            }
+            out.println(
+                    "| prompts | tokens | steps | tokens per step | drafts | accepted | times as fast as without |");
+            out.println("|---|---|---|---|---|---|---|");
+            out.printf(
+                    "| %d | %,d | %,d | %.2f | %,d | %,d | %.2f |%n",
+                    taught.size(),
+                    drafting.tokens,
+                    drafting.session.answerSteps(),
+                    (double) drafting.tokens / drafting.session.answerSteps(),
+                    drafting.engine.counters().draftTokens(),
+                    drafting.engine.counters().acceptedDraftTokens(),
+                    plain.session.answerCost() / drafting.session.answerCost());
+        }
     }
 
-    /** What was written, not counting the first token of each answer, which the prompt's step gives. */
-    private record Run(long tokens, long steps, double cost, long drafts, long accepted) {}
+    /** An engine that writes what it is taught. */
+    private static final class Writer implements AutoCloseable {
+        private final TeacherSession session;
+        private final Engine engine;
 
-    private static Run write(List<Taught> all, Sessions sessions, boolean speculation) throws InterruptedException {
-        EngineOptions defaults = EngineOptions.DEFAULT;
-        EngineOptions options = new EngineOptions(defaults.maxQueuedRequests(), defaults.maxStep(), false, speculation);
-        TeacherSession session = sessions.open();
-        long tokens = 0;
-        try (Engine engine = new Engine("teacher", session, CONTEXT, 1, options)) {
-            for (Taught one : all) {
-                int[] text = IntStream.concat(Arrays.stream(one.prompt), Arrays.stream(one.answer))
-                        .toArray();
-                session.teach(text, one.prompt.length);
-                Request request = engine.submit(new RequestSpec(
-                        one.prompt,
-                        1,
-                        one.answer.length,
-                        SamplingOptions.greedy(),
-                        new int[] {},
-                        new int[] {},
-                        StopCondition.NEVER,
-                        0,
-                        Optional.empty(),
-                        "",
-                        OptionalInt.empty()));
-                for (int token : one.answer) {
-                    Event event = request.next();
-                    if (!(event instanceof Event.Token drawn) || drawn.token() != token) {
-                        throw new IllegalStateException("The engine does not write what it was taught: " + event);
-                    }
+        /** Written so far, but for the first one of each answer, which the prompt's step gives. */
+        private long tokens;
+
+        Writer(TeacherSession session, boolean speculation) {
+            this.session = session;
+            EngineOptions defaults = EngineOptions.DEFAULT;
+            EngineOptions options =
+                    new EngineOptions(defaults.maxQueuedRequests(), defaults.maxStep(), false, speculation);
+            engine = new Engine("teacher", session, CONTEXT, 1, options);
+        }
+
+        void write(Taught one) throws InterruptedException {
+            int[] text = IntStream.concat(Arrays.stream(one.prompt), Arrays.stream(one.answer))
+                    .toArray();
+            session.teach(text, one.prompt.length);
+            Request request = engine.submit(new RequestSpec(
+                    one.prompt,
+                    1,
+                    one.answer.length,
+                    SamplingOptions.greedy(),
+                    new int[] {},
+                    new int[] {},
+                    StopCondition.NEVER,
+                    0,
+                    Optional.empty(),
+                    "",
+                    OptionalInt.empty()));
+            for (int token : one.answer) {
+                Event event = request.next();
+                if (!(event instanceof Event.Token drawn) || drawn.token() != token) {
+                    throw new IllegalStateException("The engine does not write what it was taught: " + event);
                 }
-                request.next();
-                tokens += one.answer.length - 1;
             }
-            return new Run(
-                    tokens,
-                    session.answerSteps(),
-                    session.answerCost(),
-                    engine.counters().draftTokens(),
-                    engine.counters().acceptedDraftTokens());
+            request.next();
+            tokens += one.answer.length - 1;
+        }
+
+        @Override
+        public void close() {
+            engine.close();
         }
     }
 }

@@ -6,10 +6,12 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.concurrent.CompletableFuture;
@@ -41,6 +43,9 @@ import org.slf4j.LoggerFactory;
 public final class Dolly implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Dolly.class);
     private static final Cleaner CLEANER = Cleaner.create();
+
+    /** Requests of one call that are begun together: several times as many as decode at once. */
+    private static final int MOST_TOGETHER = 256;
 
     private final DollyOptions options;
     private final Resources resources;
@@ -253,18 +258,44 @@ public final class Dolly implements AutoCloseable {
     /**
      * Answers several requests, which may run together, and hands out each result as soon as it and those before it
      * are there. Exceptions are those of {@link #generate(GenerationRequest)} and of the consumer; the first one
-     * cancels what has not been handed out.
+     * cancels what has not been handed out. There may be any number of them: those at the end begin once others are
+     * handed out, so that requests of others find room in the queue.
      *
      * @param consumer called on this thread, in the order of the requests
      */
     public void generateAll(List<GenerationRequest> requests, Consumer<? super GenerationResult> consumer) {
-        List<RunningGeneration> running = new ArrayList<>();
+        Queue<RunningGeneration> running = new ArrayDeque<>();
         try {
-            requests.forEach(request -> running.add(models.begin(request)));
-            running.forEach(one -> consumer.accept(one.await()));
+            for (GenerationRequest request : requests) {
+                if (running.size() == MOST_TOGETHER) {
+                    consumer.accept(running.element().await());
+                    running.remove();
+                }
+                running.add(beginAfter(running, request, consumer));
+            }
+            while (!running.isEmpty()) {
+                consumer.accept(running.element().await());
+                running.remove();
+            }
         } finally {
             running.forEach(RunningGeneration::cancel);
             Reference.reachabilityFence(this);
+        }
+    }
+
+    /** Begins a request, once others have been handed out where too many wait. */
+    private RunningGeneration beginAfter(
+            Queue<RunningGeneration> running, GenerationRequest request, Consumer<? super GenerationResult> consumer) {
+        while (true) {
+            try {
+                return models.begin(request);
+            } catch (EngineOverloadedException e) {
+                if (running.isEmpty()) {
+                    throw e; // by requests of others
+                }
+                consumer.accept(running.element().await());
+                running.remove();
+            }
         }
     }
 

@@ -2,9 +2,11 @@ package org.dolly4j;
 
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.slf4j.Logger;
@@ -17,6 +19,13 @@ import org.slf4j.LoggerFactory;
  */
 final class PieceSubscription implements Flow.Subscription {
     private static final Logger LOG = LoggerFactory.getLogger(PieceSubscription.class);
+
+    /** For what cannot be done now. Its thread is the JDK's, and is there since the first subscription. */
+    private static final Executor LATER = CompletableFuture.delayedExecutor(100, TimeUnit.MILLISECONDS, Runnable::run);
+
+    static {
+        LATER.execute(() -> {});
+    }
 
     private final RunningGeneration running;
     private final Executor executor;
@@ -95,11 +104,18 @@ final class PieceSubscription implements Flow.Subscription {
         }
     }
 
+    /** Has a thread hand out; never this one, which may be the engine's, and must not run users' code. */
     private void execute() {
         try {
-            executor.execute(this::handOut);
-        } catch (RejectedExecutionException | OutOfMemoryError e) {
-            handOut(); // the model was closed, or the system gives no thread: better late, on this one, than never
+            try {
+                executor.execute(this::handOut);
+            } catch (RejectedExecutionException e) { // the model was closed
+                Thread thread = new Thread(this::handOut, "dolly4j-consumer-of-closed-model");
+                thread.setDaemon(true);
+                thread.start();
+            }
+        } catch (OutOfMemoryError e) { // the system gives no thread
+            LATER.execute(this::execute);
         }
     }
 

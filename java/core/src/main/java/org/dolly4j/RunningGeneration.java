@@ -96,11 +96,6 @@ final class RunningGeneration {
         return piece;
     }
 
-    /** Whether the last piece was returned, or the failure thrown. */
-    boolean isOver() {
-        return isOver;
-    }
-
     /** See {@link Request#onEvent}. */
     void onEvent(Runnable told) {
         request.onEvent(told);

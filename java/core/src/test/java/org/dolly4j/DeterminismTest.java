@@ -17,7 +17,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * The same tokens for the same seed, whatever else runs. {@code -Ddolly4j.determinism.requests=N} asks more than the
- * few hundred of each weight type that suit every build.
+ * 150 of each weight type that suit every build.
  */
 @Timeout(3600)
 class DeterminismTest {
@@ -25,6 +25,9 @@ class DeterminismTest {
 
     /** So small that sequences are preempted. */
     private static final int KV_CACHE_TOKENS = 512;
+
+    /** So large that 64 sequences run together. */
+    private static final int ROOM_FOR_64 = 64 * 640;
 
     private static List<GenerationRequest> requests() throws IOException {
         List<String> instructions = DemoQuestions.instructions();
@@ -84,33 +87,49 @@ class DeterminismTest {
                 alone.add(tokens(dolly.generate(request)));
             }
         }
-        DollyOptions everything = DollyOptions.builder()
-                .dtype(type)
-                .kvCacheTokens(KV_CACHE_TOKENS)
-                .maxStepMillis(20)
-                .maxQueuedRequests(REQUESTS)
-                .build();
-        try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, everything)) {
-            List<Integer> order = new ArrayList<>();
-            for (int i = 0; i < REQUESTS; i++) {
-                order.add(i);
-            }
-            Collections.shuffle(order, new Random(12));
-            List<CompletableFuture<GenerationResult>> together = new ArrayList<>();
-            for (int i : order) {
-                together.add(dolly.submit(requests.get(i)));
-            }
-            for (int i = 0; i < REQUESTS; i++) {
-                assertThat(tokens(together.get(i).get()))
-                        .as("request %d", order.get(i))
-                        .usingElementComparator(Arrays::compare)
-                        .isEqualTo(alone.get(order.get(i)));
-            }
+        DollyOptions.Builder everything = DollyOptions.builder().dtype(type).maxQueuedRequests(REQUESTS);
+        DollyOptions crowded =
+                everything.kvCacheTokens(KV_CACHE_TOKENS).maxStepMillis(20).build();
+        try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, crowded)) {
+            assertTogetherAsAlone(dolly, requests, alone);
             EngineMetrics metrics = dolly.metrics();
             assertThat(metrics.steps().preemptions()).isPositive();
             assertThat(metrics.tokens().foundTokens()).isPositive();
             assertThat(metrics.tokens().acceptedDraftTokens()).isPositive();
-            assertThat(metrics.steps().rows()).isGreaterThan(3 * metrics.steps().count());
         }
+        DollyOptions roomy =
+                everything.kvCacheTokens(ROOM_FOR_64).maxStepMillis(200).build();
+        try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, roomy)) {
+            assertThat(assertTogetherAsAlone(dolly, requests, alone))
+                    .as("sequences at once")
+                    .isGreaterThanOrEqualTo(60);
+            assertThat(dolly.metrics().steps().preemptions()).isZero();
+        }
+    }
+
+    /** Asks all at once, in another order; returns the most sequences that were seen to run together. */
+    private static long assertTogetherAsAlone(Dolly dolly, List<GenerationRequest> requests, List<List<int[]>> alone)
+            throws Exception {
+        List<Integer> order = new ArrayList<>();
+        for (int i = 0; i < REQUESTS; i++) {
+            order.add(i);
+        }
+        Collections.shuffle(order, new Random(12));
+        List<CompletableFuture<GenerationResult>> together = new ArrayList<>();
+        for (int i : order) {
+            together.add(dolly.submit(requests.get(i)));
+        }
+        long most = 0;
+        for (int i = 0; i < REQUESTS; i++) {
+            while (!together.get(i).isDone()) {
+                most = Math.max(most, dolly.metrics().steps().sequences());
+                Thread.sleep(1);
+            }
+            assertThat(tokens(together.get(i).get()))
+                    .as("request %d", order.get(i))
+                    .usingElementComparator(Arrays::compare)
+                    .isEqualTo(alone.get(order.get(i)));
+        }
+        return most;
     }
 }

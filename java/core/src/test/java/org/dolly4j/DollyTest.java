@@ -266,6 +266,22 @@ class DollyTest {
     }
 
     @Test
+    void generateAll_ofMoreThanMayWait_answersAll() {
+        DollyOptions narrow = options().toBuilder().maxQueuedRequests(3).build();
+        List<GenerationRequest> requests = IntStream.range(0, 300)
+                .mapToObj(i -> ask(1 + i % 3).seed(i).build())
+                .toList();
+        try (Dolly few = Dolly.load(CHECKPOINT, narrow)) {
+            List<GenerationResult> results = few.generateAll(requests);
+            assertThat(results).hasSameSizeAs(requests);
+            for (int i = 0; i < 20; i++) {
+                assertThat(results.get(i).text())
+                        .isEqualTo(dolly.generate(requests.get(i)).text());
+            }
+        }
+    }
+
+    @Test
     void generateAll_withOneThatCannotBegin_cancelsTheOthers() throws Exception {
         long before = cancelled();
         GenerationRequest tooLong = ask(CONTEXT).build();

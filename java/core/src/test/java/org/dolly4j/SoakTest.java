@@ -15,6 +15,7 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Flow;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -34,6 +35,9 @@ class SoakTest {
 
     /** Fewer than users, so that some are refused. */
     private static final int QUEUE = 50;
+
+    /** A user who waits that much longer than the test goes on for waits for ever. */
+    private static final int LOST_SECONDS = 300;
 
     /** So many that models which are not freed take more than the slack. */
     private static final int RELOADS = 5;
@@ -95,15 +99,14 @@ class SoakTest {
                         () -> ask(dolly, new Random(user), end), task -> new Thread(task, "user-" + user).start()))
                 .toList();
         Thread.sleep(TIME.toMillis() / 4);
-        long nativeBytes = residentBytes();
         long heapBytes = heapBytes();
+        long nativeBytes = residentBytes();
         for (int i = 0; i < RELOADS; i++) {
             Thread.sleep(TIME.toMillis() / 2 / RELOADS);
             dolly.reload(DemoQuestions.MODEL);
         }
-        for (CompletableFuture<Void> user : users) {
-            user.get();
-        }
+        CompletableFuture.allOf(users.toArray(CompletableFuture[]::new))
+                .get(TIME.toSeconds() + LOST_SECONDS, TimeUnit.SECONDS);
         awaitIdle(dolly);
         EngineMetrics metrics = dolly.metrics();
         System.out.printf(
@@ -329,7 +332,9 @@ class SoakTest {
         return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed();
     }
 
+    /** After a collection, which gives memory back to the system. */
     private static long residentBytes() throws IOException {
+        System.gc();
         String line = Files.readAllLines(Path.of("/proc/self/status")).stream()
                 .filter(one -> one.startsWith("VmRSS:"))
                 .findFirst()

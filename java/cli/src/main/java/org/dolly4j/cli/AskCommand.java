@@ -49,9 +49,6 @@ import picocli.CommandLine.Spec;
 final class AskCommand implements Callable<Integer> {
     private static final String STANDARD_INPUT = "-";
 
-    /** Prompts of a file that are handed to the model together: as many as it decodes at once is plenty. */
-    private static final int REQUESTS_TOGETHER = 64;
-
     private final Console console;
 
     @Spec
@@ -140,10 +137,7 @@ final class AskCommand implements Callable<Integer> {
     private void answerAll(Dolly dolly, List<Prompt> prompts, List<GenerationRequest> requests) {
         requireRoom(dolly, prompts, requests);
         PrimitiveIterator.OfInt index = IntStream.range(0, requests.size()).iterator();
-        for (int start = 0; start < requests.size(); start += REQUESTS_TOGETHER) {
-            int end = Math.min(start + REQUESTS_TOGETHER, requests.size());
-            dolly.generateAll(requests.subList(start, end), result -> print(index.nextInt(), result));
-        }
+        dolly.generateAll(requests, result -> print(index.nextInt(), result));
     }
 
     private void print(int index, GenerationResult result) {

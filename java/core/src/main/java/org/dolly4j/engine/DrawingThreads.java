@@ -63,9 +63,13 @@ final class DrawingThreads implements AutoCloseable {
             return;
         }
         Round round = new Round(drawings, logits);
-        wakeHelpers(Math.min(workspaces.length, drawings.size() / DRAWINGS_PER_THREAD) - 1, round);
-        round.run(logits, workspaces[0]);
-        round.done.join();
+        FloatBuffer own = logits.duplicate();
+        try {
+            wakeHelpers(Math.min(workspaces.length, drawings.size() / DRAWINGS_PER_THREAD) - 1, round);
+        } finally {
+            round.run(own, workspaces[0]);
+            round.done.join();
+        }
     }
 
     private void wakeHelpers(int count, Round round) {

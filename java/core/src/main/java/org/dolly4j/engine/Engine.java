@@ -17,7 +17,8 @@ import org.dolly4j.sampling.Sampler;
 
 /**
  * Runs requests over one session, on one daemon thread of its own that sleeps while there are none. Each turn of its
- * loop takes what came in and has the {@link StepRunner} run a step, after which {@link DrawingThreads} help to draw tokens. All methods are safe from any thread.
+ * loop takes what came in and has the {@link StepRunner} run a step, after which {@link DrawingThreads} help to draw
+ * tokens. All methods are safe from any thread.
  */
 public final class Engine implements AutoCloseable {
     /** A time to wait that never ends. */
@@ -222,7 +223,13 @@ public final class Engine implements AutoCloseable {
                 return false;
             }
             while (!arrived.isEmpty()) {
-                steps.add(arrived.remove());
+                Request request = arrived.remove();
+                try {
+                    steps.add(request);
+                } catch (RuntimeException | Error e) {
+                    request.fail(e);
+                    throw e;
+                }
             }
             while (!cancelled.isEmpty()) {
                 steps.remove(cancelled.remove(), request -> request.end(Finish.CANCELLED));

@@ -131,14 +131,11 @@ public final class Request {
      * The request's first step is about to run.
      *
      * @param cachedTokens tokens of the prompt that need not be read
-     * @return false if it does no more wait, since it runs already or has ended
      */
-    boolean begin(int cachedTokens) {
-        if (!leaveQueue(State.RUNNING)) {
-            return false;
+    void begin(int cachedTokens) {
+        if (leaveQueue(State.RUNNING)) { // or else it was cancelled just before
+            record.began(cachedTokens);
         }
-        record.began(cachedTokens);
-        return true;
     }
 
     /** A sequence has one more token, which may be its last. */
@@ -168,16 +165,22 @@ public final class Request {
     /** Ends the request; all of its sequences have ended. */
     void complete() {
         if (leave()) {
-            record.ended(Ending.COMPLETED);
-            emitCompleted();
+            try {
+                record.ended(Ending.COMPLETED);
+            } finally {
+                emitCompleted();
+            }
         }
     }
 
     /** Breaks the request off, unless it has ended. */
     void fail(Throwable cause) {
         if (leave()) {
-            record.ended(Ending.FAILED);
-            emit(new Event.Failed(cause));
+            try {
+                record.ended(Ending.FAILED);
+            } finally {
+                emit(new Event.Failed(cause));
+            }
         }
     }
 
@@ -187,12 +190,15 @@ public final class Request {
     }
 
     private void endAll(Finish finish) {
-        record.ended(finish == Finish.DEADLINE ? Ending.DEADLINE : Ending.CANCELLED);
-        for (int i = endedSequences.nextClearBit(0); i < spec.sequences(); i = endedSequences.nextClearBit(i)) {
-            endedSequences.set(i);
-            emit(new Event.SequenceEnd(i, record.sinceSubmission(), finish));
+        try {
+            record.ended(finish == Finish.DEADLINE ? Ending.DEADLINE : Ending.CANCELLED);
+        } finally {
+            for (int i = endedSequences.nextClearBit(0); i < spec.sequences(); i = endedSequences.nextClearBit(i)) {
+                endedSequences.set(i);
+                emit(new Event.SequenceEnd(i, record.sinceSubmission(), finish));
+            }
+            emitCompleted();
         }
-        emitCompleted();
     }
 
     private void emitCompleted() {

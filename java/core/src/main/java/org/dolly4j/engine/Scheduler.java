@@ -253,11 +253,6 @@ final class Scheduler {
         return running;
     }
 
-    /** Requests of which some sequence runs or waits, in the order in which they came. */
-    Set<SequenceGroup> groups() {
-        return groups;
-    }
-
     /** How often a sequence had to give its blocks up. */
     long preemptions() {
         return preemptions;

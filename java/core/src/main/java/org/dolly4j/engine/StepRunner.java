@@ -7,7 +7,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
@@ -24,8 +25,8 @@ final class StepRunner {
      */
     private static final int MIN_PREFILL_ROWS = 2 * DecoderSession.BLOCK_SIZE;
 
-    /** Weight of the newest time between two requests' first steps, in the mean that waits are estimated by. */
-    private static final double NEWEST_BEGINNING = 0.1;
+    /** Weight of the newest step in the means that waits are estimated by: of some hundred, as long as answers are. */
+    private static final double NEWEST_STEP = 0.005;
 
     private final DecoderSession session;
     private final EngineOptions options;
@@ -44,9 +45,12 @@ final class StepRunner {
     private long arrivals;
 
     /** Those of them that wait for their first step. */
-    private final AtomicInteger notBegun = new AtomicInteger();
+    private final Set<Request> notBegun = ConcurrentHashMap.newKeySet();
 
-    private long lastBeginning;
+    /** Of steps that some request had to wait for: their time, and how many requests began in them. */
+    private double nanosOfWaiting;
+
+    private double beginnings;
     private volatile double nanosBetweenBeginnings = Double.NaN;
 
     /**
@@ -87,10 +91,10 @@ final class StepRunner {
 
     /** Requests that wait for their first step; from any thread. */
     int waiting() {
-        return notBegun.get();
+        return notBegun.size();
     }
 
-    /** Mean time between the first steps of two requests lately, NaN if there were none yet; from any thread. */
+    /** Mean time in which another of the requests that wait begins, NaN if none had to wait yet; from any thread. */
     double nanosBetweenBeginnings() {
         return nanosBetweenBeginnings;
     }
@@ -102,8 +106,8 @@ final class StepRunner {
         String salt = options.prefixCache() ? request.spec().cacheSalt() : Long.toString(arrival);
         SequenceGroup group = new SequenceGroup(request.spec(), arrival, salt);
         requests.put(group, request);
+        notBegun.add(request);
         scheduler.add(group);
-        notBegun.incrementAndGet();
     }
 
     /**
@@ -111,6 +115,24 @@ final class StepRunner {
      * fails ends the requests concerned.
      */
     void step() {
+        int waited = notBegun.size();
+        long start = System.nanoTime();
+        runStep();
+        if (waited > 0) {
+            noteBeginnings(waited - notBegun.size(), System.nanoTime() - start);
+        }
+    }
+
+    /** Requests that had to wait for a step began in it. */
+    private void noteBeginnings(int begun, long nanos) {
+        nanosOfWaiting += NEWEST_STEP * (nanos - nanosOfWaiting);
+        beginnings += NEWEST_STEP * (begun - beginnings);
+        if (beginnings > 0) {
+            nanosBetweenBeginnings = nanosOfWaiting / beginnings;
+        }
+    }
+
+    private void runStep() {
         int rows = stepTimes.rowsWithin(options.maxStep().toNanos(), session.maxRows());
         StepPlan plan = scheduler.plan(Math.max(MIN_PREFILL_ROWS, rows - scheduler.decodingCount()), rows);
         if (plan.rows() == 0) {
@@ -157,8 +179,9 @@ final class StepRunner {
         int promptRows = 0;
         for (StepPlan.Slice slice : plan.slices()) {
             Sequence sequence = slice.sequence();
-            if (requests.get(sequence.group()).begin(sequence.cached())) {
-                noteBeginning();
+            Request request = requests.get(sequence.group());
+            if (notBegun.remove(request)) {
+                request.begin(sequence.cached());
             }
             promptRows += sequence.promptRows(slice.rows());
             sequence.addRows(batch, slice.rows());
@@ -174,18 +197,6 @@ final class StepRunner {
         stepTimes.add(plan.rows(), nanos);
         recorder.stepEnded(batch, promptRows, nanos);
         return logits;
-    }
-
-    private void noteBeginning() {
-        notBegun.decrementAndGet();
-        long now = System.nanoTime();
-        if (lastBeginning != 0) {
-            double nanos = now - lastBeginning;
-            nanosBetweenBeginnings = Double.isNaN(nanosBetweenBeginnings)
-                    ? nanos
-                    : nanosBetweenBeginnings + NEWEST_BEGINNING * (nanos - nanosBetweenBeginnings);
-        }
-        lastBeginning = now;
     }
 
     /** Gives a sequence the tokens drawn, as far as it goes on. */
@@ -278,12 +289,13 @@ final class StepRunner {
             Request request = entry.getValue();
             if (condition.test(request)) {
                 all.remove();
-                scheduler.remove(entry.getKey());
-                recorder.note(scheduler, pool);
-                if (!request.hasBegun()) {
-                    notBegun.decrementAndGet();
+                notBegun.remove(request);
+                try {
+                    scheduler.remove(entry.getKey());
+                    recorder.note(scheduler, pool);
+                } finally { // whatever is wrong with those: nobody must wait for it for ever
+                    end.accept(request);
                 }
-                end.accept(request);
             }
         }
     }

@@ -62,22 +62,35 @@ public final class WeightCache {
 
     private final Path folder;
     private final long maxBytes;
+    private final FreeBytes freeBytes;
+
+    /** Tells how many bytes may be written to the disk that a folder is on. */
+    @FunctionalInterface
+    interface FreeBytes {
+        long of(Path folder) throws IOException;
+    }
 
     /**
      * A cache in a folder, which is made when something is written.
      *
      * @param base folder of all that dolly4j caches, see {@link #defaultBase()}; the weights are in a folder in it
-     * @param maxBytes most bytes of all files; the ones used longest ago are deleted when one more is written
+     * @param maxBytes most bytes of all files; the ones used longest ago are deleted before one more is written
      */
     public WeightCache(Path base, long maxBytes) {
+        this(base, maxBytes, folder -> Files.getFileStore(folder).getUsableSpace());
+    }
+
+    WeightCache(Path base, long maxBytes, FreeBytes freeBytes) {
         this.folder = base.toAbsolutePath().normalize().resolve("weights");
         this.maxBytes = maxBytes;
+        this.freeBytes = freeBytes;
     }
 
     /**
      * The folder that dolly4j caches in unless told otherwise: the one that the system property
      * {@code dolly4j.cache.dir} names, or the environment variable {@code DOLLY4J_CACHE_DIR}, or {@code dolly4j} in
-     * {@code XDG_CACHE_HOME}, or {@code .cache/dolly4j} in the home folder.
+     * {@code XDG_CACHE_HOME}, or {@code .cache/dolly4j} in the home folder. A user without a home, as there are in
+     * containers, has one in the folder of temporary files.
      */
     public static Path defaultBase() {
         String stated = System.getProperty(FOLDER_PROPERTY, System.getenv(FOLDER_VARIABLE));
@@ -85,8 +98,13 @@ public final class WeightCache {
             return Path.of(stated);
         }
         String caches = System.getenv("XDG_CACHE_HOME");
-        boolean usable = caches != null && Path.of(caches).isAbsolute();
-        return (usable ? Path.of(caches) : Path.of(System.getProperty("user.home"), ".cache")).resolve("dolly4j");
+        if (caches != null && Path.of(caches).isAbsolute()) {
+            return Path.of(caches, "dolly4j");
+        }
+        Path home = Path.of(System.getProperty("user.home"));
+        return home.isAbsolute()
+                ? home.resolve(".cache/dolly4j")
+                : Path.of(System.getProperty("java.io.tmpdir"), "dolly4j-" + System.getProperty("user.name"));
     }
 
     /** The folder of the files. */
@@ -174,7 +192,10 @@ public final class WeightCache {
      */
     Optional<Path> save(WeightKey key, long bytes, Consumer<Path> write) {
         try {
-            requireRoom(bytes);
+            if (bytes > maxBytes) {
+                throw new IOException(String.format(
+                        Locale.ROOT, "they take %,d bytes, and the cache may have %,d (cacheSize)", bytes, maxBytes));
+            }
             Files.createDirectories(folder, ownerOnly("rwx------"));
             deleteLeftovers();
             for (Path part : filesLike(PART)) {
@@ -183,8 +204,9 @@ public final class WeightCache {
                     return Optional.empty();
                 }
             }
+            makeRoom(bytes, fileOf(key));
             Path file = write(key, write);
-            deleteOldest(file);
+            deleteOldest(file); // it is a little larger, and others may have written meanwhile
             return Optional.of(file);
         } catch (IOException | DollyException e) {
             LOG.warn(
@@ -198,24 +220,53 @@ public final class WeightCache {
         }
     }
 
-    private void requireRoom(long bytes) throws IOException {
-        if (bytes > maxBytes) {
-            throw new IOException(String.format(
-                    Locale.ROOT, "they take %,d bytes, and the cache may have %,d (cacheSize)", bytes, maxBytes));
+    /**
+     * Deletes the files used longest ago, until the cache and the disk have room for so many bytes more; none if the
+     * disk would be too full even so.
+     *
+     * @param replaced the file that they are for, which is not counted
+     */
+    private void makeRoom(long bytes, Path replaced) throws IOException {
+        List<CachedWeights> files = list();
+        files.removeIf(file -> file.file().equals(replaced));
+        long total = files.stream().mapToLong(CachedWeights::bytes).sum();
+        if (bytes + SPARE_BYTES > freeBytes.of(folder) + total) {
+            throw tooFull(bytes);
         }
-        Path there = folder;
-        while (!Files.exists(there) && there.getParent() != null) {
-            there = there.getParent();
+        for (int i = files.size() - 1; i >= 0 && !hasRoom(bytes, total); i--) {
+            delete(files.get(i));
+            total -= files.get(i).bytes();
+            LOG.debug("Deleted {}, used longest ago, to make room in the weight cache", files.get(i));
         }
-        long free = Files.getFileStore(there).getUsableSpace();
-        if (bytes + SPARE_BYTES > free) {
-            throw new IOException(String.format(
-                    Locale.ROOT,
-                    "they take %,d bytes, and of the %,d that are free on the disk %,d are left alone",
-                    bytes,
-                    free,
-                    SPARE_BYTES));
+        if (!hasRoom(bytes, total)) { // what is mapped somewhere goes on taking room
+            throw tooFull(bytes);
         }
+    }
+
+    private void deleteOldest(Path kept) {
+        List<CachedWeights> files = list();
+        long total = files.stream().mapToLong(CachedWeights::bytes).sum();
+        for (int i = files.size() - 1; i >= 0 && total > maxBytes; i--) {
+            CachedWeights oldest = files.get(i);
+            if (!oldest.file().equals(kept)) {
+                delete(oldest);
+                total -= oldest.bytes();
+                LOG.debug("Deleted {}, used longest ago, to keep the weight cache within {} bytes", oldest, maxBytes);
+            }
+        }
+    }
+
+    private boolean hasRoom(long bytes, long total) throws IOException {
+        return total + bytes <= maxBytes && bytes + SPARE_BYTES <= freeBytes.of(folder);
+    }
+
+    private IOException tooFull(long bytes) throws IOException {
+        return new IOException(String.format(
+                Locale.ROOT,
+                "they take %,d bytes, and of the %,d that are free on the disk %,d are left alone",
+                bytes,
+                freeBytes.of(folder),
+                SPARE_BYTES));
     }
 
     /** The lock says to other processes that this one is alive. */
@@ -253,19 +304,6 @@ public final class WeightCache {
             }
         } catch (NoSuchFileException e) {
             return false;
-        }
-    }
-
-    private void deleteOldest(Path kept) {
-        List<CachedWeights> files = list();
-        long total = files.stream().mapToLong(CachedWeights::bytes).sum();
-        for (int i = files.size() - 1; i >= 0 && total > maxBytes; i--) {
-            CachedWeights oldest = files.get(i);
-            if (!oldest.file().equals(kept)) {
-                delete(oldest);
-                total -= oldest.bytes();
-                LOG.debug("Deleted {}, used longest ago, to keep the weight cache within {} bytes", oldest, maxBytes);
-            }
         }
     }
 

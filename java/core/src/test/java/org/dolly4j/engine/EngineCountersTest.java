@@ -185,7 +185,7 @@ class EngineCountersTest {
 
     @Test
     void preemptions_areCounted() throws Exception {
-        try (Engine engine = engine(session(12))) {
+        try (Engine engine = engine(session(11))) {
             Request first = engine.submit(spec(40, 2, 60));
             Request second = engine.submit(spec(41, 2, 60));
             awaitEnd(first);

@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.IntStream;
 import org.dolly4j.BackendException;
 import org.dolly4j.ContextLengthException;
@@ -394,6 +395,56 @@ class EngineTest {
             session.letRun(10);
             Outcome.of(next);
             assertThat(Outcome.of(last).finishes).containsExactly(Finish.LENGTH);
+        }
+    }
+
+    @Test
+    void estimateOfTheWait_isOfTimesWhenRequestsWaited_notOfThoseWhenNobodyAsked() throws Exception {
+        Duration idle = Duration.ofMillis(400);
+        FakeDecoderSession session = new FakeDecoderSession(VOCAB, 20, 24, 1).withTimePerRow(Duration.ofMillis(1));
+        EngineOptions options = new EngineOptions(2, Duration.ofMillis(200), true, true);
+        try (Engine engine = new Engine("test", session, CONTEXT, THREADS, options)) {
+            for (int i = 0; i < 3; i++) {
+                Outcome.of(engine.submit(spec(prompt(3), 1, 2, i)));
+                Thread.sleep(idle.toMillis());
+            }
+            assertThatThrownBy(() -> {
+                        for (int i = 0; i < 100; i++) {
+                            engine.submit(spec(prompt(3), 1, 100, i));
+                        }
+                    })
+                    .isInstanceOfSatisfying(EngineOverloadedException.class, e -> assertThat(e.estimatedWait())
+                            .hasValueSatisfying(wait -> assertThat(wait).isLessThan(idle)));
+        }
+    }
+
+    @Test
+    void defectOfTheEngine_failsTheRequestsThereAre_andTheNextOnesAreAnswered() throws Exception {
+        FakeDecoderSession session = session(20).gated();
+        try (Engine engine = engine(session)) {
+            Request beside = engine.submit(spec(prompt(3), 1, 50, 1));
+            Request broken = engine.submit(spec(prompt(4), 1, 50, 2));
+            session.letRun(1);
+            while (session.steps() < 2) {
+                Thread.sleep(1);
+            }
+            IllegalStateException deliberate = new IllegalStateException("deliberate");
+            AtomicBoolean isArmed = new AtomicBoolean();
+            broken.onEvent(() -> {
+                if (isArmed.get()) {
+                    throw deliberate;
+                }
+            });
+            isArmed.set(true);
+            broken.cancel();
+            session.letRun(1000);
+
+            assertThat(Outcome.of(beside).last)
+                    .isInstanceOfSatisfying(Event.Failed.class, failed -> assertThat(failed.cause())
+                            .isSameAs(deliberate));
+            RequestSpec next = spec(prompt(5), 2, 7, 3);
+            assertThat(Outcome.of(engine.submit(next)).tokens).isEqualTo(List.of(expected(next, 0), expected(next, 1)));
+            assertThat(engine.availableBlocks()).isEqualTo(20);
         }
     }
 

@@ -13,7 +13,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -26,8 +30,10 @@ import org.dolly4j.DollyOptions;
 import org.dolly4j.GenerationRequest;
 import org.dolly4j.JavaProcess;
 import org.dolly4j.check.SequenceDecoder;
+import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
 import org.dolly4j.runtime.ModelOptions.Backend;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -297,6 +303,50 @@ class NativeLoadingTest {
                     .asString()
                     .matches(bound ? "cpus [0-9]+" : "cpus [0-9]+[-,].*");
         }
+    }
+
+    /** Prints the instruction set of the kernels, and logits of a model in bfloat16; portable if so told. */
+    static final class Logits {
+        public static void main(String[] arguments) throws Exception {
+            boolean portable = Boolean.parseBoolean(arguments[0]);
+            List<SlotRows> rows = new TinyModel(Files.createTempDirectory("logits")).rows();
+            ModelOptions options = new ModelOptions(WeightType.BFLOAT16, Backend.KERNELS, "cpu", 1, portable);
+            try (DecoderModel model = DecoderModel.load(TinyModel.SPEC, rows, options)) {
+                float[] logits = new SequenceDecoder(model).logits(new int[] {1, 2, 3}, 1);
+                System.out.println(BuildInfo.current().cpuIsa() + " " + Arrays.hashCode(logits));
+            }
+        }
+
+        static String with(String isa, boolean portable) throws Exception {
+            JavaProcess run = new JavaProcess(Logits.class, String.valueOf(portable));
+            run.environment.put("DOLLY4J_ISA", isa);
+            return run.output();
+        }
+    }
+
+    @Test
+    void instructionSets_areThoseForced_andOfTheBitsThatAreSaid() throws Exception {
+        Map<Boolean, Set<String>> bits = new HashMap<>();
+        List<String> refused = new ArrayList<>();
+        for (String isa : List.of("generic", "avx2", "avx512", "avx512_bf16", "amx")) {
+            for (boolean portable : new boolean[] {false, true}) {
+                String output = Logits.with(isa, portable);
+                if (output.startsWith(isa + " ")) {
+                    boolean tiles = portable || isa.equals("amx");
+                    bits.computeIfAbsent(tiles, order -> new HashSet<>())
+                            .add(output.strip().split(" ", 2)[1]);
+                } else {
+                    assertThat(output)
+                            .contains("DOLLY4J_ISA names an instruction set this CPU does not have, '" + isa + "'");
+                    refused.add(isa);
+                }
+            }
+        }
+
+        assertThat(refused).doesNotContain("generic");
+        assertThat(bits.get(false)).as("of pairs").hasSize(1);
+        assertThat(bits.get(true)).as("of tiles").hasSize(1).isNotEqualTo(bits.get(false));
+        assertThat(Logits.with("avx3", false)).contains("DOLLY4J_ISA names an unknown instruction set, 'avx3'");
     }
 
     /** A CPU that this process may use. */

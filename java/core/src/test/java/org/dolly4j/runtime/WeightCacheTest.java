@@ -28,6 +28,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.dolly4j.DollyException;
+import org.dolly4j.JavaProcess;
 import org.dolly4j.checkpoint.TensorLocation;
 import org.dolly4j.model.SlotRows;
 import org.dolly4j.model.WeightSlot;
@@ -327,6 +328,77 @@ class WeightCacheTest {
                         .getFileName()
                         .toString())
                 .containsExactly("b");
+    }
+
+    /** A cache on a disk of so many bytes, of which 1 GiB is never used. */
+    private WeightCache onDiskOf(long bytes) {
+        return new WeightCache(folder.resolve("cache"), PLENTY, there -> {
+            long used = 0;
+            for (Path file : filesIn(cache())) {
+                used += Files.size(file);
+            }
+            return (1L << 30) + bytes - used;
+        });
+    }
+
+    @Test
+    void diskWithoutRoom_isMadeRoomOn_byWhatWasUsedLongestAgoAndWhatDeadWritersLeft() throws Exception {
+        Loaded.of(tiny("a"), cache());
+        Loaded.of(tiny("b"), cache());
+        long size = Files.size(theFile());
+        for (CachedWeights file : cache().list()) {
+            boolean isOlder = file.origin().orElseThrow().model().endsWith("a");
+            Files.setLastModifiedTime(file.file(), FileTime.from(Instant.now().minusSeconds(isOlder ? 200 : 100)));
+        }
+        Files.write(cache().folder().resolve("a".repeat(64) + PART), new byte[(int) size]);
+
+        assertThat(Loaded.of(tiny("c"), onDiskOf(2 * size + 10)).mapped()).isTrue();
+
+        assertThat(cache().list())
+                .extracting(file -> Path.of(file.origin().orElseThrow().model())
+                        .getFileName()
+                        .toString())
+                .containsExactly("c", "b");
+        assertThat(filesIn(cache())).hasSize(2);
+    }
+
+    @Test
+    void diskThatIsTooFullEvenSo_keepsItsFiles() {
+        Loaded.of(tiny("a"), cache());
+
+        List<String> log =
+                log(() -> assertThat(Loaded.of(tiny("b"), onDiskOf(0)).mapped()).isFalse());
+
+        assertThat(log).singleElement().asString().contains("free on the disk", "--cache-dir");
+        assertThat(cache().list()).hasSize(1);
+    }
+
+    /** Prints where the cache is. */
+    static final class PrintFolder {
+        public static void main(String[] arguments) {
+            System.out.println("in " + WeightCache.defaultBase());
+        }
+    }
+
+    @Test
+    void folder_isThatOfTheProperty_orTheVariable_orTheUsersCaches_orInTheHome() throws Exception {
+        JavaProcess program = new JavaProcess(PrintFolder.class);
+        for (String variable : List.of("DOLLY4J_CACHE_DIR", "XDG_CACHE_HOME")) {
+            program.environment.remove(variable);
+        }
+        program.options.addAll(
+                List.of("-Duser.home=/home/someone", "-Duser.name=someone", "-Djava.io.tmpdir=/var/tmp"));
+        assertThat(program.output()).contains("in /home/someone/.cache/dolly4j");
+        program.environment.put("XDG_CACHE_HOME", "relative");
+        assertThat(program.output()).contains("in /home/someone/.cache/dolly4j");
+        program.options.add("-Duser.home=?"); // as Java has it where the system knows none
+        assertThat(program.output()).contains("in /var/tmp/dolly4j-someone");
+        program.environment.put("XDG_CACHE_HOME", "/caches");
+        assertThat(program.output()).contains("in /caches/dolly4j");
+        program.environment.put("DOLLY4J_CACHE_DIR", "/variable");
+        assertThat(program.output()).contains("in /variable");
+        program.options.add("-Ddolly4j.cache.dir=/property");
+        assertThat(program.output()).contains("in /property");
     }
 
     @Test
