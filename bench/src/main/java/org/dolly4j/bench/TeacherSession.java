@@ -85,7 +85,7 @@ final class TeacherSession implements DecoderSession {
     @Override
     public FloatBuffer step(Batch batch) {
         boolean isAnswer = batch.position(0) >= promptLength;
-        double cost = isAnswer ? costs.applyAsDouble(batch.rows()) : 0;
+        double cost = costs.applyAsDouble(batch.rows());
         long begin = System.nanoTime();
         if (model.isPresent()) {
             model.get().step(batch);

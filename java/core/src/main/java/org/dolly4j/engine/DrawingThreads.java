@@ -16,8 +16,8 @@ import org.dolly4j.sampling.Candidates;
  * that are idle end after a while.
  */
 final class DrawingThreads implements AutoCloseable {
-    /** Drawings that waking a thread pays for. */
-    private static final int DRAWINGS_PER_THREAD = 2;
+    /** Logits that waking a thread pays for: those of two drawings from Dolly's vocabulary, some 0.1 to 1 ms. */
+    private static final long LOGITS_PER_THREAD = 100_000;
 
     private static final long IDLE_SECONDS = 10;
 
@@ -65,7 +65,8 @@ final class DrawingThreads implements AutoCloseable {
         Round round = new Round(drawings, logits);
         FloatBuffer own = logits.duplicate();
         try {
-            wakeHelpers(Math.min(workspaces.length, drawings.size() / DRAWINGS_PER_THREAD) - 1, round);
+            long worth = (long) drawings.size() * workspaces[0].vocabSize() / LOGITS_PER_THREAD;
+            wakeHelpers((int) Math.min(workspaces.length, worth) - 1, round);
         } finally {
             round.run(own, workspaces[0]);
             round.done.join();

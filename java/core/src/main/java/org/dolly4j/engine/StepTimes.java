@@ -6,7 +6,7 @@ import java.util.Arrays;
  * How long steps take, by their rows, as far as it was seen: to tell how many rows end within some time, and what a few
  * more rows cost. Small sizes are told apart one by one, since kernels differ there, larger ones by powers of two;
  * within one of these, time grows with the rows. A size not seen yet is taken to cost as much per row as the next
- * smaller one seen, which is too much, or if there is none as the next larger one.
+ * smaller one seen, which is too much, or if there is none as the next larger one. No size costs more than a larger one.
  */
 final class StepTimes {
     /** Sizes up to this one are told apart one by one. */
@@ -80,6 +80,17 @@ final class StepTimes {
 
     /** Nanoseconds that a step is expected to take, or NaN if none was seen. */
     private double expected(int rows) {
+        double most = byRow(rows);
+        for (int larger = rows + 1; larger <= LARGEST_SINGLE; larger++) {
+            double time = nanosPerRow[size(larger)] * larger;
+            if (time < most) {
+                most = time;
+            }
+        }
+        return most;
+    }
+
+    private double byRow(int rows) {
         int seen = size(rows);
         while (seen >= 0 && Double.isNaN(nanosPerRow[seen])) {
             seen--;
@@ -104,8 +115,9 @@ final class StepTimes {
 
     /**
      * How much longer a step takes with more rows, as a ratio; NaN if nothing was seen at all. Where the larger size
-     * was hardly seen, or so long ago that it may well be another by now, it is no more than that of one row fewer: so
-     * that it is tried where that might pay.
+     * was hardly seen, or so long ago that it may well be another by now, it is no more than that of fewer rows: so that
+     * it is tried where that might pay. Of the small sizes only powers of two are tried for this, each once the next
+     * smaller one is known: kernels take rows together by such numbers, and each trial costs time.
      */
     double ratio(int rows, int largerRows) {
         if (largerRows <= rows) {
@@ -116,7 +128,13 @@ final class StepTimes {
         if (Double.isNaN(ratio)) {
             return ratio;
         }
-        boolean isWorthATry = samples[size] < ENOUGH_SAMPLES || steps - seenAt[size] > STEPS_BELIEVED * (ratio - 1);
-        return isWorthATry ? Math.min(ratio, ratio(rows, largerRows - 1)) : ratio;
+        boolean isSingle = largerRows <= LARGEST_SINGLE;
+        int fewerRows = isSingle ? Integer.highestOneBit(largerRows - 1) : largerRows - 1;
+        boolean isNext = !isSingle
+                || (Integer.bitCount(largerRows) == 1
+                        && (fewerRows <= rows || samples[size(fewerRows)] == ENOUGH_SAMPLES));
+        boolean isWorthATry =
+                isNext && (samples[size] < ENOUGH_SAMPLES || steps - seenAt[size] > STEPS_BELIEVED * (ratio - 1));
+        return isWorthATry ? Math.min(ratio, ratio(rows, fewerRows)) : ratio;
     }
 }

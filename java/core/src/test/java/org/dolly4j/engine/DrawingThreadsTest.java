@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Timeout;
 
 @Timeout(60)
 class DrawingThreadsTest {
-    private static final int VOCAB = 5_000;
+    private static final int VOCAB = 20_000;
     private static final int SEQUENCES = 24;
     private static final int PROMPT_LENGTH = 4;
     private static final SamplingOptions OPTIONS =
@@ -144,6 +144,6 @@ class DrawingThreadsTest {
 
         assertThatThrownBy(() -> sampler.workIn(new Candidates(VOCAB + 1)))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("5001");
+                .hasMessageContaining("20001");
     }
 }

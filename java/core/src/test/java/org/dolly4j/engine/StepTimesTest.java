@@ -61,7 +61,8 @@ class StepTimesTest {
     void moreRows_costTheRatioOfTheirTimes_asFarAsBothWereSeenOftenEnough() {
         assertThat(times.ratio(1, 4)).isNaN();
         addEnough(1, 100);
-        assertThat(times.ratio(1, 4)).as("to be tried").isEqualTo(1);
+        assertThat(times.ratio(1, 2)).as("to be tried").isEqualTo(1);
+        assertThat(times.ratio(1, 4)).as("to be tried after that").isEqualTo(4);
         addEnough(2, 150);
         assertThat(times.ratio(1, 2)).isEqualTo(1.5);
         assertThat(times.ratio(1, 4)).as("no less than with a row fewer").isEqualTo(1.5);
