@@ -258,16 +258,17 @@ public final class Dolly implements AutoCloseable {
     /**
      * Answers several requests, which may run together, and hands out each result as soon as it and those before it
      * are there. Exceptions are those of {@link #generate(GenerationRequest)} and of the consumer; the first one
-     * cancels what has not been handed out. There may be any number of them: those at the end begin once others are
-     * handed out, so that requests of others find room in the queue.
+     * cancels what has not been handed out. There may be any number of them: no more than a few hundred, or as many as
+     * half of those that may wait, are begun at a time, the next ones once others are handed out.
      *
      * @param consumer called on this thread, in the order of the requests
      */
     public void generateAll(List<GenerationRequest> requests, Consumer<? super GenerationResult> consumer) {
+        int most = Math.max(1, Math.min(MOST_TOGETHER, options.maxQueuedRequests() / 2));
         Queue<RunningGeneration> running = new ArrayDeque<>();
         try {
             for (GenerationRequest request : requests) {
-                if (running.size() == MOST_TOGETHER) {
+                if (running.size() == most) {
                     consumer.accept(running.element().await());
                     running.remove();
                 }

@@ -24,7 +24,11 @@ final class PieceSubscription implements Flow.Subscription {
     private static final Executor LATER = CompletableFuture.delayedExecutor(100, TimeUnit.MILLISECONDS, Runnable::run);
 
     static {
-        LATER.execute(() -> {});
+        try {
+            LATER.execute(() -> {});
+        } catch (OutOfMemoryError e) {
+            LOG.debug("The system gives no thread now", e); // it is tried again when it is needed
+        }
     }
 
     private final RunningGeneration running;

@@ -91,24 +91,27 @@ class DeterminismTest {
         DollyOptions crowded =
                 everything.kvCacheTokens(KV_CACHE_TOKENS).maxStepMillis(20).build();
         try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, crowded)) {
-            assertTogetherAsAlone(dolly, requests, alone);
+            mostAtOnce(dolly, requests, alone);
             EngineMetrics metrics = dolly.metrics();
             assertThat(metrics.steps().preemptions()).isPositive();
             assertThat(metrics.tokens().foundTokens()).isPositive();
             assertThat(metrics.tokens().acceptedDraftTokens()).isPositive();
         }
         DollyOptions roomy =
-                everything.kvCacheTokens(ROOM_FOR_64).maxStepMillis(200).build();
+                everything.kvCacheTokens(ROOM_FOR_64).maxStepMillis(60_000).build();
         try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, roomy)) {
-            assertThat(assertTogetherAsAlone(dolly, requests, alone))
+            assertThat(mostAtOnce(dolly, requests, alone))
                     .as("sequences at once")
                     .isGreaterThanOrEqualTo(60);
             assertThat(dolly.metrics().steps().preemptions()).isZero();
         }
     }
 
-    /** Asks all at once, in another order; returns the most sequences that were seen to run together. */
-    private static long assertTogetherAsAlone(Dolly dolly, List<GenerationRequest> requests, List<List<int[]>> alone)
+    /**
+     * Asks all at once, in another order, and compares the answers; returns the most sequences that were seen to run
+     * together.
+     */
+    private static long mostAtOnce(Dolly dolly, List<GenerationRequest> requests, List<List<int[]>> alone)
             throws Exception {
         List<Integer> order = new ArrayList<>();
         for (int i = 0; i < REQUESTS; i++) {

@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Flow;
 import jdk.jfr.Recording;
 import jdk.jfr.consumer.RecordedEvent;
@@ -74,15 +75,15 @@ class WatchingTest {
             }
             int refused = 0;
             while (refused < 2) {
-                List<GenerationRequest> many = new ArrayList<>();
-                for (int i = 0; i < 50; i++) {
-                    many.add(ask().build());
-                }
+                List<CompletableFuture<GenerationResult>> many = new ArrayList<>();
                 try {
-                    dolly.generateAll(many);
+                    for (int i = 0; i < 50; i++) {
+                        many.add(dolly.submit(ask().build()));
+                    }
                 } catch (EngineOverloadedException e) {
                     refused++;
                 }
+                many.forEach(one -> one.cancel(true));
             }
         }
 

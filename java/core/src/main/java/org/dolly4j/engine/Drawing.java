@@ -14,6 +14,7 @@ import org.dolly4j.sampling.TokenLogprobs;
  */
 final class Drawing {
     private final Request request;
+    private final Sampler sampler;
     private final Sequence sequence;
     private final int row;
     private final int drafts;
@@ -31,6 +32,7 @@ final class Drawing {
      */
     Drawing(Request request, Sequence sequence, int row, int drafts) {
         this.request = request;
+        sampler = request.sampler(sequence.index());
         this.sequence = sequence;
         this.row = row;
         this.drafts = drafts;
@@ -70,10 +72,9 @@ final class Drawing {
      */
     void draw(FloatBuffer logits, Candidates workspace) {
         try {
-            Sampler sampler = request.sampler(sequence.index());
             sampler.workIn(workspace);
             for (int i = 0; i <= drafts; i++) {
-                Drawn next = draw(sampler, logits.position((row + i) * workspace.vocabSize()), sequence.length() + i);
+                Drawn next = draw(logits.position((row + i) * workspace.vocabSize()), sequence.length() + i);
                 drawn.add(next);
                 if (i == drafts || next.token != sequence.tokens()[sequence.length() + i]) {
                     return;
@@ -84,7 +85,7 @@ final class Drawing {
         }
     }
 
-    private Drawn draw(Sampler sampler, FloatBuffer logits, int length) {
+    private Drawn draw(FloatBuffer logits, int length) {
         RequestSpec spec = request.spec();
         int token = sampler.sample(
                 logits, sequence.tokens(), length, sequence.promptLength(), spec.seedOf(sequence.index()));

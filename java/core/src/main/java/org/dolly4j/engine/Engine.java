@@ -9,7 +9,6 @@ import java.util.Queue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.stream.Stream;
 import org.dolly4j.ContextLengthException;
 import org.dolly4j.EngineOverloadedException;
 import org.dolly4j.runtime.DecoderSession;
@@ -83,11 +82,8 @@ public final class Engine implements AutoCloseable {
      */
     public Request submit(RequestSpec spec) {
         checkFits(spec);
-        List<Sampler> samplers = Stream.generate(
-                        () -> new Sampler(spec.sampling(), spec.endIds(), drawingThreads.workspace()))
-                .limit(spec.sequences())
-                .toList();
-        Request request = new Request(spec, recorder.newRequest(spec), samplers, this::withdraw);
+        Sampler sampler = new Sampler(spec.sampling(), spec.endIds(), drawingThreads.workspace());
+        Request request = new Request(spec, recorder.newRequest(spec), sampler, this::withdraw);
         try {
             enqueue(request);
         } catch (EngineOverloadedException e) {

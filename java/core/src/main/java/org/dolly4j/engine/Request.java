@@ -2,7 +2,8 @@ package org.dolly4j.engine;
 
 import java.time.Duration;
 import java.util.BitSet;
-import java.util.List;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -25,7 +26,11 @@ public final class Request {
     }
 
     private final RequestSpec spec;
-    private final List<Sampler> samplers;
+    private final Sampler sampler;
+
+    /** Of the sequences that run but for the first one: they may be drawn for at the same time. */
+    private final Map<Integer, Sampler> samplers = new HashMap<>();
+
     private final Consumer<Request> onCancel;
     private final BlockingQueue<Event> events = new LinkedBlockingQueue<>();
     private final AtomicReference<State> state = new AtomicReference<>(State.WAITING);
@@ -37,13 +42,13 @@ public final class Request {
 
     /**
      * @param record what is recorded of the request
-     * @param samplers one for each sequence
+     * @param sampler of the first sequence
      * @param onCancel told, on the thread that cancels it, when the request is cancelled before it has ended
      */
-    Request(RequestSpec spec, RequestRecord record, List<Sampler> samplers, Consumer<Request> onCancel) {
+    Request(RequestSpec spec, RequestRecord record, Sampler sampler, Consumer<Request> onCancel) {
         this.spec = spec;
         this.record = record;
-        this.samplers = samplers;
+        this.sampler = sampler;
         this.onCancel = onCancel;
         deadlineNanos = spec.deadline().map(Request::nanos).orElse(Long.MAX_VALUE);
     }
@@ -78,8 +83,8 @@ public final class Request {
     }
 
     /**
-     * Has someone told whenever an event came, on the engine's thread, so at once and by no user's code; and now, in
-     * case some came before.
+     * Has someone told whenever an event came, on the engine's thread or the one that cancels, so at once and by no
+     * user's code; and now, in case some came before.
      */
     public void onEvent(Runnable told) {
         listener = told;
@@ -118,9 +123,9 @@ public final class Request {
         return record;
     }
 
-    /** That of a sequence. */
+    /** That of a sequence that runs. */
     Sampler sampler(int sequence) {
-        return samplers.get(sequence);
+        return sequence == 0 ? sampler : samplers.computeIfAbsent(sequence, index -> sampler.copy());
     }
 
     boolean hasEnded() {
@@ -143,12 +148,17 @@ public final class Request {
         long nanos = record.tokenDrawn(sequence);
         if (finish.isPresent()) {
             endedSequences.set(sequence);
+            samplers.remove(sequence);
         }
         emit(new Event.Token(sequence, token, nanos, logprobs, finish));
     }
 
     private void emit(Event event) {
         events.add(event);
+        tell();
+    }
+
+    private void tell() {
         Runnable told = listener;
         if (told != null) {
             told.run();
@@ -195,7 +205,7 @@ public final class Request {
         } finally {
             for (int i = endedSequences.nextClearBit(0); i < spec.sequences(); i = endedSequences.nextClearBit(i)) {
                 endedSequences.set(i);
-                emit(new Event.SequenceEnd(i, record.sinceSubmission(), finish));
+                events.add(new Event.SequenceEnd(i, record.sinceSubmission(), finish));
             }
             emitCompleted();
         }

@@ -47,7 +47,7 @@ final class StepRunner {
     /** Those of them that wait for their first step. */
     private final Set<Request> notBegun = ConcurrentHashMap.newKeySet();
 
-    /** Of steps that some request had to wait for: their time, and how many requests began in them. */
+    /** Of steps after which some request still waits: their time, and how many others began in them. */
     private double nanosOfWaiting;
 
     private double beginnings;
@@ -94,7 +94,7 @@ final class StepRunner {
         return notBegun.size();
     }
 
-    /** Mean time in which another of the requests that wait begins, NaN if none had to wait yet; from any thread. */
+    /** Mean time in which another of the requests that wait begins, NaN if that was not seen yet; from any thread. */
     double nanosBetweenBeginnings() {
         return nanosBetweenBeginnings;
     }
@@ -118,12 +118,13 @@ final class StepRunner {
         int waited = notBegun.size();
         long start = System.nanoTime();
         runStep();
-        if (waited > 0) {
-            noteBeginnings(waited - notBegun.size(), System.nanoTime() - start);
+        int waiting = notBegun.size();
+        if (waiting > 0) { // else who waited began at once, and tells nothing of how long others will
+            noteBeginnings(waited - waiting, System.nanoTime() - start);
         }
     }
 
-    /** Requests that had to wait for a step began in it. */
+    /** So many requests began in a step, and others go on waiting. */
     private void noteBeginnings(int begun, long nanos) {
         nanosOfWaiting += NEWEST_STEP * (nanos - nanosOfWaiting);
         beginnings += NEWEST_STEP * (begun - beginnings);

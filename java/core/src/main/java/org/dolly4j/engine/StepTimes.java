@@ -6,7 +6,8 @@ import java.util.Arrays;
  * How long steps take, by their rows, as far as it was seen: to tell how many rows end within some time, and what a few
  * more rows cost. Small sizes are told apart one by one, since kernels differ there, larger ones by powers of two;
  * within one of these, time grows with the rows. A size not seen yet is taken to cost as much per row as the next
- * smaller one seen, which is too much, or if there is none as the next larger one. No size costs more than a larger one.
+ * smaller one seen, which is too much, or if there is none as the next larger one. Of the small
+ * sizes none costs more than a larger one.
  */
 final class StepTimes {
     /** Sizes up to this one are told apart one by one. */
@@ -81,7 +82,7 @@ final class StepTimes {
     /** Nanoseconds that a step is expected to take, or NaN if none was seen. */
     private double expected(int rows) {
         double most = byRow(rows);
-        for (int larger = rows + 1; larger <= LARGEST_SINGLE; larger++) {
+        for (int larger = rows + 1; larger <= Math.min(LARGEST_SINGLE, nanosPerRow.length); larger++) {
             double time = nanosPerRow[size(larger)] * larger;
             if (time < most) {
                 most = time;

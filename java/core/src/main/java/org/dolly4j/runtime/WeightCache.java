@@ -104,7 +104,16 @@ public final class WeightCache {
         Path home = Path.of(System.getProperty("user.home"));
         return home.isAbsolute()
                 ? home.resolve(".cache/dolly4j")
-                : Path.of(System.getProperty("java.io.tmpdir"), "dolly4j-" + System.getProperty("user.name"));
+                : Path.of(System.getProperty("java.io.tmpdir"), "dolly4j-" + userId());
+    }
+
+    /** Who has no home often has no name either. */
+    private static String userId() {
+        try {
+            return Files.getAttribute(Path.of("/proc/self"), "unix:uid").toString();
+        } catch (IOException | UnsupportedOperationException | IllegalArgumentException e) {
+            return System.getProperty("user.name");
+        }
     }
 
     /** The folder of the files. */
@@ -230,15 +239,17 @@ public final class WeightCache {
         List<CachedWeights> files = list();
         files.removeIf(file -> file.file().equals(replaced));
         long total = files.stream().mapToLong(CachedWeights::bytes).sum();
-        if (bytes + SPARE_BYTES > freeBytes.of(folder) + total) {
+        long lacking = bytes + SPARE_BYTES - freeBytes.of(folder);
+        if (lacking > total) {
             throw tooFull(bytes);
         }
-        for (int i = files.size() - 1; i >= 0 && !hasRoom(bytes, total); i--) {
+        long surplus = Math.max(lacking, total + bytes - maxBytes);
+        for (int i = files.size() - 1; i >= 0 && surplus > 0; i--) {
             delete(files.get(i));
-            total -= files.get(i).bytes();
+            surplus -= files.get(i).bytes();
             LOG.debug("Deleted {}, used longest ago, to make room in the weight cache", files.get(i));
         }
-        if (!hasRoom(bytes, total)) { // what is mapped somewhere goes on taking room
+        if (bytes + SPARE_BYTES > freeBytes.of(folder)) { // what is mapped somewhere goes on taking room
             throw tooFull(bytes);
         }
     }
@@ -254,10 +265,6 @@ public final class WeightCache {
                 LOG.debug("Deleted {}, used longest ago, to keep the weight cache within {} bytes", oldest, maxBytes);
             }
         }
-    }
-
-    private boolean hasRoom(long bytes, long total) throws IOException {
-        return total + bytes <= maxBytes && bytes + SPARE_BYTES <= freeBytes.of(folder);
     }
 
     private IOException tooFull(long bytes) throws IOException {

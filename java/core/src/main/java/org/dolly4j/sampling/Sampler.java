@@ -59,6 +59,11 @@ public final class Sampler {
         processorNames = chain.names();
     }
 
+    /** One that does the same, and may be used at the same time, in another work space. */
+    public Sampler copy() {
+        return new Sampler(options, eosIds, candidates);
+    }
+
     /** Shares another work space from now on, made for the same vocabulary: that of the thread that uses it next. */
     public void workIn(Candidates workspace) {
         if (workspace.vocabSize() != candidates.vocabSize()) {

@@ -11,7 +11,6 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadFactory;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.dolly4j.BackendException;
 import org.dolly4j.sampling.Candidates;
 import org.dolly4j.sampling.Sampler;
@@ -58,10 +57,8 @@ class DrawingThreadsTest {
                     .sampling(OPTIONS)
                     .seed(i)
                     .build();
-            List<Sampler> samplers = Stream.generate(() -> new Sampler(OPTIONS, VOCAB, spec.endIds()))
-                    .limit(2)
-                    .toList();
-            Request request = new Request(spec, recorder.newRequest(spec), samplers, cancelled -> {});
+            Sampler sampler = new Sampler(OPTIONS, VOCAB, spec.endIds());
+            Request request = new Request(spec, recorder.newRequest(spec), sampler, cancelled -> {});
             SequenceGroup group = new SequenceGroup(spec, i, "");
             drawings.add(new Drawing(request, Sequence.of(group, 0, pool), i, 0));
             second.add(new Drawing(request, Sequence.of(group, 1, pool), SEQUENCES / 2 + i, 0));
@@ -109,7 +106,7 @@ class DrawingThreadsTest {
         }
         assertThat(made).isNotEmpty();
         for (Thread thread : made) {
-            thread.join(); // they end by themselves
+            thread.join();
         }
     }
 

@@ -51,6 +51,16 @@ class StepTimesTest {
         assertThat(times.rowsWithin(320, 256)).isEqualTo(32);
     }
 
+    @Test
+    void sessionOfFewRows_hasTimesToo() {
+        StepTimes few = new StepTimes(3);
+        few.add(1, 100);
+        few.add(3, 120);
+        assertThat(few.rowsWithin(110, 3)).isEqualTo(1);
+        assertThat(few.rowsWithin(130, 3)).isEqualTo(3);
+        assertThat(few.ratio(1, 3)).isEqualTo(1.2);
+    }
+
     private void addEnough(int rows, long nanos) {
         for (int i = 0; i < 3; i++) {
             times.add(rows, nanos);

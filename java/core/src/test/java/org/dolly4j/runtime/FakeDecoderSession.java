@@ -33,6 +33,7 @@ public final class FakeDecoderSession implements DecoderSession {
     private volatile boolean closed;
     private volatile boolean failing;
     private volatile boolean failingCopy;
+    private volatile boolean failingPlan;
     private volatile Thread owner;
     private final AtomicInteger copies = new AtomicInteger();
     private volatile int mostRows;
@@ -87,6 +88,11 @@ public final class FakeDecoderSession implements DecoderSession {
         permits.release(steps);
     }
 
+    /** Has the next question for {@link #maxRows} fail, which the engine asks when it plans a step. */
+    public void failPlanning() {
+        failingPlan = true;
+    }
+
     /** Makes the next step fail. */
     public void failNextStep() {
         failing = true;
@@ -129,6 +135,10 @@ public final class FakeDecoderSession implements DecoderSession {
 
     @Override
     public int maxRows() {
+        if (failingPlan) {
+            failingPlan = false;
+            throw new IllegalStateException("deliberate");
+        }
         return maxRows;
     }
 

@@ -386,13 +386,12 @@ class WeightCacheTest {
         for (String variable : List.of("DOLLY4J_CACHE_DIR", "XDG_CACHE_HOME")) {
             program.environment.remove(variable);
         }
-        program.options.addAll(
-                List.of("-Duser.home=/home/someone", "-Duser.name=someone", "-Djava.io.tmpdir=/var/tmp"));
+        program.options.addAll(List.of("-Duser.home=/home/someone", "-Djava.io.tmpdir=/var/tmp"));
         assertThat(program.output()).contains("in /home/someone/.cache/dolly4j");
         program.environment.put("XDG_CACHE_HOME", "relative");
         assertThat(program.output()).contains("in /home/someone/.cache/dolly4j");
         program.options.add("-Duser.home=?"); // as Java has it where the system knows none
-        assertThat(program.output()).contains("in /var/tmp/dolly4j-someone");
+        assertThat(program.output()).contains("in /var/tmp/dolly4j-" + Files.getAttribute(folder, "unix:uid"));
         program.environment.put("XDG_CACHE_HOME", "/caches");
         assertThat(program.output()).contains("in /caches/dolly4j");
         program.environment.put("DOLLY4J_CACHE_DIR", "/variable");
