@@ -122,7 +122,7 @@ TOLERANCES = {32: 1e-6, 16: 5e-4, 8: 1e-2, 4: 0.2}
 
 # Of a side that tells only the tokens it chooses: how far below the best one's float32 logit theirs may be. The best of
 # the vocabulary is about 6 above a token picked at random; with weights of 4 bits, 0.75 was seen.
-GREEDY_TOLERANCES = {32: 0.5, 16: 0.5, 8: 0.5, 4: 1.5}
+GREEDY_TOLERANCES = {32: 0.5, 16: 0.5, 8: 0.5, 4: 1.0}
 
 
 @dataclass(frozen=True)
