@@ -162,14 +162,15 @@ class Alternation(ABC):
                     continue
                 try:
                     answer = self.workers[side].ask(self.request(side, row, repetition))
+                    figures = self.figures(side, row, answer)
                 except WorkerFailed as failure:
                     self.give_up(side, row, failure)
                     continue
                 after = self.probed()
-                self.record(row, group, side, repetition, answer, mean_limits(before, after))
+                self.record(row, group, side, repetition, figures, mean_limits(before, after))
                 before = after
 
-    def record(self, row, group, side, repetition, answer, limits):
+    def record(self, row, group, side, repetition, figures, limits):
         step = self.step(row)
         tokens = step.tokens or step.batch
         operations = step.operations(self.shape)
@@ -182,7 +183,7 @@ class Alternation(ABC):
                 "group": group,
                 "side": side.key,
                 "repetition": repetition,
-                **self.figures(side, row, answer),
+                **figures,
                 "limit": own,
                 "machine": machine_speed,
                 "limits": limits,

@@ -6,6 +6,7 @@ end in it, each with its time in the queue.
 """
 
 import numpy as np
+from worker_process import WorkerFailed
 
 QUANTILES = (50, 95, 99)
 
@@ -51,4 +52,7 @@ def figures(answer):
 def decode_window(answer):
     """The same answer with the window in which every request decodes: from the last first token to the first end."""
     times = [request["times"] for request in answer["requests"]]
-    return {**answer, "window": [max(each[0] for each in times), min(each[-1] for each in times)]}
+    begin, end = max(each[0] for each in times), min(each[-1] for each in times)
+    if end <= begin:
+        raise WorkerFailed("not one step ended in the window in which all decode; a longer one is needed (--seconds)")
+    return {**answer, "window": [begin, end]}
