@@ -56,6 +56,8 @@ NAMED = ["a<|padding|><|endoftext|>### End<x>"]
 KEYED = ["a### End<x> <y>", "### Response:\n<x>### Ends<|endoftext|>", "<x><y>the in"]
 CLEAN = ["a . b ? c ! d , e", "it 's n't 're 've 'm", "a ' b ' c ' ", "  .  ,", " ' ' ' .", " n't n 't", "the '", " ", "'re .' "]
 
+GPT2 = {"tokenizer_class": "GPT2Tokenizer"}
+
 # name, tokenizer patch, files beside, texts
 VARIANTS = [
     ("prefix space", byte_level(add_prefix_space=True), {}, ["", "a", " a", "a### Endb", "### End", "  a", "\u3000a"]),
@@ -72,6 +74,18 @@ VARIANTS = [
     ("GPT-NeoX's class as it was called", {}, {"tokenizer_config": {"tokenizer_class": "GPTNeoXTokenizerFast"}}, NAMED),
     ("GPT-NeoX's class, names stated", {}, {"tokenizer_config": NEOX | {"eos_token": None, "unk_token": "### End"},
      "special_tokens_map": {"pad_token": "<x>"}}, NAMED),
+    ("GPT-NeoX's class, other steps", {"normalizer": None} | byte_level(use_regex=False), {"tokenizer_config": NEOX},
+     MARKS + ["the in the"]),
+    ("GPT-2's class", {}, {"tokenizer_config": GPT2}, MARKS + NAMED),
+    ("GPT-2's class as it was called", {}, {"tokenizer_config": {"tokenizer_class": "GPT2TokenizerFast"}}, MARKS + NAMED),
+    ("GPT-2's class, prefix space of the config", {}, {"tokenizer_config": GPT2 | {"add_prefix_space": True}}, ["a", " a"]),
+    ("GPT-2's class, names stated", {}, {"tokenizer_config": GPT2 | {"eos_token": "### End", "pad_token": "<x>"}}, NAMED),
+    ("GPT-2's class, bos and eos not added", {}, {"tokenizer_config": GPT2 | {"add_bos_token": True, "add_eos_token": True}},
+     NAMED),
+    ("GPT-J's model", {}, {"config": {"model_type": "gptj"}}, MARKS + NAMED),
+    ("GPT-2's class, another model", {"model": {"ignore_merges": True, "vocab": {"dog": 267}, "unk_token": "b",
+                                                "byte_fallback": True},
+     "added_tokens": [{"id": 0} | token(END_OF_TEXT, special=True)]}, {"tokenizer_config": GPT2}, ["dog dogs", "abc"]),
     ("no regex", byte_level(use_regex=False), {}, ["the in the", " the the", "the\n\nin"]),
     ("no normalizer", {"normalizer": None}, {}, MARKS),
     ("sequences", {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}]},
@@ -145,15 +159,41 @@ VARIANTS = [
      "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output": True}}, CLEAN),
 ]
 
+# The same with the model's vocabulary as vocab.json and its merges as merges.txt in the place of tokenizer.json.
+VOCABULARY_VARIANTS = [
+    ("GPT-2's class", {}, {"tokenizer_config": GPT2}, MARKS + NAMED + ["the in the"]),
+    ("GPT-NeoX's class", {}, {"tokenizer_config": NEOX}, MARKS + NAMED),
+    ("GPT-J's model", {}, {"config": {"model_type": "gptj"}}, MARKS + NAMED),
+    ("prefix space", {}, {"tokenizer_config": GPT2 | {"add_prefix_space": True}}, ["a", " a", "a<|endoftext|>b"]),
+    ("added_tokens.json", {}, {"tokenizer_config": GPT2, "added_tokens": {"<x>": 267, "### End": 268},
+     "special_tokens_map": {"bos_token": {"content": END_OF_TEXT, "lstrip": False, "normalized": True, "rstrip": False,
+                                          "single_word": False}, "pad_token": "### End"}}, NAMED + KEYED),
+    ("declared in the config", {}, {"tokenizer_config": GPT2 | {"added_tokens_decoder": {
+        "0": token(END_OF_TEXT, special=True), "267": token("### End", special=True)}}}, NAMED + KEYED),
+    ("additional of the map", {}, {"tokenizer_config": NEOX, "special_tokens_map": {
+        "additional_special_tokens": ["### End", "### Response:\n"]}}, NAMED + KEYED),
+]
+
+
+def write(folder, tokenizer, files, as_vocabulary):
+    contents = dict(files)
+    if as_vocabulary:
+        contents["vocab"] = tokenizer["model"]["vocab"]
+        with open(f"{folder}/merges.txt", "w", encoding="utf-8") as out:
+            out.write("#version: 0.2\n" + "".join(merge + "\n" for merge in tokenizer["model"]["merges"]))
+    else:
+        contents["tokenizer"] = tokenizer
+    for file, content in contents.items():
+        with open(f"{folder}/{file}.json", "w") as out:
+            json.dump(content, out)
+
 
 def main():
     base = json.load(open(sys.argv[1]))
-    for name, patch, files, texts in VARIANTS:
+    variants = [(*variant, False) for variant in VARIANTS] + [(*variant, True) for variant in VOCABULARY_VARIANTS]
+    for name, patch, files, texts, as_vocabulary in variants:
         with tempfile.TemporaryDirectory() as folder:
-            contents = {"tokenizer": merge_patch(copy.deepcopy(base), patch)} | files
-            for file, content in contents.items():
-                with open(f"{folder}/{file}.json", "w") as out:
-                    json.dump(content, out)
+            write(folder, merge_patch(copy.deepcopy(base), patch), files, as_vocabulary)
             tokenizer = AutoTokenizer.from_pretrained(folder)
         cases = []
         for text in texts:
@@ -166,7 +206,8 @@ def main():
                 "decoded_skip_special": tokenizer.decode(ids, skip_special_tokens=True),
             })
         eos = tokenizer.eos_token_id
-        print(json.dumps({"name": name, "patch": patch, "files": files, "eos": eos, "size": len(tokenizer), "cases": cases}))
+        variant = {"name": name, "patch": patch, "files": files, "as_vocabulary": as_vocabulary, "eos": eos}
+        print(json.dumps(variant | {"size": len(tokenizer), "cases": cases}))
 
 
 main()

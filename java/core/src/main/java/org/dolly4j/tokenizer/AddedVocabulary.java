@@ -22,12 +22,12 @@ final class AddedVocabulary {
     private static final int MAX_CHARACTERS = 1 << 20;
 
     private final Path path;
-    private final TokenizerJson model;
+    private final BpeModel model;
     private final BitSet modelIds = new BitSet();
     private final Map<String, AddedToken> tokens = new LinkedHashMap<>();
     private int largestId = -1;
 
-    private AddedVocabulary(Path path, TokenizerJson model) {
+    private AddedVocabulary(Path path, BpeModel model) {
         this.path = path;
         this.model = model;
         model.vocab().values().forEach(modelIds::set);
@@ -38,7 +38,7 @@ final class AddedVocabulary {
      *
      * @param path the tokenizer.json, for messages
      */
-    static List<AddedToken> gather(Path path, TokenizerJson model, TokenizerSettings settings) {
+    static List<AddedToken> gather(Path path, BpeModel model, TokenizerSettings settings) {
         AddedVocabulary vocabulary = new AddedVocabulary(path, model);
         model.addedTokens().forEach(vocabulary::add);
         settings.declaredTokens().forEach(vocabulary::add);
@@ -88,8 +88,8 @@ final class AddedVocabulary {
             throw error("the added token '" + token.content() + "' is said to have id " + token.id()
                     + ", but by its place in the vocabulary it has id " + id);
         }
-        if (id > TokenizerJson.MAX_ID) {
-            throw error("there are more than " + TokenizerJson.MAX_ID + " tokens");
+        if (id > BpeModel.MAX_ID) {
+            throw error("there are more than " + BpeModel.MAX_ID + " tokens");
         }
         // Once special, always special: Hugging Face keeps a set of the texts.
         boolean special = token.special() || (known != null && known.special());

@@ -29,8 +29,8 @@ final class TextEncoder {
         }
     }
 
-    TextEncoder(TokenizerJson model, TokenizerPipeline pipeline, List<AddedToken> addedTokens) {
-        this.pipeline = pipeline;
+    TextEncoder(BpeModel model, List<AddedToken> addedTokens) {
+        this.pipeline = model.pipeline();
         this.givenTokens = AddedTokens.of(addedTokens, false, pipeline.nfc());
         this.normalizedTokens = AddedTokens.of(addedTokens, true, pipeline.nfc());
         this.merges = new MergeTable(model.merges());

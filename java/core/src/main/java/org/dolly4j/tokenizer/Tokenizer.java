@@ -10,7 +10,7 @@ import java.util.stream.Collectors;
 import org.dolly4j.CheckpointException;
 
 /**
- * A byte-level BPE tokenizer as Hugging Face's {@code tokenizer.json} describes it. Immutable and thread-safe.
+ * A byte-level BPE tokenizer as Hugging Face's files describe it. Immutable and thread-safe.
  *
  * <p>Same ids and same text as {@code transformers} 5 with the same files, on every JDK. What a file asks for beyond
  * byte-level BPE (other models, normalizers, decoders, dropout ...) is refused by name when it is loaded.
@@ -23,14 +23,10 @@ public final class Tokenizer {
     private final List<AddedToken> addedTokens;
     private final TokenizerSettings settings;
 
-    private Tokenizer(TokenizerJson model, TokenizerSettings settings, List<AddedToken> addedTokens) {
-        boolean nfc = model.pipeline().nfc();
-        boolean addPrefixSpace =
-                settings.addPrefixSpace().orElse(model.pipeline().addPrefixSpace());
-        TokenizerPipeline pipeline =
-                new TokenizerPipeline(nfc, addPrefixSpace, model.pipeline().splitsWords());
-        this.encoder = new TextEncoder(model, pipeline, addedTokens);
-        this.tokens = new TokenTable(model.vocab(), addedTokens, nfc);
+    private Tokenizer(BpeModel model, TokenizerSettings settings, List<AddedToken> addedTokens) {
+        this.encoder = new TextEncoder(model, addedTokens);
+        this.tokens =
+                new TokenTable(model.vocab(), addedTokens, model.pipeline().nfc());
         this.vocab = model.vocab();
         this.addedIds = addedTokens.stream().collect(Collectors.toMap(AddedToken::content, AddedToken::id));
         this.addedTokens = addedTokens;
@@ -38,22 +34,30 @@ public final class Tokenizer {
     }
 
     /**
-     * Loads tokenizer.json and, where they stand beside it, tokenizer_config.json, special_tokens_map.json,
-     * added_tokens.json, and config.json for the class of the tokenizer.
+     * Loads tokenizer.json, or vocab.json and merges.txt if there is none, and, where they stand beside it,
+     * tokenizer_config.json, special_tokens_map.json, added_tokens.json, and config.json for the class of the
+     * tokenizer.
      *
      * @param path a model folder, or a tokenizer.json
      * @throws org.dolly4j.CheckpointException if a file is missing, damaged, or uses a feature not supported
      */
     public static Tokenizer load(Path path) {
-        Path file = Files.isDirectory(path) ? path.resolve("tokenizer.json") : path;
+        boolean isFolder = Files.isDirectory(path);
+        TokenizerSettings settings =
+                TokenizerSettings.read(isFolder ? path : path.toAbsolutePath().getParent());
+        Path file = isFolder ? path.resolve("tokenizer.json") : path;
+        if (isFolder && !Files.exists(file) && VocabularyFiles.areIn(path)) {
+            return of(path.resolve(VocabularyFiles.VOCABULARY), VocabularyFiles.read(path, settings), settings);
+        }
         if (!Files.isRegularFile(file)) {
             throw new CheckpointException(
-                    file + ": no such file. A model folder holds its tokenizer as tokenizer.json; "
-                            + "for one without, save it with transformers' AutoTokenizer first.");
+                    file + ": no such file. A model folder holds its tokenizer as tokenizer.json, or as vocab.json and"
+                            + " merges.txt; for one without, save it with transformers' AutoTokenizer first.");
         }
-        TokenizerJson model = TokenizerJson.read(file);
-        TokenizerSettings settings =
-                TokenizerSettings.read(file.toAbsolutePath().getParent());
+        return of(file, TokenizerJson.read(file, settings.pipeline()), settings);
+    }
+
+    private static Tokenizer of(Path file, BpeModel model, TokenizerSettings settings) {
         return new Tokenizer(model, settings, AddedVocabulary.gather(file, model, settings));
     }
 
@@ -137,7 +141,7 @@ public final class Tokenizer {
 
     /**
      * The end-of-sequence token of tokenizer_config.json or special_tokens_map.json; where neither states it, {@code
-     * <|endoftext|>} if the class of the tokenizer is GPT-NeoX's, else none.
+     * <|endoftext|>} if the class of the tokenizer is GPT-NeoX's or GPT-2's, else none.
      */
     public OptionalInt eosTokenId() {
         return settings.eosToken().map(this::tokenId).orElse(OptionalInt.empty());

@@ -26,10 +26,10 @@ import org.slf4j.LoggerFactory;
  * <p>A name in special_tokens_map.json goes before the same name in tokenizer_config.json, unless the latter has an
  * {@code added_tokens_decoder}: then only the latter counts.
  *
- * <p>The class of the tokenizer, where one is stated, else that of the model type in config.json, matters in two ways:
- * {@code GPTNeoXTokenizer} has defaults for names that are not stated, and takes add_prefix_space from
- * tokenizer_config.json; for the others tokenizer.json alone counts. (A tokenizer.json alone has no class and no
- * names.)
+ * <p>The class of the tokenizer, where one is stated, else that of the model type in config.json, matters in two ways: a
+ * {@link TokenizerClass} has defaults for names that are not stated, and its own steps around the model, with
+ * add_prefix_space of tokenizer_config.json; for the others tokenizer.json alone counts. (A tokenizer.json alone has no
+ * class and no names.)
  *
  * @param declaredTokens added tokens with the id stated: of added_tokens_decoder, else of added_tokens.json
  * @param namedTokens special tokens by name (eos_token, pad_token ...), id -1
@@ -37,7 +37,9 @@ import org.slf4j.LoggerFactory;
  * @param cleanUpSpaces whether clean_up_tokenization_spaces is said and, as byte-level BPE needs its spaces, the key
  *     that insists on it, too
  * @param splitSpecialTokens split_special_tokens, false if not said
- * @param addPrefixSpace add_prefix_space in the place of the one of tokenizer.json; empty if that counts
+ * @param addsEnds whether add_bos_token or add_eos_token is said, which transformers follows where there is no
+ *     tokenizer.json
+ * @param pipeline the steps around the model in the place of those of tokenizer.json; empty if these count
  */
 record TokenizerSettings(
         List<AddedToken> declaredTokens,
@@ -45,7 +47,8 @@ record TokenizerSettings(
         List<AddedToken> extraTokens,
         boolean cleanUpSpaces,
         boolean splitSpecialTokens,
-        Optional<Boolean> addPrefixSpace) {
+        boolean addsEnds,
+        Optional<TokenizerPipeline> pipeline) {
 
     private static final Logger LOG = LoggerFactory.getLogger(TokenizerSettings.class);
 
@@ -55,18 +58,6 @@ record TokenizerSettings(
     private static final String EXTRA = "extra_special_tokens";
     private static final String ADDITIONAL = "additional_special_tokens";
     private static final String DECLARED = "added_tokens_decoder";
-
-    private static final String GPT_NEOX = "GPTNeoXTokenizer";
-
-    private static final Map<String, String> GPT_NEOX_NAMES = Map.of(
-            "bos_token",
-            "<|endoftext|>",
-            EOS,
-            "<|endoftext|>",
-            "unk_token",
-            "<|endoftext|>",
-            "pad_token",
-            "<|padding|>");
 
     /** transformers' SPECIAL_TOKENS_ATTRIBUTES, in the order in which new ones get their ids. */
     private static final List<String> NAMES =
@@ -80,10 +71,10 @@ record TokenizerSettings(
     /** Reads what stands in the folder. */
     static TokenizerSettings read(Path folder) {
         Source config = Source.read(folder.resolve("tokenizer_config.json"));
-        boolean isGptNeoX = isGptNeoX(config, folder);
+        Optional<TokenizerClass> tokenizerClass = tokenizerClass(config, folder);
         boolean declares = config.has(DECLARED);
         Source map = declares ? Source.NONE : Source.read(folder.resolve("special_tokens_map.json"));
-        Map<String, AddedToken> named = namedTokens(config, map, isGptNeoX ? GPT_NEOX_NAMES : Map.of());
+        Map<String, AddedToken> named = namedTokens(config, map, tokenizerClass);
         List<AddedToken> extra = extraTokens(config, map);
         List<AddedToken> declared = declares
                 ? declaredTokens(config)
@@ -96,31 +87,41 @@ record TokenizerSettings(
                 named,
                 extra,
                 cleansUpSpaces(config),
-                config.flag("split_special_tokens").orElse(false),
-                isGptNeoX ? Optional.of(config.flag("add_prefix_space").orElse(false)) : Optional.empty());
+                isOn(config, "split_special_tokens"),
+                isOn(config, "add_bos_token") || isOn(config, "add_eos_token"),
+                tokenizerClass.map(one -> one.pipeline(isOn(config, "add_prefix_space"))));
     }
 
-    private static boolean isGptNeoX(Source config, Path folder) {
+    private static boolean isOn(Source config, String name) {
+        return config.flag(name).orElse(false);
+    }
+
+    private static Optional<TokenizerClass> tokenizerClass(Source config, Path folder) {
         Optional<String> stated = config.text("tokenizer_class");
         if (stated.isEmpty()) {
             Source model = Source.read(folder.resolve("config.json"));
             stated = model.text("tokenizer_class");
             if (stated.isEmpty()) {
-                return model.text("model_type").filter("gpt_neox"::equals).isPresent();
+                return model.text("model_type").flatMap(TokenizerClass::ofModel);
             }
         }
-        return stated.get().equals(GPT_NEOX) || stated.get().equals(GPT_NEOX + "Fast");
+        return stated.flatMap(TokenizerClass::named);
     }
 
-    /** @param defaults text of names that neither file states, be it as null */
-    private static Map<String, AddedToken> namedTokens(Source config, Source map, Map<String, String> defaults) {
+    /** @param tokenizerClass says what names stand for that neither file states, be it as null */
+    private static Map<String, AddedToken> namedTokens(
+            Source config, Source map, Optional<TokenizerClass> tokenizerClass) {
         Map<String, AddedToken> named = new LinkedHashMap<>();
         for (String name : NAMES) {
             Source source = map.has(name) ? map : config;
-            if (!source.has(name) && defaults.containsKey(name)) {
-                named.put(name, namedByText(defaults.get(name)));
-            } else if (source.has(name) && !source.get(name).isJsonNull()) {
-                named.put(name, source.token(name, source.get(name), true));
+            if (source.has(name)) {
+                if (!source.get(name).isJsonNull()) {
+                    named.put(name, source.token(name, source.get(name), true));
+                }
+            } else {
+                tokenizerClass
+                        .flatMap(one -> one.defaultToken(name))
+                        .ifPresent(text -> named.put(name, namedByText(text)));
             }
         }
         for (Source source : List.of(map, config)) {
@@ -156,8 +157,8 @@ record TokenizerSettings(
     }
 
     private static boolean cleansUpSpaces(Source config) {
-        boolean cleanUp = config.flag(CLEAN_UP).orElse(false);
-        boolean insists = config.flag(CLEAN_UP_BPE).orElse(false);
+        boolean cleanUp = isOn(config, CLEAN_UP);
+        boolean insists = isOn(config, CLEAN_UP_BPE);
         if (cleanUp && !insists) {
             LOG.debug("{}: {} has no effect without {}, as in transformers.", config.path, CLEAN_UP, CLEAN_UP_BPE);
         }
@@ -255,11 +256,11 @@ record TokenizerSettings(
         }
 
         int id(String name, String digits) {
-            if (digits.matches("[0-9]{1,9}") && Integer.parseInt(digits) <= TokenizerJson.MAX_ID) {
+            if (digits.matches("[0-9]{1,9}") && Integer.parseInt(digits) <= BpeModel.MAX_ID) {
                 return Integer.parseInt(digits);
             }
             throw new CheckpointException("%s: %s has the id %s, which should be a whole number from 0 to %s"
-                    .formatted(path, name, digits, TokenizerJson.MAX_ID));
+                    .formatted(path, name, digits, BpeModel.MAX_ID));
         }
 
         /** The tokens of a list; none if there is no such list. For {@code special} see {@link #token}. */

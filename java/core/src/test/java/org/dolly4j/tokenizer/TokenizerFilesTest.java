@@ -237,7 +237,7 @@ class TokenizerFilesTest {
     void millionsOfMerges_areRefused() throws IOException {
         write("tokenizer.json", valid.replace("\"in g\"", "\"in g\"" + ",\"in g\"".repeat(1_100_000)));
 
-        assertRefused("tokenizer.json", "model.merges[1048576] is one more than the 1048576 merges");
+        assertRefused("tokenizer.json", "model.merges has more than 1048576 merges");
     }
 
     @Test
@@ -245,6 +245,54 @@ class TokenizerFilesTest {
         Files.delete(folder.resolve("tokenizer.json"));
 
         assertRefused("tokenizer.json", "no such file");
+    }
+
+    private void writeVocabulary(String vocab, String merges, String config) throws IOException {
+        Files.delete(folder.resolve("tokenizer.json"));
+        write("vocab.json", vocab);
+        write("merges.txt", merges);
+        write("tokenizer_config.json", config);
+    }
+
+    static Stream<Arguments> vocabularyDefects() {
+        String gpt2 = "{\"tokenizer_class\":\"GPT2Tokenizer\"}";
+        String vocab = "{\"a\":0,\"b\":1,\"ab\":2}";
+        return Stream.of(
+                Arguments.of(vocab, "a b", "{}", "vocab.json", "how text is cut into words for this vocabulary"),
+                Arguments.of(vocab, "a b", "{\"tokenizer_class\":\"XTokenizer\"}", "vocab.json", "tokenizer_class"),
+                Arguments.of(
+                        vocab,
+                        "a b",
+                        "{\"tokenizer_class\":\"GPT2Tokenizer\",\"add_bos_token\":true}",
+                        "tokenizer_config.json",
+                        "puts tokens around every text"),
+                Arguments.of("{\"a\":0,\"b\":0}", "a b", gpt2, "vocab.json", "the vocabulary gives id 0 to 'b'"),
+                Arguments.of("[]", "a b", gpt2, "vocab.json", "should be an object"),
+                Arguments.of(vocab, "#version: 0.2\na b\n\n", gpt2, "merges.txt", "the list holds ''"),
+                Arguments.of(vocab, "a b c", gpt2, "merges.txt", "the list holds 'a b c'"),
+                Arguments.of(vocab, "a c", gpt2, "merges.txt", "the list holds 'a' + 'c'"),
+                Arguments.of(vocab, "b a", gpt2, "merges.txt", "the list holds 'b' + 'a'"),
+                Arguments.of(vocab, "a b\n".repeat(1_100_000), gpt2, "merges.txt", "more than 1048576 merges"),
+                Arguments.of(vocab, "a b\n".repeat(5_000_000), gpt2, "merges.txt", "more than the 16777216"));
+    }
+
+    @ParameterizedTest(name = "{3}: {4}")
+    @MethodSource("vocabularyDefects")
+    void defectOfVocabularyOrMerges_isNamed(String vocab, String merges, String config, String file, String message)
+            throws IOException {
+        writeVocabulary(vocab, merges, config);
+
+        assertRefused(file, message);
+    }
+
+    @Test
+    void mergesWithWindowsLineEnds_areRead() throws IOException {
+        writeVocabulary(
+                "{\"a\":0,\"b\":1,\"ab\":2}",
+                "#version: 0.2\r\na b\r\n",
+                "{\"tokenizer_class\":\"GPT2Tokenizer\",\"eos_token\":\"a\",\"bos_token\":\"a\",\"unk_token\":\"a\"}");
+
+        assertThat(Tokenizer.load(folder).encodeAsText("ab")).containsExactly(2);
     }
 
     @Test

@@ -9,6 +9,8 @@ import com.google.gson.JsonParser;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.stream.Stream;
@@ -33,7 +35,8 @@ class TokenizerVariantsTest {
     void variant_encodesAndDecodesAsTransformersDoes(JsonObject variant) throws IOException {
         Tokenizer tokenizer = Tokenizer.load(write(variant));
 
-        String name = variant.get("name").getAsString();
+        String name = variant.get("name").getAsString()
+                + (variant.get("as_vocabulary").getAsBoolean() ? " by vocab.json and merges.txt" : "");
         OptionalInt eos = variant.get("eos").isJsonNull()
                 ? OptionalInt.empty()
                 : OptionalInt.of(variant.get("eos").getAsInt());
@@ -73,13 +76,24 @@ class TokenizerVariantsTest {
     private Path write(JsonObject variant) throws IOException {
         String base = Files.readString(TestTokenizers.resource("/tokenizers/small/tokenizer.json"));
         JsonElement tokenizer = mergePatch(JsonParser.parseString(base), variant.get("patch"));
-        Files.writeString(folder.resolve("tokenizer.json"), tokenizer.toString());
+        if (variant.get("as_vocabulary").getAsBoolean()) {
+            writeVocabulary(tokenizer.getAsJsonObject().getAsJsonObject("model"));
+        } else {
+            Files.writeString(folder.resolve("tokenizer.json"), tokenizer.toString());
+        }
         for (Map.Entry<String, JsonElement> file :
                 variant.getAsJsonObject("files").entrySet()) {
             Files.writeString(
                     folder.resolve(file.getKey() + ".json"), file.getValue().toString());
         }
         return folder;
+    }
+
+    private void writeVocabulary(JsonObject model) throws IOException {
+        Files.writeString(folder.resolve("vocab.json"), model.get("vocab").toString());
+        List<String> lines = new ArrayList<>(List.of("#version: 0.2"));
+        model.getAsJsonArray("merges").forEach(merge -> lines.add(merge.getAsString()));
+        Files.write(folder.resolve("merges.txt"), lines);
     }
 
     /** RFC 7396. */
