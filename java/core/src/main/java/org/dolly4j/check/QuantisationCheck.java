@@ -8,7 +8,7 @@ import org.dolly4j.runtime.ModelOptions.WeightType;
  * average over the tokens of the prompts.
  */
 enum QuantisationCheck {
-    INT8(WeightType.INT8, 0.002, 0.03),
+    INT8(WeightType.INT8, 0.003, 0.03),
     INT4(WeightType.INT4, 0.25, 1.5);
 
     private final WeightType type;

@@ -11,25 +11,32 @@ import java.util.Map;
  * storages lie. Source: {@code torch.serialization._legacy_save / _save} and {@code torch._utils}.
  */
 final class StateDictPickle implements Unpickler.Meaning {
+    /** Longest pickle accepted, that of some hundred thousand tensors. */
+    static final long MAX_BYTES = 32L << 20;
+
     /** Finds the bytes of a storage. */
     interface Storages {
         /**
-         * The storage with this key.
+         * First byte in the file of the storage.
          *
-         * @param bytes bytes that it must have
          * @throws org.dolly4j.CheckpointException if it is not there or has another size
          */
-        Storage find(String key, DType dtype, long bytes);
+        long offset(Storage storage);
     }
 
     /**
-     * Elements in a file that tensors are views of.
+     * Elements that tensors are views of.
      *
+     * @param key what the file calls it
      * @param dtype element type
-     * @param offset first byte in the file
-     * @param bytes size
+     * @param elements how many it must have
      */
-    record Storage(DType dtype, long offset, long bytes) {}
+    record Storage(String key, DType dtype, long elements) {
+        /** Its size. */
+        long bytes() {
+            return elements * dtype.bytes();
+        }
+    }
 
     /** A tensor before its name is known. */
     private record View(Storage storage, long firstElement, List<Long> shape, List<Long> strides) {}
@@ -71,33 +78,48 @@ final class StateDictPickle implements Unpickler.Meaning {
 
     private final CheckpointFile file;
     private final String entry;
-    private final Storages storages;
+    private final Map<String, Storage> storages = new LinkedHashMap<>();
+    private Map<?, ?> dict = Map.of();
 
-    private StateDictPickle(CheckpointFile file, String entry, Storages storages) {
+    private StateDictPickle(CheckpointFile file, String entry) {
         this.file = file;
         this.entry = entry;
-        this.storages = storages;
     }
 
     /**
-     * Locates the tensors of a state dict.
+     * Reads the pickle of a state dict.
      *
      * @param file file that holds pickle and storages
      * @param entry what the pickle is called, for messages
      * @param pickle the pickle, buffered
-     * @param storages finds storages in the file
-     * @return tensors by name, in the pickle's order, unmodifiable
-     * @throws org.dolly4j.CheckpointException if the pickle is anything but a dict of tensors inside their storages
+     * @throws org.dolly4j.CheckpointException if it is anything but a dict of tensors
      */
-    static Map<String, TensorLocation> read(CheckpointFile file, String entry, InputStream pickle, Storages storages) {
-        var meaning = new StateDictPickle(file, entry, storages);
-        Object root = new Unpickler(file, entry, pickle, meaning).load();
+    static StateDictPickle read(CheckpointFile file, String entry, InputStream pickle) {
+        var stateDict = new StateDictPickle(file, entry);
+        Object root = new Unpickler(file, entry, pickle, stateDict).load();
         if (!(root instanceof Map<?, ?> dict)) {
             throw file.error(
                     "%s holds %s; a state dict (a dict of tensors) is expected.", entry, Unpickler.describe(root));
         }
+        stateDict.dict = dict;
+        return stateDict;
+    }
+
+    /** The storages that it refers to, by key. */
+    Map<String, Storage> storages() {
+        return Collections.unmodifiableMap(storages);
+    }
+
+    /**
+     * Locates its tensors.
+     *
+     * @param offsets finds storages in the file
+     * @return tensors by name, in the pickle's order, unmodifiable
+     * @throws org.dolly4j.CheckpointException if a storage is not in the file or a tensor not inside of its storage
+     */
+    Map<String, TensorLocation> tensors(Storages offsets) {
         Map<String, TensorLocation> tensors = new LinkedHashMap<>();
-        dict.forEach((name, value) -> tensors.put(String.valueOf(name), meaning.place(name, value)));
+        dict.forEach((name, value) -> tensors.put(String.valueOf(name), place(name, value, offsets)));
         return Collections.unmodifiableMap(tensors);
     }
 
@@ -136,24 +158,34 @@ final class StateDictPickle implements Unpickler.Meaning {
         return new View(storage, firstElement, longs(shape), longs(strides));
     }
 
-    /** ("storage", storage type, key, device it was on, number of elements). */
+    /**
+     * ("storage", storage type, key, device it was on, number of elements), before PyTorch 1.6 also a part of the
+     * storage, which PyTorch does not write since 0.4.
+     */
     @Override
     public Object persistent(Object id) {
         if (!(id instanceof List<?> parts)
-                || parts.size() != 5
+                || parts.size() < 5
+                || parts.size() > 6
+                || (parts.size() == 6 && parts.get(5) != Unpickler.NONE)
                 || !"storage".equals(parts.get(0))
                 || !(parts.get(1) instanceof DType dtype)
                 || !(parts.get(2) instanceof String key)
                 || !(parts.get(4) instanceof Long elements)) {
-            throw file.error("%s refers to something other than a storage of weights. The file is damaged.", entry);
+            return null;
         }
         if (elements < 0 || elements > Long.MAX_VALUE / dtype.bytes()) {
             throw file.error("%s: storage '%s' has %d elements. The file is damaged.", entry, key, elements);
         }
-        return storages.find(key, dtype, elements * dtype.bytes());
+        Storage storage = new Storage(key, dtype, elements);
+        Storage other = storages.putIfAbsent(key, storage);
+        if (other != null && !other.equals(storage)) {
+            throw file.error("%s describes the storage '%s' in two ways. The file is damaged.", entry, key);
+        }
+        return storage;
     }
 
-    private TensorLocation place(Object key, Object value) {
+    private TensorLocation place(Object key, Object value, Storages offsets) {
         if (!(key instanceof String name) || !(value instanceof View view)) {
             throw file.error(
                     "%s has %s under '%s'; a state dict holds only tensors. Save model.state_dict() alone.",
@@ -163,8 +195,8 @@ final class StateDictPickle implements Unpickler.Meaning {
         return TensorLocation.inRun(
                 name,
                 file.path(),
-                view.storage.offset,
-                view.storage.bytes,
+                offsets.offset(view.storage),
+                view.storage.bytes(),
                 view.storage.dtype,
                 view.firstElement,
                 view.shape,

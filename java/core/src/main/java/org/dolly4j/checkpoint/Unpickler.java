@@ -32,9 +32,27 @@ final class Unpickler {
         /** The value of a call, or null if it is not one that the data needs. */
         Object call(Object callable, List<?> arguments);
 
-        /** The value behind a persistent id. */
+        /** The value behind a persistent id, or null if it is not one that the data needs. */
         Object persistent(Object id);
     }
+
+    /** Of data that refers to nothing outside of itself. */
+    static final Meaning PLAIN = new Meaning() {
+        @Override
+        public Object global(String module, String name) {
+            return null;
+        }
+
+        @Override
+        public Object call(Object callable, List<?> arguments) {
+            return null;
+        }
+
+        @Override
+        public Object persistent(Object id) {
+            return null;
+        }
+    };
 
     /** Python's None. */
     static final Object NONE = new Object() {
@@ -151,7 +169,7 @@ final class Unpickler {
                 List<Object> call = popLast(2);
                 push(call(call.get(0), call.get(1)));
             }
-            case 'Q' -> push(meaning.persistent(pop()));
+            case 'Q' -> pushPersistent(pop());
             case 'b' -> ignoreState();
             default ->
                 throw file.error(
@@ -175,6 +193,14 @@ final class Unpickler {
                     "%s refers to %s.%s, which weights don't need. The file may be malicious; nothing in it was run. "
                             + "Get the model from a source you trust, or as safetensors.",
                     entry, module, name);
+        }
+        push(value);
+    }
+
+    private void pushPersistent(Object id) {
+        Object value = meaning.persistent(id);
+        if (value == null) {
+            throw file.error("%s refers to something other than a storage of weights. The file is damaged.", entry);
         }
         push(value);
     }

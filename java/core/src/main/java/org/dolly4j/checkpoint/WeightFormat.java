@@ -39,13 +39,9 @@ public enum WeightFormat {
         Path path = folder.resolve(fileName);
         return switch (this) {
             case SAFETENSORS -> Safetensors.read(path);
-            case SAFETENSORS_SHARDED -> SafetensorsIndex.read(path);
-            case BIN -> TorchZip.read(path);
-            case BIN_SHARDED ->
-                throw CheckpointFile.error(
-                        path,
-                        "weights cut into several pytorch_model-*.bin files are not supported yet. "
-                                + "Get the model as safetensors or as one pytorch_model.bin.");
+            case SAFETENSORS_SHARDED -> ShardIndex.read(path, ".safetensors", Safetensors::read);
+            case BIN -> TorchFile.read(path);
+            case BIN_SHARDED -> ShardIndex.read(path, ".bin", TorchFile::read);
         };
     }
 }

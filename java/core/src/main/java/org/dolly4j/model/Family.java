@@ -7,9 +7,12 @@ import org.dolly4j.checkpoint.ConfigValues;
  * A family of models: how its config.json and the names and row orders of its tensors become the one decoder. Family
  * differences end here.
  */
-public sealed interface Family permits GptNeoX {
+public sealed interface Family permits NamedTensors {
     /** GPT-NeoX: Pythia, Dolly v2, GPT-NeoX-20B. */
     Family GPT_NEOX = new GptNeoX();
+
+    /** GPT-J: Dolly v1. */
+    Family GPT_J = new GptJ();
 
     /**
      * The family that config.json names as {@code model_type}.
@@ -20,17 +23,15 @@ public sealed interface Family permits GptNeoX {
         String modelType = config.requiredString("model_type");
         return switch (modelType) {
             case GptNeoX.MODEL_TYPE -> GPT_NEOX;
-            case "gptj" ->
-                throw config.refuse(
-                        "model_type",
-                        "is 'gptj' (GPT-J, Dolly v1), which is not supported yet. Supported: '%s'.",
-                        GptNeoX.MODEL_TYPE);
+            case GptJ.MODEL_TYPE -> GPT_J;
             default ->
                 throw config.refuse(
                         "model_type",
-                        "is '%s', which is not supported. Supported: '%s' (Dolly v2, Pythia, GPT-NeoX-20B).",
+                        "is '%s', which is not supported. Supported: '%s' (Dolly v2, Pythia, GPT-NeoX-20B) and '%s' (Dolly v1,"
+                                + " GPT-J).",
                         modelType,
-                        GptNeoX.MODEL_TYPE);
+                        GptNeoX.MODEL_TYPE,
+                        GptJ.MODEL_TYPE);
         };
     }
 

@@ -1,6 +1,5 @@
 package org.dolly4j.model;
 
-import java.util.Map;
 import java.util.Optional;
 import org.dolly4j.CheckpointException;
 import org.dolly4j.checkpoint.ConfigValues;
@@ -11,33 +10,13 @@ import org.dolly4j.checkpoint.ConfigValues;
  * model.
  */
 final class GptNeoXConfig {
-    private static final int MAX_LAYERS = 1_000;
-    private static final int MAX_WIDTH = 1 << 20;
-    private static final int MAX_HEADS = 1 << 16;
-    private static final int MAX_HEAD_SIZE = 1 << 16;
-    private static final int MAX_VOCABULARY = 1 << 24;
-    private static final int MAX_CONTEXT = 1 << 20;
-
-    private static final int DEFAULT_CONTEXT = 2048;
     private static final double DEFAULT_ROTARY_SHARE = 0.25;
     private static final double DEFAULT_ROTARY_BASE = 10_000;
-    private static final double DEFAULT_NORM_EPSILON = 1e-5;
-
-    private static final Map<String, Activation> ACTIVATIONS = Map.of(
-            "gelu", Activation.GELU_ERF,
-            "gelu_new", Activation.GELU_TANH,
-            "gelu_fast", Activation.GELU_TANH,
-            "gelu_pytorch_tanh", Activation.GELU_TANH);
 
     private final ConfigValues config;
 
     private GptNeoXConfig(ConfigValues config) {
         this.config = config;
-    }
-
-    /** Whether config.json asks for the embedding as output head. */
-    static boolean tieWordEmbeddings(ConfigValues config) {
-        return config.bool("tie_word_embeddings").orElse(false);
     }
 
     /**
@@ -51,61 +30,29 @@ final class GptNeoXConfig {
     }
 
     private DecoderSpec spec(boolean tiedHead) {
-        if (config.has("quantization_config")) {
-            throw config.refuse(
-                    "quantization_config", "says that the weights are quantized. Get the model in its original form.");
-        }
-        int hiddenSize = config.requiredInt("hidden_size", 1, MAX_WIDTH);
-        int heads = config.requiredInt("num_attention_heads", 1, MAX_HEADS);
-        if (hiddenSize % heads != 0) {
-            throw config.refuse(
-                    "hidden_size", "must be a multiple of num_attention_heads: %d is none of %d.", hiddenSize, heads);
-        }
-        int headSize = hiddenSize / heads;
-        if (headSize > MAX_HEAD_SIZE) {
-            throw config.refuse(
-                    "num_attention_heads",
-                    "= %d makes heads of %d; at most %d are supported.",
-                    heads,
-                    headSize,
-                    MAX_HEAD_SIZE);
-        }
+        ConfigLimits.requireUnquantized(config);
+        int hiddenSize = config.requiredInt("hidden_size", 1, ConfigLimits.MAX_WIDTH);
+        int heads = config.requiredInt("num_attention_heads", 1, ConfigLimits.MAX_HEADS);
+        int headSize = ConfigLimits.headSize(config, "hidden_size", hiddenSize, "num_attention_heads", heads);
         return new DecoderSpec(
-                config.requiredInt("num_hidden_layers", 1, MAX_LAYERS),
+                config.requiredInt("num_hidden_layers", 1, ConfigLimits.MAX_LAYERS),
                 hiddenSize,
                 heads,
                 headSize,
-                config.requiredInt("intermediate_size", 1, MAX_WIDTH),
-                config.requiredInt("vocab_size", 1, MAX_VOCABULARY),
-                config.integer("max_position_embeddings", 1, MAX_CONTEXT).orElse(DEFAULT_CONTEXT),
+                config.requiredInt("intermediate_size", 1, ConfigLimits.MAX_WIDTH),
+                config.requiredInt("vocab_size", 1, ConfigLimits.MAX_VOCABULARY),
+                config.integer("max_position_embeddings", 1, ConfigLimits.MAX_CONTEXT)
+                        .orElse(ConfigLimits.DEFAULT_CONTEXT),
                 rotaryDims(headSize),
                 rotaryBase(),
-                activation(),
-                normEpsilon(),
+                ConfigLimits.activation(config, "hidden_act", "gelu"),
+                ConfigLimits.normEpsilon(config, "layer_norm_eps"),
                 config.bool("use_parallel_residual").orElse(true),
                 false,
                 config.bool("attention_bias").orElse(true),
                 true,
                 false,
                 tiedHead);
-    }
-
-    private Activation activation() {
-        String name = config.string("hidden_act").orElse("gelu");
-        return Optional.ofNullable(ACTIVATIONS.get(name))
-                .orElseThrow(() -> config.refuse(
-                        "hidden_act",
-                        "is '%s', which is not supported; supported: %s.",
-                        name,
-                        String.join(", ", ACTIVATIONS.keySet().stream().sorted().toList())));
-    }
-
-    private double normEpsilon() {
-        double epsilon = config.number("layer_norm_eps").orElse(DEFAULT_NORM_EPSILON);
-        if (epsilon <= 0 || epsilon >= 1) {
-            throw config.refuse("layer_norm_eps", "must be above 0 and below 1, but is %s.", epsilon);
-        }
-        return epsilon;
     }
 
     /** {@code int(head_size * share)}, as Hugging Face computes it. */

@@ -39,10 +39,10 @@ class CheckpointTest {
     /** The checksums run over name and elements of every tensor, by name; made with Python's readers. */
     @ParameterizedTest
     @CsvSource({
-        "neox-gelunew-bf16-hd64-rot50,    SAFETENSORS_SHARDED, BFLOAT16, 28, 473eaf88",
-        "neox-gelufast-fp16-hd80-buffers, BIN,                 FLOAT16,  34, 60e13764",
-        "neox-sequential-fp16-hd24,       SAFETENSORS,         FLOAT16,  28, ff8dfda6",
-        "neox-v5config-odd,               SAFETENSORS,         FLOAT32,  28, 618457dd"
+        "neox-gelunew-bf16-hd64-rot50,        SAFETENSORS_SHARDED, BFLOAT16, 28, 473eaf88",
+        "gptj-bf16-hd80-long,                 BIN_SHARDED,         BFLOAT16, 25, 458fc353",
+        "neox-sequential-fp16-legacy-buffers, BIN,                 FLOAT16,  34, 2fe14a04",
+        "neox-v5config-odd,                   SAFETENSORS,         FLOAT32,  28, 618457dd"
     })
     void golden_hasTheTensorsThatPythonReads(
             String name, WeightFormat format, DType dtype, int tensors, String checksum) throws IOException {
@@ -97,15 +97,6 @@ class CheckpointTest {
         SafetensorsTest.write(folder.resolve("model.safetensors"), "{\"w\":" + tensor("I64", 1, 0, 8) + "}", 8);
         Checkpoint checkpoint = Checkpoint.open(folder);
         assertThatThrownBy(checkpoint::weightDType).isInstanceOf(CheckpointException.class);
-    }
-
-    @Test
-    void binInSeveralFiles_isRefusedByName() throws IOException {
-        writeConfig("{}");
-        Files.writeString(folder.resolve("pytorch_model.bin.index.json"), "{}");
-        assertThatThrownBy(() -> Checkpoint.open(folder))
-                .isInstanceOf(CheckpointException.class)
-                .hasMessageContaining("pytorch_model-*.bin files are not supported yet");
     }
 
     @Test

@@ -28,7 +28,7 @@ class DamagedFilesTest {
                 "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
                         + "\"b\":{\"dtype\":\"BF16\",\"shape\":[5],\"data_offsets\":[24,34]}}",
                 34);
-        damage(path, Safetensors::read);
+        damage(path, Safetensors::read, "a", "b");
     }
 
     @Test
@@ -41,13 +41,20 @@ class DamagedFilesTest {
                 .endDict();
         for (TestZip zip : new TestZip[] {new TestZip(), new TestZip().zip64()}) {
             zip.add("m/data.pkl", pickle).add("m/byteorder", "little").add("m/data/0", new byte[24]);
-            damage(Files.write(folder.resolve("m.bin"), zip.bytes()), TorchZip::read);
+            damage(Files.write(folder.resolve("m.bin"), zip.bytes()), TorchFile::read, "a", "b");
         }
     }
 
-    private static void damage(Path path, Function<Path, Map<String, TensorLocation>> read) throws IOException {
+    @Test
+    void damagedFilesBeforePyTorch16_areRefusedOrReadInsideTheFile() throws IOException {
+        byte[] bytes = new TorchLegacyTest.Builder().bytes();
+        damage(Files.write(folder.resolve("m.bin"), bytes), TorchFile::read, "a", "b", "c");
+    }
+
+    private static void damage(Path path, Function<Path, Map<String, TensorLocation>> read, String... names)
+            throws IOException {
         byte[] whole = Files.readAllBytes(path);
-        assertThat(read.apply(path)).containsOnlyKeys("a", "b");
+        assertThat(read.apply(path)).containsOnlyKeys(names);
         Random random = new Random(1);
         int refused = 0;
         for (int n = 0; n < CASES; n++) {

@@ -275,9 +275,7 @@ class GptNeoXConfigTest {
         Files.writeString(config, DOLLY_3B);
         assertThat(Family.of(ConfigValues.read(config))).isSameAs(Family.GPT_NEOX);
         Files.writeString(config, "{\"model_type\": \"gptj\"}");
-        assertThatThrownBy(() -> Family.of(ConfigValues.read(config)))
-                .isInstanceOf(CheckpointException.class)
-                .hasMessageContaining("GPT-J, Dolly v1), which is not supported yet");
+        assertThat(Family.of(ConfigValues.read(config))).isSameAs(Family.GPT_J);
         Files.writeString(config, "{\"model_type\": \"llama\"}");
         assertThatThrownBy(() -> Family.of(ConfigValues.read(config)))
                 .hasMessageContaining("model_type is 'llama', which is not supported. Supported: 'gpt_neox'");

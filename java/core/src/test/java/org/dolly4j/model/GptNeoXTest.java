@@ -24,7 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class GptNeoXTest {
     private static final Path GOLDENS = Path.of("src/test/resources/goldens/models/checkpoints");
-    private static final Path SEQUENTIAL = GOLDENS.resolve("neox-sequential-fp16-hd24");
+    private static final Path SEQUENTIAL = GOLDENS.resolve("neox-sequential-fp16-legacy-buffers");
     private static final String QKV = "gpt_neox.layers.%d.attention.query_key_value.%s";
 
     @TempDir
@@ -92,13 +92,7 @@ class GptNeoXTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "neox-gelunew-bf16-hd64-rot50",
-                "neox-gelufast-fp16-hd80-buffers",
-                "neox-sequential-fp16-hd24",
-                "neox-v5config-odd"
-            })
+    @ValueSource(strings = {"neox-gelunew-bf16-hd64-rot50", "neox-sequential-fp16-legacy-buffers", "neox-v5config-odd"})
     void golden_fillsEverySlotWithItsTensor(String name) throws IOException {
         Checkpoint checkpoint = Checkpoint.open(GOLDENS.resolve(name));
         WeightPlan plan = Family.planFor(checkpoint);
