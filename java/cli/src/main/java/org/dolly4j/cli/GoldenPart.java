@@ -9,6 +9,7 @@ import java.util.stream.Stream;
 import org.dolly4j.DollyException;
 import org.dolly4j.DollyOptions;
 import org.dolly4j.check.CheckReport;
+import org.dolly4j.check.HostileCheck;
 import org.dolly4j.check.ModelCheck;
 import org.dolly4j.check.PipelineCheck;
 import org.dolly4j.check.SamplingCheck;
@@ -24,7 +25,7 @@ enum GoldenPart {
         }
     },
     /** Processors of logits, and beams. */
-    SAMPLING("{sampling,beam}.jsonl") {
+    SAMPLING("{sampling,processors,beam}.jsonl") {
         @Override
         List<CheckReport> run(Path folder, Settings settings) {
             return SamplingCheck.run(folder);
@@ -48,11 +49,7 @@ enum GoldenPart {
     HOSTILE("manifest.jsonl") {
         @Override
         List<CheckReport> run(Path folder, Settings settings) {
-            CheckReport report = new CheckReport("hostile");
-            for (String name : subfolders(folder)) {
-                report.skip(name, "files with defects are not checked by this version");
-            }
-            return List.of(report);
+            return List.of(HostileCheck.run(folder, settings.options()));
         }
     };
 
