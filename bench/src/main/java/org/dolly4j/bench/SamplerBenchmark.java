@@ -106,7 +106,7 @@ public class SamplerBenchmark {
             }
         }
         Arrays.setAll(history, i -> random.nextInt(VOCAB_SIZE));
-        sampler = new Sampler(options.options, new int[] {EOS_ID}, new Candidates(VOCAB_SIZE));
+        sampler = new Sampler(options.options, new int[] {EOS_ID}, Integer.MAX_VALUE, new Candidates(VOCAB_SIZE));
         check(rows[0]);
     }
 

@@ -49,7 +49,10 @@ final class DefaultSampling {
         config.minLength().ifPresent(builder::minLength);
         config.minNewTokens().ifPresent(builder::minNewTokens);
         config.renormalizeLogits().ifPresent(builder::renormalizeLogits);
-        builder.badWordsIds(config.badWordsIds())
+        builder.sequenceBias(config.sequenceBias())
+                .badWordsIds(config.badWordsIds())
+                .forcedBosTokenId(config.forcedBosTokenId())
+                .forcedEosTokenIds(config.forcedEosTokenIds())
                 .suppressTokens(config.suppressTokens())
                 .beginSuppressTokens(config.beginSuppressTokens());
         try {

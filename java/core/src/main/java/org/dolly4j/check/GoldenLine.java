@@ -1,9 +1,12 @@
 package org.dolly4j.check;
 
+import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
 import org.dolly4j.CheckpointException;
@@ -61,6 +64,18 @@ final class GoldenLine {
         return list(field, "lists of whole numbers", element -> element.getAsJsonArray().asList().stream()
                 .map(JsonElement::getAsInt)
                 .toList());
+    }
+
+    /** A list of pairs of a list of whole numbers and a number: the first by the second, in their order. */
+    Map<List<Integer>, Double> weightedLists(String field) {
+        Map<List<Integer>, Double> weights = new LinkedHashMap<>();
+        for (JsonArray pair : list(field, "pairs", JsonElement::getAsJsonArray)) {
+            List<Integer> integers = pair.get(0).getAsJsonArray().asList().stream()
+                    .map(JsonElement::getAsInt)
+                    .toList();
+            weights.put(integers, pair.get(1).getAsDouble());
+        }
+        return weights;
     }
 
     double[] numbers(String field) {

@@ -6,6 +6,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalInt;
+import org.dolly4j.sampling.Candidates;
 import org.dolly4j.sampling.Sampler;
 import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.sampling.TokenDistribution;
@@ -15,24 +17,28 @@ public final class SamplingCheck {
     private static final double SCORE_TOLERANCE = 1e-5; // of the score's size
     private static final double PROBABILITY_TOLERANCE = 1e-6; // absolute
 
-    private final CheckReport report = new CheckReport("sampling/sampling");
+    private final CheckReport report;
     private double scoreDifference;
     private double probabilityDifference;
 
-    private SamplingCheck() {}
+    private SamplingCheck(String name) {
+        report = new CheckReport("sampling/" + name);
+    }
 
     /**
      * Runs what the folder holds.
      *
-     * @param folder with {@code sampling.jsonl} or {@code beam.jsonl}
-     * @return a report for each of the two files that is there
+     * @param folder with {@code sampling.jsonl}, {@code processors.jsonl} or {@code beam.jsonl}
+     * @return a report for each of these files that is there
      * @throws org.dolly4j.CheckpointException if a file cannot be read, or a line is not a JSON object
      */
     public static List<CheckReport> run(Path folder) {
         List<CheckReport> reports = new ArrayList<>();
-        Path sampling = folder.resolve("sampling.jsonl");
-        if (Files.exists(sampling)) {
-            reports.add(new SamplingCheck().runCases(Goldens.lines(sampling)));
+        for (String name : List.of("sampling", "processors")) {
+            Path file = folder.resolve(name + ".jsonl");
+            if (Files.exists(file)) {
+                reports.add(new SamplingCheck(name).runCases(Goldens.lines(file)));
+            }
         }
         Path beam = folder.resolve("beam.jsonl");
         if (Files.exists(beam)) {
@@ -58,7 +64,8 @@ public final class SamplingCheck {
         GoldenLine params = golden.object("params");
         float[] logits = golden.scores("logits");
         int[] history = golden.ints("history");
-        Sampler sampler = new Sampler(options(params), logits.length, golden.ints("eos"));
+        int maxNewTokens = params.has("max_new_tokens") ? params.integer("max_new_tokens") : Integer.MAX_VALUE;
+        Sampler sampler = new Sampler(options(params), golden.ints("eos"), maxNewTokens, new Candidates(logits.length));
 
         List<String> processors = new ArrayList<>(golden.texts("processors"));
         if (params.has("min_p") && params.number("min_p") == 0) {
@@ -125,6 +132,10 @@ public final class SamplingCheck {
                 case "bad_words_ids" -> builder.badWordsIds(params.integerLists(name));
                 case "min_length" -> builder.minLength(params.integer(name));
                 case "min_new_tokens" -> builder.minNewTokens(params.integer(name));
+                case "max_new_tokens" -> {} // of the request, not of the sampling
+                case "sequence_bias" -> builder.sequenceBias(params.weightedLists(name));
+                case "forced_bos_token_id" -> builder.forcedBosTokenId(OptionalInt.of(params.integer(name)));
+                case "forced_eos_token_id" -> builder.forcedEosTokenIds(params.integers(name));
                 case "suppress_tokens" -> builder.suppressTokens(params.integers(name));
                 case "begin_suppress_tokens" -> builder.beginSuppressTokens(params.integers(name));
                 case "renormalize_logits" -> builder.renormalizeLogits(params.flag(name));

@@ -13,8 +13,10 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
@@ -145,6 +147,31 @@ public final class ConfigValues {
             lists.add(List.copyOf(integers));
         }
         return List.copyOf(lists);
+    }
+
+    /**
+     * A list of pairs of a list of whole numbers from {@code min} to {@code max} and a finite number, the first by the
+     * second; empty if absent.
+     */
+    public Map<List<Integer>, Double> weightedLists(String key, int min, int max) {
+        Map<List<Integer>, Double> weights = new LinkedHashMap<>();
+        if (value(key)
+                .filter(v -> v.isJsonObject() && v.getAsJsonObject().isEmpty())
+                .isPresent()) {
+            return weights;
+        }
+        for (JsonElement pair : array(key)) {
+            if (!pair.isJsonArray()
+                    || pair.getAsJsonArray().size() != 2
+                    || !pair.getAsJsonArray().get(0).isJsonArray()) {
+                throw wrong(key, "a list of pairs of a list of whole numbers and a number", pair);
+            }
+            List<Integer> integers = new ArrayList<>();
+            pair.getAsJsonArray().get(0).getAsJsonArray().forEach(item -> integers.add(toInt(key, item, min, max)));
+            weights.put(
+                    List.copyOf(integers), toDouble(key, pair.getAsJsonArray().get(1)));
+        }
+        return weights;
     }
 
     /** Texts: a list of them, or one alone; empty if absent. */

@@ -25,6 +25,7 @@ import org.slf4j.LoggerFactory;
  * @param typicalP probability mass kept of the tokens nearest to the expected information
  * @param epsilonCutoff least probability kept
  * @param etaCutoff least probability kept, adapted to the entropy
+ * @param sequenceBias added to the score of the last token of each sequence after the others
  * @param repetitionPenalty divides positive and multiplies negative logits of tokens seen
  * @param noRepeatNgramSize length of the token sequences that may occur only once, 0 for none
  * @param badWordsIds token sequences never generated
@@ -32,6 +33,8 @@ import org.slf4j.LoggerFactory;
  * @param beginSuppressTokens tokens never generated first
  * @param minLength least tokens of prompt and answer together
  * @param minNewTokens least tokens of the answer
+ * @param forcedBosTokenId first token of the answer to a prompt of one token
+ * @param forcedEosTokenIds tokens of which the last one of a full answer is
  * @param stopStrings texts that end generation
  * @param renormalizeLogits normalise after the processors
  */
@@ -43,6 +46,7 @@ public record GenerationConfig(
         OptionalDouble typicalP,
         OptionalDouble epsilonCutoff,
         OptionalDouble etaCutoff,
+        Map<List<Integer>, Double> sequenceBias,
         OptionalDouble repetitionPenalty,
         OptionalInt noRepeatNgramSize,
         List<List<Integer>> badWordsIds,
@@ -50,6 +54,8 @@ public record GenerationConfig(
         List<Integer> beginSuppressTokens,
         OptionalInt minLength,
         OptionalInt minNewTokens,
+        OptionalInt forcedBosTokenId,
+        List<Integer> forcedEosTokenIds,
         List<String> stopStrings,
         Optional<Boolean> renormalizeLogits) {
     private static final Logger LOG = LoggerFactory.getLogger(GenerationConfig.class);
@@ -69,8 +75,6 @@ public record GenerationConfig(
             Map.entry("encoder_repetition_penalty", 1.0),
             Map.entry("exponential_decay_length_penalty", NEVER),
             Map.entry("force_words_ids", NEVER),
-            Map.entry("forced_bos_token_id", NEVER),
-            Map.entry("forced_eos_token_id", NEVER),
             Map.entry("guidance_scale", 1.0),
             Map.entry("max_time", NEVER),
             Map.entry("num_beam_groups", 1.0),
@@ -79,7 +83,6 @@ public record GenerationConfig(
             Map.entry("penalty_alpha", 0.0),
             Map.entry("prompt_lookup_num_tokens", 0.0),
             Map.entry("remove_invalid_values", false),
-            Map.entry("sequence_bias", NEVER),
             Map.entry("token_healing", false),
             Map.entry("top_h", NEVER),
             Map.entry("watermarking_config", NEVER));
@@ -87,6 +90,8 @@ public record GenerationConfig(
     /** Copies the lists. */
     public GenerationConfig {
         eosTokenIds = List.copyOf(eosTokenIds);
+        sequenceBias = Map.copyOf(sequenceBias);
+        forcedEosTokenIds = List.copyOf(forcedEosTokenIds);
         badWordsIds = badWordsIds.stream().map(List::copyOf).toList();
         suppressTokens = List.copyOf(suppressTokens);
         beginSuppressTokens = List.copyOf(beginSuppressTokens);
@@ -115,6 +120,7 @@ public record GenerationConfig(
                 values.number("typical_p"),
                 values.number("epsilon_cutoff"),
                 values.number("eta_cutoff"),
+                values.weightedLists("sequence_bias", 0, Integer.MAX_VALUE),
                 values.number("repetition_penalty"),
                 count(values, "no_repeat_ngram_size"),
                 values.integerLists("bad_words_ids", 0, Integer.MAX_VALUE),
@@ -122,6 +128,8 @@ public record GenerationConfig(
                 values.integers("begin_suppress_tokens", 0, Integer.MAX_VALUE),
                 count(values, "min_length"),
                 count(values, "min_new_tokens"),
+                values.integer("forced_bos_token_id", 0, Integer.MAX_VALUE),
+                values.integers("forced_eos_token_id", 0, Integer.MAX_VALUE),
                 values.strings("stop_strings"),
                 values.bool("renormalize_logits"));
     }

@@ -82,7 +82,7 @@ public final class Engine implements AutoCloseable {
      */
     public Request submit(RequestSpec spec) {
         checkFits(spec);
-        Sampler sampler = new Sampler(spec.sampling(), spec.endIds(), drawingThreads.workspace());
+        Sampler sampler = new Sampler(spec.sampling(), spec.endIds(), spec.maxNewTokens(), drawingThreads.workspace());
         Request request = new Request(spec, recorder.newRequest(spec), sampler, this::withdraw);
         try {
             enqueue(request);

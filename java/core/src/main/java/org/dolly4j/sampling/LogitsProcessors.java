@@ -1,12 +1,85 @@
 package org.dolly4j.sampling;
 
+import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
+import java.util.Map;
 
 /** The processors that look at the tokens so far, each with the meaning of Hugging Face's class of the same name. */
 final class LogitsProcessors {
     private static final float IMPOSSIBLE = Float.NEGATIVE_INFINITY;
 
     private LogitsProcessors() {}
+
+    /**
+     * Adds to the score of the last token of each sequence that the history ends with the others of; what several
+     * sequences add to one token adds up.
+     *
+     * @throws IllegalArgumentException if an id is outside the vocabulary
+     */
+    static LogitsProcessor sequenceBias(Map<List<Integer>, Double> biases, int vocabSize) {
+        requireInVocabulary("sequenceBias", biases.keySet(), vocabSize);
+        int[][] sequences =
+                biases.keySet().stream().map(LogitsProcessors::toArray).toArray(int[][]::new);
+        float[] added = new float[sequences.length];
+        int at = 0;
+        for (double bias : biases.values()) {
+            added[at++] = (float) bias;
+        }
+        float[] sums = new float[sequences.length];
+        int[] ids = new int[sequences.length];
+        return (scores, history, historyLength, promptLength) -> {
+            int count = 0; // summed up apart, as in Hugging Face, so that the score is rounded once
+            for (int i = 0; i < sequences.length; i++) {
+                int prefix = sequences[i].length - 1;
+                if (prefix <= historyLength && matches(sequences[i], 0, history, historyLength - prefix, prefix)) {
+                    count = addTo(ids, sums, count, sequences[i][prefix], added[i]);
+                }
+            }
+            for (int i = 0; i < count; i++) {
+                scores[ids[i]] += sums[i];
+            }
+        };
+    }
+
+    private static int addTo(int[] ids, float[] sums, int count, int id, float amount) {
+        for (int i = 0; i < count; i++) {
+            if (ids[i] == id) {
+                sums[i] += amount;
+                return count;
+            }
+        }
+        ids[count] = id;
+        sums[count] = amount;
+        return count + 1;
+    }
+
+    /** Leaves a token alone after a prompt of one token. */
+    static LogitsProcessor forcedBos(int id) {
+        return (scores, history, historyLength, promptLength) -> {
+            if (historyLength == 1) {
+                force(scores, List.of(id));
+            }
+        };
+    }
+
+    /** Leaves some tokens alone as the last one of an answer of {@code maxNewTokens}. */
+    static LogitsProcessor forcedEos(List<Integer> ids, int maxNewTokens) {
+        return (scores, history, historyLength, promptLength) -> {
+            if (historyLength - promptLength == maxNewTokens - 1) {
+                force(scores, ids);
+            }
+        };
+    }
+
+    private static void force(float[] scores, List<Integer> ids) {
+        Arrays.fill(scores, IMPOSSIBLE);
+        for (int id : ids) {
+            if (isIn(scores, id)) {
+                scores[id] = 0;
+            }
+        }
+    }
 
     /** Score / penalty if positive, score * penalty if negative, once for every token of the history. */
     static LogitsProcessor repetitionPenalty(double penalty, int vocabSize) {
@@ -47,14 +120,7 @@ final class LogitsProcessors {
      * @throws IllegalArgumentException if an id is outside the vocabulary
      */
     static LogitsProcessor noBadWords(List<List<Integer>> badWordsIds, int[] eosIds, int vocabSize) {
-        for (List<Integer> word : badWordsIds) {
-            for (int id : word) {
-                if (id >= vocabSize) {
-                    throw new IllegalArgumentException("badWordsIds holds the token id " + id
-                            + ", but the vocabulary has " + vocabSize + " tokens; remove " + word);
-                }
-            }
-        }
+        requireInVocabulary("badWordsIds", badWordsIds, vocabSize);
         int[][] words = badWordsIds.stream()
                 .filter(word -> word.size() > 1 || !contains(eosIds, word.get(0)))
                 .map(LogitsProcessors::toArray)
@@ -67,6 +133,17 @@ final class LogitsProcessors {
                 }
             }
         };
+    }
+
+    private static void requireInVocabulary(String option, Collection<List<Integer>> sequences, int vocabSize) {
+        for (List<Integer> sequence : sequences) {
+            for (int id : sequence) {
+                if (id >= vocabSize) {
+                    throw new IllegalArgumentException(option + " holds the token id " + id
+                            + ", but the vocabulary has " + vocabSize + " tokens; remove " + sequence);
+                }
+            }
+        }
     }
 
     /** Bans the end tokens while prompt and answer together are shorter than {@code minLength}. */

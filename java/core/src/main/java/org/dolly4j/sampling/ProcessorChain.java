@@ -4,9 +4,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What options do to the scores, in the order of Hugging Face's {@code generate}: repetition penalty, n-grams, bad
- * words, min length, min new tokens, suppressed tokens, and when sampling temperature, top-k, top-p, min-p, typical,
- * epsilon, eta; at last normalization. Neutral values build nothing. (A bias of sequences would come before all.)
+ * What options do to the scores, in the order of Hugging Face's {@code generate}: bias of sequences, repetition penalty,
+ * n-grams, bad words, min length, min new tokens, forced tokens, suppressed tokens, and when sampling temperature,
+ * top-k, top-p, min-p, typical, epsilon, eta; at last normalization. Neutral values build nothing.
  */
 final class ProcessorChain {
     private final List<LogitsProcessor> processors = new ArrayList<>();
@@ -17,9 +17,13 @@ final class ProcessorChain {
      * @param options what to build
      * @param vocabSize length of a logits row
      * @param eosIds end tokens
-     * @throws IllegalArgumentException if {@code badWordsIds} holds an id outside the vocabulary
+     * @param maxNewTokens most tokens of the answer
+     * @throws IllegalArgumentException if {@code badWordsIds} or {@code sequenceBias} holds an id outside the vocabulary
      */
-    ProcessorChain(SamplingOptions options, int vocabSize, int[] eosIds) {
+    ProcessorChain(SamplingOptions options, int vocabSize, int[] eosIds, int maxNewTokens) {
+        if (!options.sequenceBias().isEmpty()) {
+            add("SequenceBiasLogitsProcessor", LogitsProcessors.sequenceBias(options.sequenceBias(), vocabSize));
+        }
         if (options.repetitionPenalty() != 1) {
             add(
                     "RepetitionPenaltyLogitsProcessor",
@@ -42,6 +46,11 @@ final class ProcessorChain {
         }
         if (options.minNewTokens() > 0 && eosIds.length > 0) {
             add("MinNewTokensLengthLogitsProcessor", minNewTokens);
+        }
+        options.forcedBosTokenId()
+                .ifPresent(id -> add("ForcedBOSTokenLogitsProcessor", LogitsProcessors.forcedBos(id)));
+        if (!options.forcedEosTokenIds().isEmpty()) {
+            add("ForcedEOSTokenLogitsProcessor", LogitsProcessors.forcedEos(options.forcedEosTokenIds(), maxNewTokens));
         }
         if (!options.suppressTokens().isEmpty()) {
             add("SuppressTokensLogitsProcessor", LogitsProcessors.suppressTokens(options.suppressTokens()));

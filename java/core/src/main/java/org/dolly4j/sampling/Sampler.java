@@ -22,6 +22,7 @@ public final class Sampler {
 
     private final SamplingOptions options;
     private final int[] eosIds;
+    private final int maxNewTokens;
     private Candidates candidates;
     private final LogitsProcessor[] processors;
     private final LogitsWarper[] warpers;
@@ -34,10 +35,11 @@ public final class Sampler {
      * @param options what to do
      * @param vocabSize length of a logits row
      * @param eosIds end tokens, which min length and min new tokens hold back
-     * @throws IllegalArgumentException if {@code vocabSize} is less than 1 or a bad word holds an id outside it
+     * @throws IllegalArgumentException if {@code vocabSize} is less than 1, or a bad word or a sequence with a bias
+     *     holds an id outside it
      */
     public Sampler(SamplingOptions options, int vocabSize, int[] eosIds) {
-        this(options, eosIds, new Candidates(vocabSize));
+        this(options, eosIds, Integer.MAX_VALUE, new Candidates(vocabSize));
     }
 
     /**
@@ -46,14 +48,16 @@ public final class Sampler {
      *
      * @param options what to do
      * @param eosIds end tokens, which min length and min new tokens hold back
+     * @param maxNewTokens most tokens of the answer, the last of which may be forced to be an end token
      * @param workspace made for the model's vocabulary
-     * @throws IllegalArgumentException if a bad word holds an id outside the vocabulary
+     * @throws IllegalArgumentException if a bad word or a sequence with a bias holds an id outside the vocabulary
      */
-    public Sampler(SamplingOptions options, int[] eosIds, Candidates workspace) {
+    public Sampler(SamplingOptions options, int[] eosIds, int maxNewTokens, Candidates workspace) {
         this.options = options;
         this.eosIds = eosIds.clone();
+        this.maxNewTokens = maxNewTokens;
         candidates = workspace;
-        ProcessorChain chain = new ProcessorChain(options, workspace.vocabSize(), this.eosIds);
+        ProcessorChain chain = new ProcessorChain(options, workspace.vocabSize(), this.eosIds, maxNewTokens);
         processors = chain.processors();
         warpers = chain.warpers();
         processorNames = chain.names();
@@ -61,7 +65,7 @@ public final class Sampler {
 
     /** One that does the same, and may be used at the same time, in another work space. */
     public Sampler copy() {
-        return new Sampler(options, eosIds, candidates);
+        return new Sampler(options, eosIds, maxNewTokens, candidates);
     }
 
     /** Shares another work space from now on, made for the same vocabulary: that of the thread that uses it next. */
@@ -191,7 +195,7 @@ public final class Sampler {
         }
         SamplingOptions bans =
                 options.toBuilder().temperature(1).repetitionPenalty(1).build();
-        LogitsProcessor[] banning = new ProcessorChain(bans, vocabSize, eosIds).processors();
+        LogitsProcessor[] banning = new ProcessorChain(bans, vocabSize, eosIds, maxNewTokens).processors();
         greatest = process(logits, banning, history, historyLength, promptLength);
         if (greatest == Float.NEGATIVE_INFINITY) {
             return new DollyException(

@@ -1,6 +1,10 @@
 package org.dolly4j.sampling;
 
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
 
 /**
  * How the next token is chosen. Names, meaning and ranges are those of Hugging Face's {@code GenerationConfig}
@@ -22,6 +26,9 @@ import java.util.List;
  * @param epsilonCutoff least probability (Hewitt et al. 2022); in [0, 1), default 0 (none). The best token always stays
  * @param etaCutoff least probability, lowered where the entropy is high (Hewitt et al. 2022); in [0, 1), default 0
  *     (none). The best token always stays
+ * @param sequenceBias what is added to the score of the last token of each sequence, where the tokens before it are the
+ *     others: natural logarithms of how many times as likely it becomes; at least one token each, a finite number;
+ *     default none
  * @param repetitionPenalty divisor of positive and factor of negative scores of all tokens in prompt and answer (Keskar
  *     et al. 2019); finite and greater than 0, default 1 (none)
  * @param noRepeatNgramSize length of token sequences that may occur only once; 0 (default) for no such rule
@@ -29,6 +36,9 @@ import java.util.List;
  * @param minLength tokens of prompt and answer together before an end token may come; default 0
  * @param minNewTokens tokens of the answer before an end token may come, default 0; takes the place of
  *     {@code minLength} if both are set
+ * @param forcedBosTokenId the first token of the answer if the prompt has one token alone, as for models that begin with
+ *     a token for the language; default none
+ * @param forcedEosTokenIds tokens of which the answer's last one is, if nothing ended it before; default none
  * @param suppressTokens tokens that are never chosen; ids outside the vocabulary have no effect
  * @param beginSuppressTokens tokens that the answer never begins with; ids outside the vocabulary have no effect
  * @param renormalizeLogits whether the scores are made log-probabilities at last; changes no choice. Default false
@@ -42,11 +52,14 @@ public record SamplingOptions(
         double typicalP,
         double epsilonCutoff,
         double etaCutoff,
+        Map<List<Integer>, Double> sequenceBias,
         double repetitionPenalty,
         int noRepeatNgramSize,
         List<List<Integer>> badWordsIds,
         int minLength,
         int minNewTokens,
+        OptionalInt forcedBosTokenId,
+        List<Integer> forcedEosTokenIds,
         List<Integer> suppressTokens,
         List<Integer> beginSuppressTokens,
         boolean renormalizeLogits) {
@@ -81,11 +94,24 @@ public record SamplingOptions(
         require(noRepeatNgramSize >= 0, "noRepeatNgramSize", noRepeatNgramSize, "0 (off) or more");
         require(minLength >= 0, "minLength", minLength, "0 (off) or more");
         require(minNewTokens >= 0, "minNewTokens", minNewTokens, "0 (off) or more");
+        Map<List<Integer>, Double> biases = new LinkedHashMap<>();
+        sequenceBias.forEach((sequence, bias) -> biases.put(List.copyOf(sequence), bias));
+        sequenceBias = Collections.unmodifiableMap(biases);
+        require(
+                biases.entrySet().stream()
+                        .allMatch(entry -> isSequence(entry.getKey()) && Double.isFinite(entry.getValue())),
+                "sequenceBias",
+                biases,
+                "sequences of at least one token id, each id 0 or more, with finite numbers");
+        int forcedBos = forcedBosTokenId.orElse(0);
+        require(forcedBos >= 0, "forcedBosTokenId", forcedBos, "a token id, 0 or more");
+        forcedEosTokenIds = List.copyOf(forcedEosTokenIds);
+        require(!hasNegative(forcedEosTokenIds), "forcedEosTokenIds", forcedEosTokenIds, "token ids, each 0 or more");
         badWordsIds = badWordsIds.stream().map(List::copyOf).toList();
         suppressTokens = List.copyOf(suppressTokens);
         beginSuppressTokens = List.copyOf(beginSuppressTokens);
         require(
-                badWordsIds.stream().noneMatch(word -> word.isEmpty() || hasNegative(word)),
+                badWordsIds.stream().allMatch(SamplingOptions::isSequence),
                 "badWordsIds",
                 badWordsIds,
                 "sequences of at least one token id, each id 0 or more");
@@ -95,6 +121,10 @@ public record SamplingOptions(
                 "beginSuppressTokens",
                 beginSuppressTokens,
                 "token ids, each 0 or more");
+    }
+
+    private static boolean isSequence(List<Integer> ids) {
+        return !ids.isEmpty() && !hasNegative(ids);
     }
 
     private static boolean hasNegative(List<Integer> ids) {
@@ -133,11 +163,14 @@ public record SamplingOptions(
                 .typicalP(typicalP)
                 .epsilonCutoff(epsilonCutoff)
                 .etaCutoff(etaCutoff)
+                .sequenceBias(sequenceBias)
                 .repetitionPenalty(repetitionPenalty)
                 .noRepeatNgramSize(noRepeatNgramSize)
                 .badWordsIds(badWordsIds)
                 .minLength(minLength)
                 .minNewTokens(minNewTokens)
+                .forcedBosTokenId(forcedBosTokenId)
+                .forcedEosTokenIds(forcedEosTokenIds)
                 .suppressTokens(suppressTokens)
                 .beginSuppressTokens(beginSuppressTokens)
                 .renormalizeLogits(renormalizeLogits);
@@ -153,11 +186,14 @@ public record SamplingOptions(
         private double typicalP = 1;
         private double epsilonCutoff;
         private double etaCutoff;
+        private Map<List<Integer>, Double> sequenceBias = Map.of();
         private double repetitionPenalty = 1;
         private int noRepeatNgramSize;
         private List<List<Integer>> badWordsIds = List.of();
         private int minLength;
         private int minNewTokens;
+        private OptionalInt forcedBosTokenId = OptionalInt.empty();
+        private List<Integer> forcedEosTokenIds = List.of();
         private List<Integer> suppressTokens = List.of();
         private List<Integer> beginSuppressTokens = List.of();
         private boolean renormalizeLogits;
@@ -212,6 +248,12 @@ public record SamplingOptions(
             return this;
         }
 
+        /** What is added to the score of tokens that complete sequences. */
+        public Builder sequenceBias(Map<List<Integer>, Double> value) {
+            sequenceBias = value;
+            return this;
+        }
+
         /** Penalty of tokens that occurred. */
         public Builder repetitionPenalty(double value) {
             repetitionPenalty = value;
@@ -239,6 +281,18 @@ public record SamplingOptions(
         /** Tokens of the answer before an end token may come. */
         public Builder minNewTokens(int value) {
             minNewTokens = value;
+            return this;
+        }
+
+        /** The first token of the answer to a prompt of one token. */
+        public Builder forcedBosTokenId(OptionalInt value) {
+            forcedBosTokenId = value;
+            return this;
+        }
+
+        /** Tokens of which the last one of a full answer is. */
+        public Builder forcedEosTokenIds(List<Integer> value) {
+            forcedEosTokenIds = value;
             return this;
         }
 
@@ -275,11 +329,14 @@ public record SamplingOptions(
                     typicalP,
                     epsilonCutoff,
                     etaCutoff,
+                    sequenceBias,
                     repetitionPenalty,
                     noRepeatNgramSize,
                     badWordsIds,
                     minLength,
                     minNewTokens,
+                    forcedBosTokenId,
+                    forcedEosTokenIds,
                     suppressTokens,
                     beginSuppressTokens,
                     renormalizeLogits);

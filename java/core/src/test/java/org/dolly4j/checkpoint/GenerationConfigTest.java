@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
@@ -29,7 +30,8 @@ class GenerationConfigTest {
                 {"eos_token_id": [50277, 0], "temperature": 0.7, "min_p": 0.05, "typical_p": 0.9,
                 "epsilon_cutoff": 0.0003, "eta_cutoff": 0.0006, "repetition_penalty": 1.1, "no_repeat_ngram_size": 3,
                 "bad_words_ids": [[5], [6, 7]], "suppress_tokens": [8], "begin_suppress_tokens": [9, 10],
-                "min_length": 11, "min_new_tokens": 12, "stop_strings": ["### End"], "renormalize_logits": true}
+                "min_length": 11, "min_new_tokens": 12, "sequence_bias": [[[13, 14], -1.5], [[15], 2]],
+                "forced_bos_token_id": 16, "forced_eos_token_id": [17, 18], "stop_strings": ["### End"], "renormalize_logits": true}
                 """);
         assertThat(config)
                 .isEqualTo(new GenerationConfig(
@@ -40,6 +42,7 @@ class GenerationConfigTest {
                         OptionalDouble.of(0.9),
                         OptionalDouble.of(0.0003),
                         OptionalDouble.of(0.0006),
+                        Map.of(List.of(13, 14), -1.5, List.of(15), 2.0),
                         OptionalDouble.of(1.1),
                         OptionalInt.of(3),
                         List.of(List.of(5), List.of(6, 7)),
@@ -47,6 +50,8 @@ class GenerationConfigTest {
                         List.of(9, 10),
                         OptionalInt.of(11),
                         OptionalInt.of(12),
+                        OptionalInt.of(16),
+                        List.of(17, 18),
                         List.of("### End"),
                         Optional.of(true)));
     }
@@ -62,6 +67,9 @@ class GenerationConfigTest {
         assertThat(config.eosTokenIds()).isEmpty();
         assertThat(config.temperature()).isEmpty();
         assertThat(config.minNewTokens()).isEmpty();
+        assertThat(read("{\"sequence_bias\": {}, \"forced_eos_token_id\": null}")
+                        .sequenceBias())
+                .isEmpty();
     }
 
     @Test
@@ -70,27 +78,24 @@ class GenerationConfigTest {
                         ignored(
                                 """
                         {"num_beams": 4, "num_return_sequences": 2, "encoder_no_repeat_ngram_size": 3, "max_time": 10,
-                        "remove_invalid_values": true, "prompt_lookup_num_tokens": 10, "sequence_bias": [[[5], -1.0]],
-                        "guidance_scale": "strong", "forced_eos_token_id": 0, "watermarking_config": {"bias": 2.0}}
+                        "remove_invalid_values": true, "prompt_lookup_num_tokens": 10,
+                        "guidance_scale": "strong", "watermarking_config": {"bias": 2.0}}
                         """))
                 .containsExactly(
                         "encoder_no_repeat_ngram_size",
-                        "forced_eos_token_id",
                         "guidance_scale",
                         "max_time",
                         "num_beams",
                         "num_return_sequences",
                         "prompt_lookup_num_tokens",
                         "remove_invalid_values",
-                        "sequence_bias",
                         "watermarking_config");
         assertThat(
                         ignored(
                                 """
                         {"num_beams": 1, "num_beam_groups": 1, "num_return_sequences": 1, "guidance_scale": 1.0,
                         "diversity_penalty": 0.0, "encoder_no_repeat_ngram_size": 0, "encoder_repetition_penalty": 1,
-                        "remove_invalid_values": false, "sequence_bias": {}, "force_words_ids": [],
-                        "forced_eos_token_id": null, "penalty_alpha": 0, "token_healing": false, "top_p": 0.5}
+                        "remove_invalid_values": false, "force_words_ids": [], "penalty_alpha": 0, "token_healing": false, "top_p": 0.5}
                         """))
                 .isEmpty();
     }
@@ -105,5 +110,9 @@ class GenerationConfigTest {
         assertThatThrownBy(() -> read("{\"temperature\": \"hot\"}"))
                 .hasMessageContaining("generation_config.json: temperature must be a finite number");
         assertThatThrownBy(() -> read("{\"eos_token_id\": [0, -1]}")).hasMessageContaining("eos_token_id");
+        assertThatThrownBy(() -> read("{\"sequence_bias\": {\"5\": 1}}")).hasMessageContaining("sequence_bias must be");
+        assertThatThrownBy(() -> read("{\"sequence_bias\": [[5, 1]]}")).hasMessageContaining("sequence_bias must be");
+        assertThatThrownBy(() -> read("{\"sequence_bias\": [[[5], \"1\"]]}"))
+                .hasMessageContaining("sequence_bias must be a finite number");
     }
 }

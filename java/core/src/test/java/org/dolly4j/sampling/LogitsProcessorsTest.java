@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 
 import java.nio.FloatBuffer;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /** What the goldens do not cover: edge cases of Hugging Face's processors. Token 4 of five is the end token. */
@@ -82,6 +83,18 @@ class LogitsProcessorsTest {
                 .withMessageContaining("token id 5")
                 .withMessageContaining("5 tokens")
                 .withMessageContaining("[1, 5]");
+    }
+
+    @Test
+    void biases_outsideTheVocabulary_areRefused() {
+        SamplingOptions options = SamplingOptions.builder()
+                .sequenceBias(Map.of(List.of(5, 1), 2.0))
+                .build();
+
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> new Sampler(options, LOGITS.length, EOS))
+                .withMessageContaining("sequenceBias holds the token id 5")
+                .withMessageContaining("5 tokens");
     }
 
     @Test

@@ -180,7 +180,7 @@ class SamplerTest {
                 SamplingOptions.builder().doSample(true).topK(40).build(),
                 SamplingOptions.builder().doSample(true).typicalP(0.9).build());
         List<Sampler> together = options.stream()
-                .map(option -> new Sampler(option, new int[0], shared))
+                .map(option -> new Sampler(option, new int[0], 1, shared))
                 .toList();
         int[] history = new int[100];
 

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
 import java.util.function.BiFunction;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -46,11 +48,14 @@ class SamplingOptionsTest {
                 0.9,
                 0.01,
                 0.02,
+                Map.of(List.of(9, 10), -1.5),
                 1.2,
                 3,
                 List.of(List.of(1, 2)),
                 4,
                 6,
+                OptionalInt.of(11),
+                List.of(12),
                 List.of(7),
                 List.of(8),
                 true);
@@ -128,6 +133,21 @@ class SamplingOptionsTest {
                                 "0 or more",
                                 SamplingOptions.Builder::badWordsIds,
                                 List.of(List.of(List.of(1, -1)))),
+                        cases(
+                                "sequenceBias",
+                                "at least one",
+                                SamplingOptions.Builder::sequenceBias,
+                                List.of(Map.of(List.of(), 1.0), Map.of(List.of(1, -1), 1.0))),
+                        cases(
+                                "sequenceBias",
+                                "finite",
+                                SamplingOptions.Builder::sequenceBias,
+                                List.of(Map.of(List.of(1), Double.NaN))),
+                        cases(
+                                "forcedEosTokenIds",
+                                "0 or more",
+                                SamplingOptions.Builder::forcedEosTokenIds,
+                                List.of(List.of(-1))),
                         cases(
                                 "suppressTokens",
                                 "0 or more",
