@@ -1,0 +1,92 @@
+package org.dolly4j.hub;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.CancellationException;
+import org.dolly4j.HubException;
+import org.dolly4j.hub.ModelFiles.Selection;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The Hugging Face hub: makes models of it folders on this machine. They lie in the cache that Python's huggingface_hub
+ * uses, in its layout, so what either has downloaded the other has too.
+ *
+ * <p>Only the files that a model needs are downloaded; of these nothing is executed. What is sent is the model's id,
+ * the revision and the names of files, the access token if there is one, and the name and version of this library.
+ * Methods are safe from any thread; of those that want the same file, also in other processes, one downloads it.
+ */
+public final class Hub {
+    private static final Logger LOG = LoggerFactory.getLogger(Hub.class);
+
+    private final HubOptions options;
+
+    /** A hub with these options. */
+    public Hub(HubOptions options) {
+        this.options = Objects.requireNonNull(options, "options");
+    }
+
+    /**
+     * Makes sure that a model is on this machine: config.json, generation_config.json, the tokenizer's files, and the
+     * weights, as safetensors if there are any.
+     *
+     * <p>If the revision is a commit that is in the cache, nobody is asked. Otherwise the hub is asked which commit the
+     * revision is; if it cannot be reached, or must not be, the one that it was last is used if it is in the cache. A
+     * download that was broken off goes on where it ended.
+     *
+     * @return the folder of the model; it belongs to the cache, and nothing in it should be changed
+     * @throws HubException if the model is not to be had, with what to do about it
+     * @throws CancellationException if the thread is interrupted
+     */
+    public Path download(HubRepository repository) {
+        return download(repository, Selection.MODEL);
+    }
+
+    /** Makes sure that a model's tokenizer is on this machine, and not its weights; otherwise as {@link #download}. */
+    public Path downloadTokenizer(HubRepository repository) {
+        return download(repository, Selection.TOKENIZER);
+    }
+
+    private Path download(HubRepository repository, Selection selection) {
+        CachedRepository cached = new CachedRepository(options.cacheDirectory().toAbsolutePath(), repository);
+        Optional<String> known = cached.commit();
+        List<String> missing = known.map(commit -> cached.missing(commit, selection)).orElse(List.of("everything"));
+        Optional<Path> usable = known.filter(commit -> missing.isEmpty()).map(cached::snapshot);
+        if (usable.isPresent() && (options.offline() || HubRepository.isCommit(repository.revision()))) {
+            return usable.get();
+        }
+        if (options.offline()) {
+            throw new HubException(absent(cached, known, missing)
+                    + ", and the network must not be used (HF_HUB_OFFLINE). Download the model while it may be, or give"
+                    + " the folder of one.");
+        }
+        try {
+            return new SnapshotDownload(options, cached, selection).run(usable.isPresent());
+        } catch (TransferException e) {
+            if (usable.isPresent()) {
+                LOG.warn("{}; {} is used as it was when it was last downloaded.", e.getMessage(), repository.id());
+                return usable.get();
+            }
+            throw new HubException(
+                    repository.id() + " cannot be downloaded: " + e.getMessage() + ". " + absent(cached, known, missing)
+                            + ". Try again later; what is here already will not be downloaded again. Behind a proxy,"
+                            + " set HTTPS_PROXY.",
+                    e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            CancellationException cancelled = new CancellationException("The download was interrupted.");
+            cancelled.initCause(e);
+            throw cancelled;
+        }
+    }
+
+    private static String absent(CachedRepository cached, Optional<String> known, List<String> missing) {
+        HubRepository repository = cached.repository();
+        String subject = repository.id() + " at revision '" + repository.revision() + "'";
+        return known.isEmpty()
+                ? "The cache " + cached.cache() + " has no " + subject
+                : "The cache " + cached.cache() + " has " + subject + ", but not " + String.join(", ", missing);
+    }
+}

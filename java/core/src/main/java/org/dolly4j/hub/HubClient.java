@@ -1,0 +1,213 @@
+package org.dolly4j.hub;
+
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.net.http.HttpClient;
+import java.net.http.HttpConnectTimeoutException;
+import java.net.http.HttpHeaders;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpTimeoutException;
+import java.nio.channels.UnresolvedAddressException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import org.dolly4j.HubException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Asks the hub. Redirects are followed here rather than by the JDK's client: the token goes to the hub's own origin
+ * alone, and what began encrypted stays so. Nothing is sent but the address (id, revision, name of a file), the range
+ * of bytes, the token if there is one, and the name and version of this library.
+ */
+final class HubClient {
+    private static final Logger LOG = LoggerFactory.getLogger(HubClient.class);
+    private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
+    private static final int MAX_REDIRECTS = 10;
+    private static final int RANGE_NOT_SATISFIABLE = 416;
+    private static final Set<Integer> REDIRECTS = Set.of(301, 302, 303, 307, 308);
+    private static final Set<String> LOOPBACK = Set.of("localhost", "127.0.0.1", "[::1]");
+
+    private final HubOptions options;
+    private final Origin origin;
+    private final Refusals refusals;
+    private final HttpClient http;
+
+    HubClient(HubOptions options, HubRepository repository) {
+        this.options = options;
+        origin = Origin.of(options.endpoint());
+        refusals = new Refusals(options, repository);
+        // HTTP/2 would put all ranges on one connection, which is what several are to avoid.
+        HttpClient.Builder builder = HttpClient.newBuilder()
+                .version(HttpClient.Version.HTTP_1_1)
+                .followRedirects(HttpClient.Redirect.NEVER)
+                .connectTimeout(CONNECT_TIMEOUT);
+        options.proxies().ifPresent(builder::proxy);
+        http = builder.build();
+        if (options.token().isPresent() && !origin.isSecure() && !LOOPBACK.contains(origin.host())) {
+            LOG.warn(
+                    "The access token is sent to {} unencrypted: anyone on the way can read it. Use an https address,"
+                            + " or no token.",
+                    options.endpoint());
+        }
+    }
+
+    /**
+     * What was answered in the end.
+     *
+     * @param status 200 or 206, 416 if there was a range, or that of a redirect that was not followed
+     * @param hops headers of the answers of the hub itself, first to last
+     * @param headers headers of the last answer
+     * @param body what it holds
+     */
+    record Answer(int status, List<HttpHeaders> hops, HttpHeaders headers, ResponseBody body)
+            implements AutoCloseable {
+        /** A header as the first of the hub's answers that has it states it. */
+        Optional<String> hubHeader(String name) {
+            return hops.stream()
+                    .flatMap(one -> one.firstValue(name).stream())
+                    .findFirst();
+        }
+
+        @Override
+        public void close() {
+            body.close();
+        }
+    }
+
+    /** An address of the hub: the endpoint and a path that begins with a slash and has nothing to escape. */
+    URI address(String path) {
+        return URI.create(options.endpoint() + path);
+    }
+
+    /**
+     * Asks for what the hub says about a file, and does not follow where it points to another host for the bytes.
+     *
+     * @param what the file, for messages
+     * @throws TransferException if that may work in a moment
+     * @throws HubException if it is refused
+     */
+    Answer head(URI address, String what) throws TransferException, InterruptedException {
+        return send("HEAD", address, what, Optional.empty());
+    }
+
+    /**
+     * Asks for bytes, wherever they are.
+     *
+     * @param what the file, for messages
+     * @param range value of the header Range
+     * @throws TransferException if that may work in a moment
+     * @throws HubException if it is refused
+     */
+    Answer get(URI address, String what, Optional<String> range) throws TransferException, InterruptedException {
+        return send("GET", address, what, range);
+    }
+
+    private Answer send(String method, URI start, String what, Optional<String> range)
+            throws TransferException, InterruptedException {
+        List<HttpHeaders> hops = new ArrayList<>();
+        URI uri = start;
+        for (int redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+            boolean hubItself = Origin.of(uri).equals(origin);
+            HttpResponse<ResponseBody> response = exchange(method, uri, hubItself, range);
+            int status = response.statusCode();
+            if (hubItself) {
+                hops.add(response.headers());
+            }
+            if (REDIRECTS.contains(status)) {
+                uri = target(uri, response.headers(), what);
+                if (method.equals("HEAD") && !Origin.of(uri).equals(origin)) {
+                    return new Answer(status, hops, response.headers(), response.body());
+                }
+                response.body().discard();
+            } else if (status == 200 || status == 206 || (status == RANGE_NOT_SATISFIABLE && range.isPresent())) {
+                return new Answer(status, hops, response.headers(), response.body());
+            } else {
+                response.body().discard();
+                throw refusals.refusal(status, response.headers(), uri, hubItself, what);
+            }
+        }
+        throw new HubException(options.endpoint() + " redirects more than " + MAX_REDIRECTS + " times for " + what
+                + ". Something between here and the hub answers in its place, or HF_ENDPOINT is wrong.");
+    }
+
+    private HttpResponse<ResponseBody> exchange(String method, URI uri, boolean hubItself, Optional<String> range)
+            throws TransferException, InterruptedException {
+        HttpRequest request = request(method, uri, hubItself, range);
+        try {
+            HttpResponse<ResponseBody> response =
+                    http.send(request, info -> new ResponseBody(options.patience()));
+            LOG.debug("{} {}{}: {}", method, uri.getHost(), uri.getPath(), response.statusCode());
+            return response;
+        } catch (IOException e) {
+            throw new TransferException(uri.getHost() + " cannot be reached: " + reason(e), e);
+        }
+    }
+
+    private HttpRequest request(String method, URI uri, boolean hubItself, Optional<String> range) {
+        try {
+            HttpRequest.Builder request = HttpRequest.newBuilder(uri)
+                    .method(method, HttpRequest.BodyPublishers.noBody())
+                    .timeout(options.patience())
+                    .header("User-Agent", UserAgent.VALUE)
+                    .header("Accept-Encoding", "identity");
+            if (hubItself) {
+                options.token().ifPresent(token -> request.header("Authorization", "Bearer " + token));
+            }
+            options.proxies()
+                    .flatMap(proxies -> proxies.authorization(uri))
+                    .ifPresent(value -> request.header("Proxy-Authorization", value));
+            range.ifPresent(value -> request.header("Range", value));
+            return request.build();
+        } catch (IllegalArgumentException e) {
+            throw new HubException(
+                    "'" + Refusals.printable(uri.toString()) + "' cannot be asked for anything: " + e.getMessage(), e);
+        }
+    }
+
+    private URI target(URI from, HttpHeaders headers, String what) {
+        String location = headers.firstValue("Location").orElse("");
+        URI target;
+        try {
+            target = from.resolve(new URI(location));
+        } catch (URISyntaxException e) {
+            throw badRedirect(from, what, "no address");
+        }
+        if (location.isEmpty() || !Origin.isWeb(target)) {
+            throw badRedirect(from, what, "no http or https address");
+        }
+        if (Origin.of(from).isSecure() && !Origin.of(target).isSecure()) {
+            throw badRedirect(from, what, "an unencrypted address");
+        }
+        return target;
+    }
+
+    private static HubException badRedirect(URI from, String what, String found) {
+        return new HubException(from.getHost() + " redirects to " + found + " for " + what
+                + ", which is not followed. Something between here and the hub answers in its place, or HF_ENDPOINT is"
+                + " wrong.");
+    }
+
+    private String reason(IOException failure) {
+        if (failure instanceof HttpConnectTimeoutException) {
+            return "no connection within " + ResponseBody.seconds(CONNECT_TIMEOUT) + " seconds";
+        }
+        if (failure instanceof HttpTimeoutException) {
+            return "no answer within " + ResponseBody.seconds(options.patience()) + " seconds";
+        }
+        for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+            if (cause instanceof UnresolvedAddressException) {
+                return "its name is not known";
+            }
+        }
+        if (failure instanceof ConnectException && failure.getMessage() == null) {
+            return "it takes no connection";
+        }
+        return failure.getMessage() == null ? failure.getClass().getSimpleName() : failure.getMessage();
+    }
+}

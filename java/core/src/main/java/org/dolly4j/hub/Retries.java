@@ -1,0 +1,68 @@
+package org.dolly4j.hub;
+
+import java.time.Duration;
+import java.util.concurrent.ThreadLocalRandom;
+
+/** Tries again what failed for the moment, each time after a longer wait, or the one that the server asks for. */
+final class Retries {
+    /** Retries in a row that bring nothing, after which it is given up. */
+    static final int MOST = 5;
+
+    /** A server that asks to wait longer is not waited for. */
+    private static final Duration LONGEST_WAIT = Duration.ofMinutes(5);
+
+    private final int most;
+    private final Duration firstWait;
+    private int failures;
+
+    /**
+     * @param most how many retries there are at most
+     * @param firstWait before the first; doubled for each further one, and up to half of it taken off by chance, so
+     *     that many clients do not come back at once
+     */
+    Retries(int most, Duration firstWait) {
+        this.most = most;
+        this.firstWait = firstWait;
+    }
+
+    /** Something to be tried. */
+    @FunctionalInterface
+    interface Attempt<T> {
+        T run() throws TransferException, InterruptedException;
+    }
+
+    /** The first result that comes. */
+    <T> T until(Attempt<T> attempt) throws TransferException, InterruptedException {
+        while (true) {
+            try {
+                return attempt.run();
+            } catch (TransferException e) {
+                failed(e);
+            }
+        }
+    }
+
+    /**
+     * Waits for the time of the next try.
+     *
+     * @throws TransferException the given one, if it has failed too often or the server asks for too long a wait
+     */
+    void failed(TransferException failure) throws TransferException, InterruptedException {
+        failures++;
+        Duration wait = failure.retryAfter().orElseGet(this::backOff);
+        if (failures > most || wait.compareTo(LONGEST_WAIT) > 0) {
+            throw failure;
+        }
+        Thread.sleep(wait.toMillis());
+    }
+
+    /** Something came: what fails from now on is counted anew. */
+    void progressed() {
+        failures = 0;
+    }
+
+    private Duration backOff() {
+        long millis = firstWait.multipliedBy(1L << (failures - 1)).toMillis();
+        return Duration.ofMillis(millis - ThreadLocalRandom.current().nextLong(millis / 2 + 1));
+    }
+}

@@ -1,0 +1,128 @@
+package org.dolly4j.hub;
+
+import java.net.URI;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.dolly4j.HubException;
+import org.dolly4j.hub.ModelFiles.Selection;
+
+/** Brings what the cache lacks of a repository: asks for its commit and files, then for each file. */
+final class SnapshotDownload {
+    private final HubOptions options;
+    private final CachedRepository cached;
+    private final HubRepository repository;
+    private final Selection selection;
+    private final HubClient client;
+
+    /** What is in the cache now, by name. */
+    private final Map<String, RemoteFile> brought = new LinkedHashMap<>();
+
+    SnapshotDownload(HubOptions options, CachedRepository cached, Selection selection) {
+        this.options = options;
+        this.cached = cached;
+        this.selection = selection;
+        repository = cached.repository();
+        client = new HubClient(options, repository);
+    }
+
+    /**
+     * Brings them.
+     *
+     * @param spare whether there is something to be used in place of it, so that nobody need wait for retries
+     * @return the folder of the snapshot
+     * @throws TransferException if the hub cannot be reached
+     * @throws HubException if it refuses, or what it answers cannot be used
+     */
+    Path run(boolean spare) throws TransferException, InterruptedException {
+        Retries retries = new Retries(spare ? 0 : Retries.MOST, options.firstWait());
+        RepositoryListing listing = retries.until(this::list);
+        String commit = listing.commit();
+        Set<String> names = new LinkedHashSet<>(ModelFiles.needed(listing.files(), selection, repository));
+        if (selection == Selection.MODEL) {
+            Optional<String> index = ModelFiles.index(listing.files());
+            if (index.isPresent()) {
+                names.addAll(shards(listing, index.get()));
+            }
+        }
+        bring(commit, names);
+        // Linked when all are here, config.json last: a snapshot that has it is complete.
+        Optional<RemoteFile> config = Optional.ofNullable(brought.remove(ModelFiles.CONFIG));
+        brought.values().forEach(file -> cached.link(commit, file.name(), file.etag()));
+        config.ifPresent(file -> cached.link(commit, file.name(), file.etag()));
+        cached.writeRef(commit);
+        return cached.snapshot(commit);
+    }
+
+    private RepositoryListing list() throws TransferException, InterruptedException {
+        String revision = URLEncoder.encode(repository.revision(), StandardCharsets.UTF_8);
+        URI address = client.address("/api/models/" + repository.id() + "/revision/" + revision);
+        try (HubClient.Answer answer = client.get(address, "the list of files", Optional.empty())) {
+            byte[] text = answer.body()
+                    .readAll(RepositoryListing.MAX_BYTES)
+                    .orElseThrow(() -> new HubException("The list of files of " + repository.id() + " has more than "
+                            + RepositoryListing.MAX_BYTES + " bytes, which is more than any model needs."));
+            RepositoryListing listing =
+                    RepositoryListing.parse(text, options.endpoint().toString());
+            if (HubRepository.isCommit(repository.revision())
+                    && !listing.commit().equals(repository.revision())) {
+                throw new HubException(options.endpoint() + " answers with the commit " + listing.commit() + " where "
+                        + repository.revision() + " was asked for. If that is not the Hugging Face hub, correct"
+                        + " HF_ENDPOINT.");
+            }
+            return listing;
+        }
+    }
+
+    /** The shards that the index names, which is brought for it. */
+    private Set<String> shards(RepositoryListing listing, String index) throws TransferException, InterruptedException {
+        bring(listing.commit(), Set.of(index));
+        RemoteFile described = brought.get(index);
+        Path file = described == null ? cached.file(listing.commit(), index) : cached.blob(described.etag());
+        Set<String> shards = ModelFiles.shards(file, index);
+        for (String shard : shards) {
+            if (!listing.files().contains(shard)) {
+                throw new HubException("The model " + repository.id() + " at revision '" + repository.revision()
+                        + "' has no " + shard + ", which its " + index + " names. Choose another revision, or tell the"
+                        + " owner of the repository.");
+            }
+        }
+        return shards;
+    }
+
+    /** Makes files blobs, those that are not in the snapshot already. */
+    private void bring(String commit, Set<String> names) throws TransferException, InterruptedException {
+        Map<RemoteFile, URI> files = new LinkedHashMap<>();
+        for (String name : names) {
+            if (!brought.containsKey(name) && !Files.exists(cached.file(commit, name))) {
+                URI address = client.address("/" + repository.id() + "/resolve/" + commit + "/" + name);
+                Retries retries = new Retries(Retries.MOST, options.firstWait());
+                files.put(retries.until(() -> describe(name, commit, address)), address);
+            }
+        }
+        List<RemoteFile> absent = new ArrayList<>(files.keySet());
+        absent.removeIf(file -> BlobDownload.isPresent(cached.blob(file.etag()), file));
+        DiskSpace.require(cached, absent);
+        DownloadReport report = new DownloadReport(
+                options.progress(), absent.stream().mapToLong(RemoteFile::size).sum());
+        for (RemoteFile file : absent) {
+            new BlobDownload(client, options, cached, files.get(file), file, report).run();
+        }
+        files.keySet().forEach(file -> brought.put(file.name(), file));
+    }
+
+    private RemoteFile describe(String name, String commit, URI address)
+            throws TransferException, InterruptedException {
+        try (HubClient.Answer answer = client.head(address, name)) {
+            return RemoteFile.of(name, commit, answer, options);
+        }
+    }
+}
