@@ -21,6 +21,8 @@ import java.util.concurrent.Flow;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
+import org.dolly4j.hub.Hub;
+import org.dolly4j.hub.HubRepository;
 import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.slf4j.Logger;
@@ -124,12 +126,16 @@ public final class Dolly implements AutoCloseable {
     }
 
     /**
-     * Loads a model folder given as text.
+     * Loads a model folder given as text, or a model of the Hugging Face hub given by its id, such as {@code
+     * databricks/dolly-v2-3b}. What is there as a file or folder is not looked for on the hub. A model of the hub is
+     * downloaded once, to the cache that Python uses too; see {@link org.dolly4j.hub.Hub#download}.
      *
-     * @param model path of the folder
-     * @throws CheckpointException as {@link #load(Path, DollyOptions)}, and if it is the id of a model on the Hugging
-     *     Face hub, which is not downloaded
+     * @param model path of a folder, or id
+     * @throws HubException if it is the id of a model that cannot be downloaded and is not in the cache
+     * @throws CheckpointException as {@link #load(Path, DollyOptions)}
      * @throws BackendException as {@link #load(Path, DollyOptions)}
+     * @throws IllegalArgumentException if the options state a revision, and the model is a folder
+     * @throws java.util.concurrent.CancellationException if the thread is interrupted during a download
      */
     public static Dolly load(String model, DollyOptions options) {
         Objects.requireNonNull(model, "model");
@@ -139,12 +145,25 @@ public final class Dolly implements AutoCloseable {
         } catch (InvalidPathException e) {
             throw new CheckpointException("'" + model + "' is no path of a model folder: " + e.getReason(), e);
         }
-        if (!Files.exists(folder) && model.matches("[A-Za-z0-9][\\w.-]*/[A-Za-z0-9][\\w.-]*")) {
-            throw new CheckpointException(
-                    "There is no folder '" + model + "', and models of the Hugging Face hub are not"
-                            + " downloaded by this version: download the repository's files and load their folder.");
+        if (Files.exists(folder) || !HubRepository.isId(model)) {
+            if (options.revision().isPresent()) {
+                throw new IllegalArgumentException("A revision ('" + options.revision().get()
+                        + "') is one of a model of the hub, but '" + model + "' is a path.");
+            }
+            return load(folder, options);
         }
-        return load(folder, options);
+        return load(model, downloaded(model, options), options);
+    }
+
+    private static Path downloaded(String id, DollyOptions options) {
+        HubRepository repository =
+                new HubRepository(id, options.revision().orElse(HubRepository.DEFAULT_REVISION));
+        try {
+            return new Hub(options.hub()).download(repository);
+        } catch (HubException e) {
+            throw new HubException(
+                    "There is no folder '" + id + "', so it was taken for a model of the hub. " + e.getMessage(), e);
+        }
     }
 
     /** Loads the small demo model with default options; see {@link #demo(DollyOptions)}. */

@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import org.dolly4j.engine.EngineOptions;
+import org.dolly4j.hub.HubOptions;
 import org.dolly4j.runtime.ModelOptions;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
@@ -20,6 +21,8 @@ public final class DollyOptions {
 
     private static final DollyOptions DEFAULTS = builder().build();
 
+    private final Optional<String> revision;
+    private final Optional<HubOptions> hub;
     private final Optional<Path> tokenizer;
     private final Optional<WeightType> dtype;
     private final Optional<Backend> backend;
@@ -34,6 +37,8 @@ public final class DollyOptions {
     private final EngineOptions engineOptions;
 
     private DollyOptions(Builder builder) {
+        revision = builder.revision;
+        hub = builder.hub;
         tokenizer = builder.tokenizer;
         dtype = builder.dtype;
         backend = builder.backend;
@@ -65,6 +70,8 @@ public final class DollyOptions {
     /** A builder that starts from these options. */
     public Builder toBuilder() {
         Builder builder = new Builder();
+        builder.revision = revision;
+        builder.hub = hub;
         builder.tokenizer = tokenizer;
         builder.dtype = dtype;
         builder.backend = backend;
@@ -81,6 +88,20 @@ public final class DollyOptions {
         builder.prefixCache = engineOptions.prefixCache();
         builder.speculation = engineOptions.speculation();
         return builder;
+    }
+
+    /** Which revision of a model of the hub is loaded, if stated. */
+    public Optional<String> revision() {
+        return revision;
+    }
+
+    /**
+     * How models of the hub are downloaded.
+     *
+     * @throws HubException if none were stated, and the environment has a value that cannot be used
+     */
+    public HubOptions hub() {
+        return hub.orElseGet(HubOptions::fromEnvironment);
     }
 
     /** Where the tokenizer is, if not in the model folder. */
@@ -171,6 +192,8 @@ public final class DollyOptions {
 
     /** Sets options by name. */
     public static final class Builder {
+        private Optional<String> revision = Optional.empty();
+        private Optional<HubOptions> hub = Optional.empty();
         private Optional<Path> tokenizer = Optional.empty();
         private Optional<WeightType> dtype = Optional.empty();
         private Optional<Backend> backend = Optional.empty();
@@ -188,6 +211,24 @@ public final class DollyOptions {
         private boolean speculation = EngineOptions.DEFAULT.speculation();
 
         private Builder() {}
+
+        /**
+         * Loads this revision of a model that is named by its id on the hub: a branch, a tag or a commit. By default
+         * the branch main, as it is when it is loaded; a commit of 40 hexadecimal digits is always the same model.
+         */
+        public Builder revision(String value) {
+            revision = Optional.of(Objects.requireNonNull(value, "revision"));
+            return this;
+        }
+
+        /**
+         * Says how a model that is named by its id on the hub is downloaded, where it is kept, and who is told how far
+         * that is. By default what the environment says, as huggingface_hub reads it.
+         */
+        public Builder hub(HubOptions value) {
+            hub = Optional.of(Objects.requireNonNull(value, "hub"));
+            return this;
+        }
 
         /** Takes the tokenizer from another folder, or tokenizer.json; by default from the model folder. */
         public Builder tokenizer(Path value) {

@@ -49,7 +49,7 @@ class ArchitectureTest {
     static final ArchRule samplingIsALeaf = mayUseOnly("sampling");
 
     @ArchTest
-    static final ArchRule hubIsALeaf = mayUseOnly("hub").allowEmptyShould(true);
+    static final ArchRule hubIsALeaf = mayUseOnly("hub");
 
     @ArchTest
     static final ArchRule modelUsesCheckpoint = mayUseOnly("model", "checkpoint");

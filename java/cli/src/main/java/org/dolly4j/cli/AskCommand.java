@@ -105,7 +105,7 @@ final class AskCommand implements Callable<Integer> {
         List<Prompt> prompts = prompts();
         // All that is wrong with the values is said before a model is loaded.
         requests(prompts, sampling.over(SamplingOptions.dolly()));
-        try (OpenModel open = model.load(console.err())) {
+        try (OpenModel open = model.load(console)) {
             Dolly dolly = open.dolly();
             SamplingOptions defaults = sampling.greedy ? dolly.greedySampling() : dolly.defaultSampling();
             List<GenerationRequest> requests = requests(prompts, sampling.over(defaults));

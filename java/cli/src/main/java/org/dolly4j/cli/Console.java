@@ -20,9 +20,16 @@ import org.dolly4j.DollyException;
  * @param inputIsTerminal whether a person would have to type it
  * @param out standard output
  * @param err standard error
+ * @param errorIsTerminal whether a line of it can be written over
  * @param colours whether to colour standard output
  */
-record Console(InputStream in, boolean inputIsTerminal, Output out, PrintWriter err, boolean colours) {
+record Console(
+        InputStream in,
+        boolean inputIsTerminal,
+        Output out,
+        PrintWriter err,
+        boolean errorIsTerminal,
+        boolean colours) {
     private static final char BYTE_ORDER_MARK = '\uFEFF';
 
     /** The console of this process. Makes {@link System#err}, where the log goes, UTF-8 too. */
@@ -34,6 +41,7 @@ record Console(InputStream in, boolean inputIsTerminal, Output out, PrintWriter 
                 Terminal.isTerminal(Terminal.INPUT),
                 new Output(new FileOutputStream(FileDescriptor.out), Terminal.isPipe(Terminal.OUTPUT)),
                 new PrintWriter(new OutputStreamWriter(err, StandardCharsets.UTF_8), true),
+                Terminal.isTerminal(Terminal.ERROR),
                 Terminal.wantsColours());
     }
 

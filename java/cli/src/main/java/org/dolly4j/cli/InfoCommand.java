@@ -42,7 +42,7 @@ final class InfoCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         long start = System.nanoTime();
-        try (OpenModel open = model.load(console.err())) {
+        try (OpenModel open = model.load(console)) {
             ModelInfo info = open.dolly().info();
             double seconds = (System.nanoTime() - start) / 1e9;
             if (json) {

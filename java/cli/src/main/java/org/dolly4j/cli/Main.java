@@ -26,6 +26,7 @@ public final class Main {
         CommandLine commands = new CommandLine(new AskCommand(console))
                 .addSubcommand(new TokenizeCommand(console))
                 .addSubcommand(new InfoCommand(console))
+                .addSubcommand(new DownloadCommand(console))
                 .addSubcommand(new CheckCommand(console))
                 .addSubcommand(
                         new CommandLine(new CacheCommand(console)).addSubcommand(new ClearCacheCommand(console)));

@@ -1,11 +1,12 @@
 package org.dolly4j.cli;
 
-import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
+import org.dolly4j.hub.HubOptions;
+import org.dolly4j.hub.HubRepository;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import picocli.CommandLine.ArgGroup;
@@ -16,9 +17,16 @@ final class ModelArguments {
     @Option(
             names = {"-m", "--model"},
             paramLabel = "PATH|ID",
-            description = "Folder of the model: config.json, weights and tokenizer.json as in databricks/dolly-v2-3b."
-                    + " Without it, the small demo model is used.")
+            description = "Folder of the model: config.json, weights and tokenizer.json; or its id on the Hugging Face"
+                    + " hub, such as databricks/dolly-v2-3b, from where it is downloaded once. Without it, the small"
+                    + " demo model is used.")
     Optional<String> model = Optional.empty();
+
+    @Option(
+            names = "--revision",
+            paramLabel = "REVISION",
+            description = "Branch, tag or commit of a model of the hub; by default main.")
+    Optional<String> revision = Optional.empty();
 
     @Option(
             names = "--tokenizer",
@@ -69,28 +77,38 @@ final class ModelArguments {
      * @throws IllegalArgumentException if a value is out of its range
      * @throws org.dolly4j.DollyException if the model cannot be loaded
      */
-    OpenModel load(PrintWriter err) {
-        DollyOptions options = options();
+    OpenModel load(Console console) {
         if (model.isPresent()) {
-            return new OpenModel(Dolly.load(model.get(), options));
+            try (DownloadPrinter printer = new DownloadPrinter(console)) {
+                DollyOptions.Builder options = options();
+                if (HubRepository.isId(model.get())) {
+                    options.hub(HubOptions.builder().progress(printer::print).build());
+                }
+                return new OpenModel(Dolly.load(model.get(), options.build()));
+            }
         }
-        Dolly demo = Dolly.demo(options);
-        err.println(String.format(
-                Locale.ROOT,
-                "dolly: this is the demo model with %.1f million weights, good for trying the program only. For a real"
-                        + " one, download databricks/dolly-v2-3b from huggingface.co and give its folder: --model"
-                        + " PATH",
-                demo.info().parameters() / 1e6));
+        if (revision.isPresent()) {
+            throw new IllegalArgumentException("--revision goes with --model ID only.");
+        }
+        Dolly demo = Dolly.demo(options().build());
+        console.err()
+                .println(String.format(
+                        Locale.ROOT,
+                        "dolly: this is the demo model with %.1f million weights, good for trying the program only. For"
+                                + " a real one give --model databricks/dolly-v2-3b (which downloads 6 GB), or --model"
+                                + " PATH",
+                        demo.info().parameters() / 1e6));
         return new OpenModel(demo);
     }
 
-    private DollyOptions options() {
+    private DollyOptions.Builder options() {
         DollyOptions.Builder builder = backend.options().threads(threads);
+        revision.ifPresent(builder::revision);
         tokenizer.ifPresent(builder::tokenizer);
         dtype.ifPresent(builder::dtype);
         kvCacheTokens.ifPresent(builder::kvCacheTokens);
         kvCacheDtype.ifPresent(builder::kvCacheDtype);
         cache.set(builder);
-        return builder.build();
+        return builder;
     }
 }

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 final class Terminal {
     static final int INPUT = 0;
     static final int OUTPUT = 1;
+    static final int ERROR = 2;
 
     private Terminal() {}
 

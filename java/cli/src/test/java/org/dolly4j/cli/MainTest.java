@@ -49,7 +49,7 @@ class MainTest {
         };
         StringWriter err = new StringWriter();
         Output out = new Output(OutputStream.nullOutputStream(), false);
-        Console console = new Console(tooMuch, false, out, new PrintWriter(err, true), false);
+        Console console = new Console(tooMuch, false, out, new PrintWriter(err, true), false, false);
 
         assertThat(Main.commandLine(console).execute("--greedy")).isEqualTo(1);
         assertThat(err.toString().lines())

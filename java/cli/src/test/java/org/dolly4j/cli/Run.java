@@ -33,6 +33,7 @@ record Run(int exitCode, String out, String err) {
                 terminal,
                 new Output(out, false),
                 new PrintWriter(err, true),
+                false,
                 false);
         int exitCode = Main.commandLine(console).execute(args);
         return new Run(exitCode, out.toString(StandardCharsets.UTF_8), err.toString());

@@ -1,0 +1,69 @@
+package org.dolly4j.cli;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.dolly4j.hub.Hub;
+import org.dolly4j.hub.HubOptions;
+import org.dolly4j.hub.HubRepository;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code dolly download}: makes sure that a model of the hub is on this machine. Needs no native code. */
+@Command(
+        name = "download",
+        descriptionHeading = "%n",
+        description = {
+            "Downloads a model of the Hugging Face hub, unless it is here already, and prints its folder.",
+            "It is kept in the cache that Python's huggingface_hub uses too. HF_HOME, HF_HUB_CACHE, HF_TOKEN,"
+                    + " HF_ENDPOINT, HF_HUB_OFFLINE and HTTPS_PROXY mean what they mean there. A download that is"
+                    + " broken off goes on where it ended.",
+        },
+        sortOptions = false,
+        parameterListHeading = "%n",
+        versionProvider = Version.class,
+        footer = {
+            "%nExamples:",
+            "  dolly download databricks/dolly-v2-3b",
+            "  dolly info --model \"$(dolly download databricks/dolly-v2-3b)\"%n",
+        })
+final class DownloadCommand implements Callable<Integer> {
+    private final Console console;
+
+    @Parameters(paramLabel = "MODEL", description = "Id of the model, such as databricks/dolly-v2-3b.")
+    String model = "";
+
+    @Option(
+            names = "--revision",
+            paramLabel = "REVISION",
+            defaultValue = HubRepository.DEFAULT_REVISION,
+            description = "Branch, tag or commit; by default ${DEFAULT-VALUE}. A commit is always the same model.")
+    String revision = HubRepository.DEFAULT_REVISION;
+
+    @Option(
+            names = "--cache-dir",
+            paramLabel = "DIR",
+            description = "Folder of the cache; by default what HF_HUB_CACHE says, or ~/.cache/huggingface/hub.")
+    Optional<Path> cache = Optional.empty();
+
+    @Mixin
+    CommonOptions common = new CommonOptions();
+
+    DownloadCommand(Console console) {
+        this.console = console;
+    }
+
+    @Override
+    public Integer call() {
+        HubRepository repository = new HubRepository(model, revision);
+        HubOptions.Builder options = HubOptions.builder();
+        cache.ifPresent(options::cacheDirectory);
+        try (DownloadPrinter printer = new DownloadPrinter(console)) {
+            Hub hub = new Hub(options.progress(printer::print).build());
+            console.out().println(hub.download(repository).toString());
+        }
+        return 0;
+    }
+}
