@@ -1,5 +1,6 @@
 package org.dolly4j.hub;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.net.ConnectException;
 import java.net.URI;
@@ -120,7 +121,7 @@ final class HubClient {
                 hops.add(response.headers());
             }
             if (REDIRECTS.contains(status)) {
-                uri = target(uri, response.headers(), what);
+                uri = target(uri, response.headers().firstValue("Location").orElse(""), what);
                 if (method.equals("HEAD") && !Origin.of(uri).equals(origin)) {
                     return new Answer(status, hops, response.headers(), response.body());
                 }
@@ -138,40 +139,38 @@ final class HubClient {
 
     private HttpResponse<ResponseBody> exchange(String method, URI uri, boolean hubItself, Optional<String> range)
             throws TransferException, InterruptedException {
-        HttpRequest request = request(method, uri, hubItself, range);
         try {
+            HttpRequest request = request(method, uri, hubItself, range);
             HttpResponse<ResponseBody> response =
                     http.send(request, info -> new ResponseBody(options.patience()));
             LOG.debug("{} {}{}: {}", method, uri.getHost(), uri.getPath(), response.statusCode());
             return response;
         } catch (IOException e) {
             throw new TransferException(uri.getHost() + " cannot be reached: " + reason(e), e);
-        }
-    }
-
-    private HttpRequest request(String method, URI uri, boolean hubItself, Optional<String> range) {
-        try {
-            HttpRequest.Builder request = HttpRequest.newBuilder(uri)
-                    .method(method, HttpRequest.BodyPublishers.noBody())
-                    .timeout(options.patience())
-                    .header("User-Agent", UserAgent.VALUE)
-                    .header("Accept-Encoding", "identity");
-            if (hubItself) {
-                options.token().ifPresent(token -> request.header("Authorization", "Bearer " + token));
-            }
-            options.proxies()
-                    .flatMap(proxies -> proxies.authorization(uri))
-                    .ifPresent(value -> request.header("Proxy-Authorization", value));
-            range.ifPresent(value -> request.header("Range", value));
-            return request.build();
-        } catch (IllegalArgumentException e) {
+        } catch (IllegalArgumentException e) { // a port above 65535, for one
             throw new HubException(
                     "'" + Refusals.printable(uri.toString()) + "' cannot be asked for anything: " + e.getMessage(), e);
         }
     }
 
-    private URI target(URI from, HttpHeaders headers, String what) {
-        String location = headers.firstValue("Location").orElse("");
+    private HttpRequest request(String method, URI uri, boolean hubItself, Optional<String> range) {
+        HttpRequest.Builder request = HttpRequest.newBuilder(uri)
+                .method(method, HttpRequest.BodyPublishers.noBody())
+                .timeout(options.patience())
+                .header("User-Agent", UserAgent.VALUE)
+                .header("Accept-Encoding", "identity");
+        if (hubItself) {
+            options.token().ifPresent(token -> request.header("Authorization", "Bearer " + token));
+        }
+        options.proxies()
+                .flatMap(proxies -> proxies.authorization(uri))
+                .ifPresent(value -> request.header("Proxy-Authorization", value));
+        range.ifPresent(value -> request.header("Range", value));
+        return request.build();
+    }
+
+    /** Where a redirect leads. */
+    static URI target(URI from, String location, String what) {
         URI target;
         try {
             target = from.resolve(new URI(location));
@@ -203,6 +202,9 @@ final class HubClient {
         for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
             if (cause instanceof UnresolvedAddressException) {
                 return "its name is not known";
+            }
+            if (cause instanceof EOFException) {
+                return "it closed the connection without an answer";
             }
         }
         if (failure instanceof ConnectException && failure.getMessage() == null) {

@@ -248,9 +248,15 @@ public final class LoopbackHub implements AutoCloseable {
             int last = Math.min(Integer.parseInt(wanted.group(2)), bytes.length - 1);
             sendRange(exchange, name, first, last);
         } else {
-            exchange.sendResponseHeaders(200, bytes.length == 0 ? -1 : bytes.length);
-            write(exchange, name, 0, bytes.length);
+            sendWhole(exchange, name);
         }
+    }
+
+    /** Sends a file, whatever range was asked for. */
+    public void sendWhole(HttpExchange exchange, String name) throws IOException, InterruptedException {
+        int length = files.get(name).length;
+        exchange.sendResponseHeaders(200, length == 0 ? -1 : length);
+        write(exchange, name, 0, length);
     }
 
     /** Sends a range of a file, whatever was asked for. */

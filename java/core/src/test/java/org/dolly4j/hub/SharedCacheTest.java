@@ -1,0 +1,134 @@
+package org.dolly4j.hub;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** A cache that several threads and processes fill, also ones that are killed. */
+@Timeout(120)
+class SharedCacheTest extends HubFixture {
+    /** Downloads in a process of its own: endpoint, cache. */
+    static final class Download {
+        public static void main(String[] arguments) {
+            HubOptions options = HubOptions.builder(new HubEnvironment(Map.of(), Path.of("/no-home")))
+                    .endpoint(URI.create(arguments[0]))
+                    .cacheDirectory(Path.of(arguments[1]))
+                    .firstWait(Duration.ofMillis(50))
+                    .partBytes(PART_BYTES)
+                    .connections(4)
+                    .build();
+            System.out.println(new Hub(options).download(MODEL));
+        }
+    }
+
+    private Process start() throws IOException {
+        Path java = Path.of(System.getProperty("java.home"), "bin", "java");
+        ProcessBuilder builder = new ProcessBuilder(
+                java.toString(),
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Download.class.getName(),
+                hub.endpoint().toString(),
+                cache.toString());
+        return builder.redirectErrorStream(true).start();
+    }
+
+    private void await(long bytes) throws InterruptedException {
+        while (hub.sent(WEIGHTS) < bytes) {
+            Thread.sleep(2);
+        }
+    }
+
+    @Test
+    void downloadKilledFiveTimes_endsWithTheRightBytes() throws Exception {
+        int size = 64 * PART_BYTES + 77;
+        hub.file(WEIGHTS, random(size, 9));
+        hub.pause = Duration.ofMillis(4);
+        long seed = System.nanoTime();
+        Random random = new Random(seed);
+        for (int kill = 0; kill < 5; kill++) {
+            Process process = start();
+            await(hub.sent(WEIGHTS) + 1 + random.nextInt(size / 8));
+            process.destroyForcibly();
+            assertThat(process.waitFor(20, TimeUnit.SECONDS)).isTrue();
+        }
+        long before = hub.sent(WEIGHTS);
+        hub.pause = Duration.ZERO;
+
+        assertIsModel(download());
+
+        assertThat(hub.sent(WEIGHTS) - before)
+                .as("bytes that were here are not sent again (seed %d)", seed)
+                .isLessThan(size);
+    }
+
+    @Test
+    void twoProcessesAtOnce_downloadEachByteOnce() throws Exception {
+        hub.pause = Duration.ofMillis(2);
+        List<Process> processes = List.of(start(), start());
+        for (Process process : processes) {
+            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            assertThat(process.waitFor()).as(output).isZero();
+            assertIsModel(Path.of(output.strip()));
+        }
+        assertThat(hub.sent(WEIGHTS)).isEqualTo(WEIGHTS_BYTES);
+        assertThat(hub.sent("tokenizer.json")).isEqualTo(hub.bytes("tokenizer.json").length);
+    }
+
+    @Test
+    void threadsAtOnce_downloadEachByteOnce() throws Exception {
+        ExecutorService threads = Executors.newFixedThreadPool(4);
+        try {
+            List<Future<Path>> downloads = new ArrayList<>();
+            for (int i = 0; i < 4; i++) {
+                downloads.add(threads.submit(this::download));
+            }
+            for (Future<Path> download : downloads) {
+                assertIsModel(download.get());
+            }
+        } finally {
+            threads.shutdownNow();
+        }
+        assertThat(hub.sent(WEIGHTS)).isEqualTo(WEIGHTS_BYTES);
+    }
+
+    @Test
+    void waiting_isReported() throws Exception {
+        String etag = LoopbackHub.etag(hub.bytes("tokenizer.json"));
+        Path lockFile = cache.resolve(".locks/models--org--model/" + etag + ".lock");
+        BlobLock lock = BlobLock.acquire(lockFile, () -> {});
+        CountDownLatch waits = new CountDownLatch(1);
+        Hub second = new Hub(options()
+                .progress(step -> {
+                    if (step.phase() == DownloadProgress.Phase.WAITING) {
+                        waits.countDown();
+                    }
+                })
+                .build());
+        ExecutorService threads = Executors.newSingleThreadExecutor();
+        try {
+            Future<Path> download = threads.submit(() -> second.download(MODEL));
+            assertThat(waits.await(60, TimeUnit.SECONDS)).isTrue();
+            lock.close();
+            assertIsModel(download.get());
+        } finally {
+            threads.shutdownNow();
+        }
+    }
+}
