@@ -601,14 +601,6 @@ class DollyTest {
     }
 
     @Test
-    void hubId_isAnsweredWithOneSentence() {
-        assertThatThrownBy(() -> Dolly.load("databricks/dolly-v2-3b"))
-                .isInstanceOf(CheckpointException.class)
-                .hasMessageContaining("'databricks/dolly-v2-3b'")
-                .hasMessageContaining("load their folder");
-    }
-
-    @Test
     void missingFolder_isSaid(@TempDir Path folder) {
         assertThatThrownBy(() -> Dolly.load(folder.resolve("none")))
                 .isInstanceOf(CheckpointException.class)

@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
@@ -500,7 +501,7 @@ class HubFaultsTest extends HubFixture {
                 return false;
             }
             byte[] bytes = hub.bytes(name);
-            Map<String, String> headers = new ConcurrentHashMap<>(Map.of(
+            Map<String, String> headers = new HashMap<>(Map.of(
                     "X-Repo-Commit", hub.commit,
                     "X-Linked-Etag", "\"" + LoopbackHub.etag(bytes) + "\"",
                     "X-Linked-Size", Integer.toString(bytes.length),
