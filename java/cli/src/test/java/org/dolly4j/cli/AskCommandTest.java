@@ -304,17 +304,6 @@ class AskCommandTest {
                 .contains("CheckpointException", "at org.dolly4j");
     }
 
-    @Test
-    void hubId_isRefusedInOneSentence() {
-        Run run = Run.of("--model", "databricks/dolly-v2-3b", QUESTION);
-
-        assertThat(run.exitCode()).isEqualTo(1);
-        assertThat(run.err().lines())
-                .singleElement()
-                .asString()
-                .contains("databricks/dolly-v2-3b", "not downloaded by this version");
-    }
-
     private static int promptTokens(Run run) {
         return object(run.out()).get("prompt_tokens").getAsInt();
     }

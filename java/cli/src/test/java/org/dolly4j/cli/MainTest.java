@@ -17,13 +17,13 @@ class MainTest {
 
         assertThat(run.exitCode()).isZero();
         assertThat(run.out())
-                .contains("tokenize", "info", "check", "cache", "--greedy", "--model", "Sampling", "Exit codes");
+                .contains("tokenize", "info", "download", "check", "cache", "--greedy", "--model", "Sampling", "Exit codes");
         assertThat(run.err()).isEmpty();
     }
 
     @Test
     void commands_haveHelpOfTheirOwn() {
-        for (String command : List.of("tokenize", "info", "check", "cache", "cache clear")) {
+        for (String command : List.of("tokenize", "info", "download", "check", "cache", "cache clear")) {
             Run run = Run.of((command + " --help").split(" "));
 
             assertThat(run.exitCode()).isZero();

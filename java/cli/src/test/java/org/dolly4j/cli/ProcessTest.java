@@ -90,7 +90,8 @@ class ProcessTest {
         return builder(javaOptions, args).start();
     }
 
-    private static ProcessBuilder builder(List<String> javaOptions, List<String> args) {
+    /** A run in a process of its own. */
+    static ProcessBuilder builder(List<String> javaOptions, List<String> args) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(javaOptions);
@@ -99,7 +100,8 @@ class ProcessTest {
         return new ProcessBuilder(command);
     }
 
-    private static String read(InputStream stream) throws IOException {
+    /** All that comes from a stream. */
+    static String read(InputStream stream) throws IOException {
         return new String(stream.readAllBytes(), StandardCharsets.UTF_8);
     }
 }

@@ -44,7 +44,10 @@ public final class Hub {
         return download(repository, Selection.MODEL);
     }
 
-    /** Makes sure that a model's tokenizer is on this machine, and not its weights; otherwise as {@link #download}. */
+    /**
+     * Makes sure that a model's tokenizer is on this machine, and config.json, but not the weights; otherwise as {@link
+     * #download}.
+     */
     public Path downloadTokenizer(HubRepository repository) {
         return download(repository, Selection.TOKENIZER);
     }

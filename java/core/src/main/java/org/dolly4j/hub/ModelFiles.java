@@ -94,15 +94,14 @@ final class ModelFiles {
             require(files.contains(TOKENIZER), TOKENIZER, files, repository);
         }
         needed.addAll(TOKENIZER_FILES);
-        needed.retainAll(files);
         if (selection == Selection.MODEL) {
             Optional<Weights> weights = Weights.of(files);
             String expected = "weights (" + Arrays.stream(Weights.values()).map(one -> one.file).collect(Collectors.joining(", ")) + ")";
             require(weights.isPresent(), expected, files, repository);
             needed.add(weights.orElseThrow().file);
-            // Last, so that a snapshot that has it has the rest.
-            needed.add(CONFIG);
         }
+        needed.add(CONFIG); // the tokenizer's too: it names its class
+        needed.retainAll(files);
         return needed;
     }
 

@@ -54,7 +54,7 @@ final class SnapshotDownload {
             }
         }
         bring(commit, names);
-        // Linked when all are here, config.json last: a snapshot that has it is complete.
+        // Linked when all are here, weights and config.json last: a snapshot that has these is complete.
         Optional<RemoteFile> config = Optional.ofNullable(brought.remove(ModelFiles.CONFIG));
         brought.values().forEach(file -> cached.link(commit, file.name(), file.etag()));
         config.ifPresent(file -> cached.link(commit, file.name(), file.etag()));

@@ -228,7 +228,12 @@ class HubTest extends HubFixture {
         Path folder = new Hub(options().build()).downloadTokenizer(MODEL);
 
         assertThat(names(folder))
-                .containsExactlyInAnyOrder("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json");
+                .containsExactlyInAnyOrder(
+                        "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json");
+        assertThat(new Hub(options().offline(true).build()).downloadTokenizer(MODEL))
+                .isEqualTo(folder);
+        assertThatThrownBy(() -> new Hub(options().offline(true).build()).download(MODEL))
+                .hasMessageContaining("but not the weights");
         assertIsModel(download());
     }
 
