@@ -2,6 +2,7 @@ package org.dolly4j.hub;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
@@ -12,6 +13,8 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * That nobody else downloads a blob: no thread of this process, nor another process of this library. (Python's
@@ -19,6 +22,7 @@ import java.util.concurrent.locks.ReentrantLock;
  * rename at the end, so the worst that comes of it is a second download.)
  */
 final class BlobLock implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(BlobLock.class);
     private static final long POLL_MILLIS = 100;
 
     /** Closing any channel of a file drops the process's locks on it: so one thread at a time opens it. */
@@ -58,7 +62,7 @@ final class BlobLock implements AutoCloseable {
         while (true) {
             FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
             try {
-                while (!tryLock(channel)) {
+                while (!tryLock(channel, file)) {
                     waiting.run();
                     Thread.sleep(POLL_MILLIS);
                 }
@@ -74,12 +78,17 @@ final class BlobLock implements AutoCloseable {
         }
     }
 
-    private static boolean tryLock(FileChannel channel) throws IOException {
+    private static boolean tryLock(FileChannel channel, Path file) throws IOException {
         try {
             FileLock lock = channel.tryLock();
             return lock != null;
         } catch (OverlappingFileLockException e) {
             return false; // by this library in another class loader
+        } catch (ClosedChannelException e) {
+            throw e;
+        } catch (IOException e) {
+            LOG.warn("{}: files cannot be locked here ({}), so processes may download the same twice.", file, e);
+            return true;
         }
     }
 

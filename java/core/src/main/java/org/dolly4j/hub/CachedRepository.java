@@ -177,8 +177,8 @@ record CachedRepository(Path cache, HubRepository repository) {
                 ? cause.getClass().getSimpleName()
                 : cause.getClass().getSimpleName() + ": " + cause.getMessage();
         return new HubException(
-                path + " cannot be read or written (" + reason + "). Make the folder of the cache writable, or choose"
-                        + " another by HF_HUB_CACHE.",
+                path + " cannot be read or written (" + reason + "). See that the folder of the cache can be written and"
+                        + " its disk has room, or choose another by HF_HUB_CACHE.",
                 cause);
     }
 }

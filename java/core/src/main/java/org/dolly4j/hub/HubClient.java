@@ -12,11 +12,14 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpTimeoutException;
 import java.nio.channels.UnresolvedAddressException;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.dolly4j.HubException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,6 +35,7 @@ final class HubClient {
     private static final int MAX_REDIRECTS = 10;
     private static final int RANGE_NOT_SATISFIABLE = 416;
     private static final Set<Integer> REDIRECTS = Set.of(301, 302, 303, 307, 308);
+    private static final Pattern NO_ADDRESS = Pattern.compile("[^!#$%&'()*+,/:;=?@\\[\\]A-Za-z0-9._~-]+");
     private static final Set<String> LOOPBACK = Set.of("localhost", "127.0.0.1", "[::1]");
 
     private final HubOptions options;
@@ -149,7 +153,9 @@ final class HubClient {
             throw new TransferException(uri.getHost() + " cannot be reached: " + reason(e), e);
         } catch (IllegalArgumentException e) { // a port above 65535, for one
             throw new HubException(
-                    "'" + Refusals.printable(uri.toString()) + "' cannot be asked for anything: " + e.getMessage(), e);
+                    uri.getHost() + " cannot be asked for anything by that address (" + e.getMessage()
+                            + "). Something between here and the hub answers in its place, or HF_ENDPOINT is wrong.",
+                    e);
         }
     }
 
@@ -173,7 +179,7 @@ final class HubClient {
     static URI target(URI from, String location, String what) {
         URI target;
         try {
-            target = from.resolve(new URI(location));
+            target = from.resolve(new URI(escaped(location)));
         } catch (URISyntaxException e) {
             throw badRedirect(from, what, "no address");
         }
@@ -184,6 +190,15 @@ final class HubClient {
             throw badRedirect(from, what, "an unencrypted address");
         }
         return target;
+    }
+
+    /** With what no address may hold written as %XX: some servers send it as it is. */
+    private static String escaped(String location) {
+        return NO_ADDRESS.matcher(location)
+                .replaceAll(found -> "%"
+                        + HexFormat.ofDelimiter("%")
+                                .withUpperCase()
+                                .formatHex(found.group().getBytes(StandardCharsets.UTF_8)));
     }
 
     private static HubException badRedirect(URI from, String what, String found) {

@@ -12,8 +12,8 @@ import org.dolly4j.HubException;
  * @param size its bytes
  */
 record RemoteFile(String name, String etag, long size) {
-    /** It becomes the name of a file. */
-    private static final Pattern PLAIN_ETAG = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,199}");
+    /** It becomes the name of a file; without a point, so never that of one which lies beside a blob. */
+    private static final Pattern PLAIN_ETAG = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9_-]{0,199}");
 
     private static final Pattern SIZE = Pattern.compile("[0-9]{1,18}");
 

@@ -379,6 +379,12 @@ class HubFaultsTest extends HubFixture {
     }
 
     @Test
+    void redirectWithWhatNoAddressMayHold_isUnderstood() {
+        assertThat(HubClient.target(URI.create("http://hub.example.org/a"), "/b?name=\"x y\u00e9\"%20&z=1", "a"))
+                .isEqualTo(URI.create("http://hub.example.org/b?name=%22x%20y%C3%A9%22%20&z=1"));
+    }
+
+    @Test
     void relativeRedirect_isFollowedByTheTokenToo() throws IOException {
         hub.hubFault = (exchange, name) -> exchange.getRequestURI().getPath().startsWith("/org/model/resolve/")
                 && name.equals("config.json")
