@@ -147,8 +147,8 @@ public final class Dolly implements AutoCloseable {
         }
         if (Files.exists(folder) || !HubRepository.isId(model)) {
             if (options.revision().isPresent()) {
-                throw new IllegalArgumentException("A revision ('" + options.revision().get()
-                        + "') is one of a model of the hub, but '" + model + "' is a path.");
+                throw new IllegalArgumentException("A revision ('"
+                        + options.revision().get() + "') is one of a model of the hub, but '" + model + "' is a path.");
             }
             return load(folder, options);
         }
@@ -156,8 +156,7 @@ public final class Dolly implements AutoCloseable {
     }
 
     private static Path downloaded(String id, DollyOptions options) {
-        HubRepository repository =
-                new HubRepository(id, options.revision().orElse(HubRepository.DEFAULT_REVISION));
+        HubRepository repository = new HubRepository(id, options.revision().orElse(HubRepository.DEFAULT_REVISION));
         try {
             return new Hub(options.hub()).download(repository);
         } catch (HubException e) {

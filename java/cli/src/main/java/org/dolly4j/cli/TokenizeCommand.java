@@ -51,8 +51,9 @@ final class TokenizeCommand implements Callable<Integer> {
     @Option(
             names = {"-m", "--model"},
             paramLabel = "PATH|ID",
-            description = "Folder that holds tokenizer.json, or that file, or the id of a model on the Hugging Face hub;"
-                    + " by default the demo model's.")
+            description =
+                    "Folder that holds tokenizer.json, or that file, or the id of a model on the Hugging Face hub;"
+                            + " by default the demo model's.")
     Optional<String> model = Optional.empty();
 
     @Option(

@@ -29,13 +29,12 @@ class DownloadPrinterTest {
         printer.print(new DownloadProgress("config.json", Phase.DONE, MIB, MIB, MIB, 100 * MIB));
         for (int mib = 1; mib <= 99; mib++) {
             Phase phase = mib == 2 ? Phase.WAITING : Phase.DOWNLOADING;
-            printer.print(new DownloadProgress(
-                    "model.safetensors", phase, mib * MIB, 99 * MIB, (mib + 1) * MIB, 100 * MIB));
+            printer.print(
+                    new DownloadProgress("model.safetensors", phase, mib * MIB, 99 * MIB, (mib + 1) * MIB, 100 * MIB));
         }
-        printer.print(new DownloadProgress(
-                "model.safetensors", Phase.CHECKING, 50 * MIB, 99 * MIB, 100 * MIB, 100 * MIB));
         printer.print(
-                new DownloadProgress("model.safetensors", Phase.DONE, 99 * MIB, 99 * MIB, 100 * MIB, 100 * MIB));
+                new DownloadProgress("model.safetensors", Phase.CHECKING, 50 * MIB, 99 * MIB, 100 * MIB, 100 * MIB));
+        printer.print(new DownloadProgress("model.safetensors", Phase.DONE, 99 * MIB, 99 * MIB, 100 * MIB, 100 * MIB));
     }
 
     @Test
@@ -69,8 +68,7 @@ class DownloadPrinterTest {
     @Test
     void longName_isShownByItsEnd() {
         try (DownloadPrinter printer = printer(true)) {
-            printer.print(
-                    new DownloadProgress("pytorch_model-00001-of-00003.bin", Phase.DOWNLOADING, 0, MIB, 0, MIB));
+            printer.print(new DownloadProgress("pytorch_model-00001-of-00003.bin", Phase.DOWNLOADING, 0, MIB, 0, MIB));
         }
         assertThat(written.toString()).contains("...el-00001-of-00003.bin [   ");
     }

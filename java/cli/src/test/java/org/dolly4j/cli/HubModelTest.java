@@ -64,7 +64,8 @@ class HubModelTest {
     @Test
     void infoAskAndTokenize_takeAnId() throws Exception {
         assertThat(offline("info", "--model", ID).lines().get(0)).matches("model +org/demo");
-        assertThat(offline("--model", ID, "--greedy", "--max-new-tokens", "2", "Hello").exitCode())
+        assertThat(offline("--model", ID, "--greedy", "--max-new-tokens", "2", "Hello")
+                        .exitCode())
                 .isZero();
         assertThat(offline("tokenize", "--model", ID, "--revision", COMMIT, "--ids", "The capital")
                         .out())

@@ -17,7 +17,16 @@ class MainTest {
 
         assertThat(run.exitCode()).isZero();
         assertThat(run.out())
-                .contains("tokenize", "info", "download", "check", "cache", "--greedy", "--model", "Sampling", "Exit codes");
+                .contains(
+                        "tokenize",
+                        "info",
+                        "download",
+                        "check",
+                        "cache",
+                        "--greedy",
+                        "--model",
+                        "Sampling",
+                        "Exit codes");
         assertThat(run.err()).isEmpty();
     }
 

@@ -134,8 +134,8 @@ final class BlobDownload {
             LOG.warn("{}: its ETag is no hash, so its bytes are taken as they came.", file.name());
             return Optional.empty();
         }
-        String found = hash.get()
-                .hash(PartialBlob.bytesFile(blob), checked -> report.step(file, Phase.CHECKING, checked));
+        String found =
+                hash.get().hash(PartialBlob.bytesFile(blob), checked -> report.step(file, Phase.CHECKING, checked));
         return found.equals(file.etag()) ? Optional.empty() : Optional.of(found);
     }
 }

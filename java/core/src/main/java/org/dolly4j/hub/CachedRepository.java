@@ -79,7 +79,8 @@ record CachedRepository(Path cache, HubRepository repository) {
             return;
         }
         Path ref = ref();
-        Path part = ref.resolveSibling(ref.getFileName() + "." + UUID.randomUUID().toString().substring(0, 8) + ".tmp");
+        Path part = ref.resolveSibling(
+                ref.getFileName() + "." + UUID.randomUUID().toString().substring(0, 8) + ".tmp");
         try {
             Files.createDirectories(ref.getParent());
             Files.writeString(part, commit);
@@ -177,7 +178,8 @@ record CachedRepository(Path cache, HubRepository repository) {
                 ? cause.getClass().getSimpleName()
                 : cause.getClass().getSimpleName() + ": " + cause.getMessage();
         return new HubException(
-                path + " cannot be read or written (" + reason + "). See that the folder of the cache can be written and"
+                path + " cannot be read or written (" + reason
+                        + "). See that the folder of the cache can be written and"
                         + " its disk has room, or choose another by HF_HUB_CACHE.",
                 cause);
     }

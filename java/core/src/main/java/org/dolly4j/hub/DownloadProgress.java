@@ -11,8 +11,7 @@ package org.dolly4j.hub;
  * @param bytes bytes of all files that are here
  * @param totalBytes all their bytes
  */
-public record DownloadProgress(
-        String file, Phase phase, long fileBytes, long fileSize, long bytes, long totalBytes) {
+public record DownloadProgress(String file, Phase phase, long fileBytes, long fileSize, long bytes, long totalBytes) {
     /** What is being done with a file. */
     public enum Phase {
         /** Another process or thread is downloading it. */

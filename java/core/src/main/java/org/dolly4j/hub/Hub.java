@@ -55,7 +55,8 @@ public final class Hub {
     private Path download(HubRepository repository, Selection selection) {
         CachedRepository cached = new CachedRepository(options.cacheDirectory().toAbsolutePath(), repository);
         Optional<String> known = cached.commit();
-        List<String> missing = known.map(commit -> cached.missing(commit, selection)).orElse(List.of("everything"));
+        List<String> missing =
+                known.map(commit -> cached.missing(commit, selection)).orElse(List.of("everything"));
         Optional<Path> usable = known.filter(commit -> missing.isEmpty()).map(cached::snapshot);
         if (usable.isPresent() && (options.offline() || HubRepository.isCommit(repository.revision()))) {
             return usable.get();

@@ -70,13 +70,10 @@ final class HubClient {
      * @param headers headers of the last answer
      * @param body what it holds
      */
-    record Answer(int status, List<HttpHeaders> hops, HttpHeaders headers, ResponseBody body)
-            implements AutoCloseable {
+    record Answer(int status, List<HttpHeaders> hops, HttpHeaders headers, ResponseBody body) implements AutoCloseable {
         /** A header as the first of the hub's answers that has it states it. */
         Optional<String> hubHeader(String name) {
-            return hops.stream()
-                    .flatMap(one -> one.firstValue(name).stream())
-                    .findFirst();
+            return hops.stream().flatMap(one -> one.firstValue(name).stream()).findFirst();
         }
 
         @Override
@@ -145,8 +142,7 @@ final class HubClient {
             throws TransferException, InterruptedException {
         try {
             HttpRequest request = request(method, uri, hubItself, range);
-            HttpResponse<ResponseBody> response =
-                    http.send(request, info -> new ResponseBody(options.patience()));
+            HttpResponse<ResponseBody> response = http.send(request, info -> new ResponseBody(options.patience()));
             LOG.debug("{} {}{}: {}", method, uri.getHost(), uri.getPath(), response.statusCode());
             return response;
         } catch (IOException e) {
@@ -194,7 +190,8 @@ final class HubClient {
 
     /** With what no address may hold written as %XX: some servers send it as it is. */
     private static String escaped(String location) {
-        return NO_ADDRESS.matcher(location)
+        return NO_ADDRESS
+                .matcher(location)
                 .replaceAll(found -> "%"
                         + HexFormat.ofDelimiter("%")
                                 .withUpperCase()

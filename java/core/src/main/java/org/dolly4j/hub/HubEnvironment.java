@@ -154,8 +154,7 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
      */
     static String token(String value, String what) {
         if (!TOKEN.matcher(value).matches()) {
-            throw new HubException(
-                    what + " has a blank or another character that no access token has. Copy it anew.");
+            throw new HubException(what + " has a blank or another character that no access token has. Copy it anew.");
         }
         return value;
     }
@@ -179,8 +178,8 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
         Optional<URI> http = proxy("http_proxy");
         return https.isEmpty() && http.isEmpty()
                 ? Optional.empty()
-                : Optional.of(
-                        new EnvironmentProxies(https, http, value("no_proxy", "NO_PROXY").orElse("")));
+                : Optional.of(new EnvironmentProxies(
+                        https, http, value("no_proxy", "NO_PROXY").orElse("")));
     }
 
     private Optional<URI> proxy(String name) {

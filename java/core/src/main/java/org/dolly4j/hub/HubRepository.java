@@ -19,7 +19,8 @@ public record HubRepository(String id, String revision) {
     private static final Pattern ID = Pattern.compile(NAME + "(?:/" + NAME + ")?");
 
     /** It is a path in URLs and below refs/ of the cache. */
-    private static final Pattern REVISION = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._+@=-]*(?:/[A-Za-z0-9_][\\w.+@=-]*)*");
+    private static final Pattern REVISION =
+            Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._+@=-]*(?:/[A-Za-z0-9_][\\w.+@=-]*)*");
 
     private static final int MAX_REVISION = 200;
     private static final Pattern COMMIT = Pattern.compile("[0-9a-f]{40}");

@@ -96,7 +96,8 @@ final class ModelFiles {
         needed.addAll(TOKENIZER_FILES);
         if (selection == Selection.MODEL) {
             Optional<Weights> weights = Weights.of(files);
-            String expected = "weights (" + Arrays.stream(Weights.values()).map(one -> one.file).collect(Collectors.joining(", ")) + ")";
+            String expected = "weights ("
+                    + Arrays.stream(Weights.values()).map(one -> one.file).collect(Collectors.joining(", ")) + ")";
             require(weights.isPresent(), expected, files, repository);
             needed.add(weights.orElseThrow().file);
         }
@@ -107,7 +108,8 @@ final class ModelFiles {
 
     private static void require(boolean holds, String expected, Set<String> files, HubRepository repository) {
         if (!holds) {
-            throw new HubException("The model " + repository.id() + " at revision '" + repository.revision() + "' has no "
+            throw new HubException("The model " + repository.id() + " at revision '" + repository.revision()
+                    + "' has no "
                     + expected + "; it has "
                     + (files.isEmpty() ? "nothing" : files.stream().limit(20).collect(Collectors.joining(", ")))
                     + ". Choose a repository with a model in the layout of transformers.");
@@ -141,7 +143,8 @@ final class ModelFiles {
                 json.beginObject();
                 while (json.hasNext()) {
                     if (json.nextName().equals("weight_map")) {
-                        readWeightMap(json, Weights.of(Set.of(name)).orElseThrow().ending(), shards);
+                        readWeightMap(
+                                json, Weights.of(Set.of(name)).orElseThrow().ending(), shards);
                     } else {
                         json.skipValue();
                     }
@@ -154,7 +157,10 @@ final class ModelFiles {
         } catch (IOException | IllegalStateException e) {
             throw new HubException(
                     file + ": the index of the weights can't be used: "
-                            + Refusals.printable(String.valueOf(e.getMessage()).lines().findFirst().orElse(""))
+                            + Refusals.printable(String.valueOf(e.getMessage())
+                                    .lines()
+                                    .findFirst()
+                                    .orElse(""))
                             + ". Choose another revision, or tell the owner of the repository.",
                     e);
         }
@@ -167,8 +173,8 @@ final class ModelFiles {
             String tensor = json.nextName();
             String shard = json.nextString();
             if (!isPlainName(shard) || !shard.endsWith(ending)) {
-                throw new IOException("tensor '" + tensor + "' is said to be in '" + shard + "', which is no plain name of a "
-                        + ending + " file");
+                throw new IOException("tensor '" + tensor + "' is said to be in '" + shard
+                        + "', which is no plain name of a " + ending + " file");
             }
             if (shards.add(shard) && shards.size() > MAX_SHARDS) {
                 throw new IOException("it names more than " + MAX_SHARDS + " files");

@@ -145,7 +145,8 @@ final class RangeTransfer {
             for (long left = end - first; left > 0; ) {
                 ByteBuffer bytes = answer.body()
                         .next()
-                        .orElseThrow(() -> new TransferException("the connection ended before " + file.name() + " did"));
+                        .orElseThrow(
+                                () -> new TransferException("the connection ended before " + file.name() + " did"));
                 if (bytes.remaining() > left) {
                     throw new RangesNotServedException("more bytes than asked for");
                 }

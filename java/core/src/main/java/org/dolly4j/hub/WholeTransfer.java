@@ -53,7 +53,8 @@ final class WholeTransfer {
             for (int part = 0; part < partial.partCount(); ) {
                 ByteBuffer bytes = answer.body()
                         .next()
-                        .orElseThrow(() -> new TransferException("the connection ended before " + file.name() + " did"));
+                        .orElseThrow(
+                                () -> new TransferException("the connection ended before " + file.name() + " did"));
                 while (bytes.hasRemaining() && part < partial.partCount()) {
                     int room = (int) Math.min(bytes.remaining(), partial.length(part) - partial.present(part));
                     partial.add(part, bytes.slice(bytes.position(), room));

@@ -68,10 +68,15 @@ class HubEnvironmentTest {
         assertThat(environment().token()).contains("hf_file");
         assertThat(environment("HF_TOKEN_PATH", other.toString()).token()).contains("hf_other");
         assertThat(environment("HUGGING_FACE_HUB_TOKEN", "hf_old").token()).contains("hf_old");
-        assertThat(environment("HF_TOKEN", "hf_new\n", "HUGGING_FACE_HUB_TOKEN", "hf_old").token())
+        assertThat(environment("HF_TOKEN", "hf_new\n", "HUGGING_FACE_HUB_TOKEN", "hf_old")
+                        .token())
                 .contains("hf_new");
         assertThat(environment("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1").token()).isEmpty();
-        assertThat(environment("HF_TOKEN", "  ", "HF_TOKEN_PATH", home.resolve("none").toString())
+        assertThat(environment(
+                                "HF_TOKEN",
+                                "  ",
+                                "HF_TOKEN_PATH",
+                                home.resolve("none").toString())
                         .token())
                 .isEmpty();
     }
@@ -99,7 +104,8 @@ class HubEnvironmentTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mirror.example.org", "ftp://a", "https://", "https://a b", "https://n:p@a", "https://a/?q"})
+    @ValueSource(
+            strings = {"mirror.example.org", "ftp://a", "https://", "https://a b", "https://n:p@a", "https://a/?q"})
     void endpointThatIsNone_isRefused(String value) {
         assertThatThrownBy(() -> environment("HF_ENDPOINT", value).endpoint())
                 .isInstanceOf(HubException.class)
@@ -108,7 +114,8 @@ class HubEnvironmentTest {
 
     @Test
     void proxyThatIsNone_isRefusedWithoutShowingIt() {
-        assertThatThrownBy(() -> environment("HTTPS_PROXY", "socks5://name:secret@proxy").proxies())
+        assertThatThrownBy(() ->
+                        environment("HTTPS_PROXY", "socks5://name:secret@proxy").proxies())
                 .isInstanceOf(HubException.class)
                 .hasMessageStartingWith("HTTPS_PROXY is not the address of an http proxy")
                 .hasMessageNotContaining("secret");

@@ -56,8 +56,7 @@ class HubFaultsTest extends HubFixture {
     /** Announces all of a range, and ends the connection within it. */
     private void cut(HttpExchange exchange, String name) throws IOException, InterruptedException {
         int[] range = range(exchange);
-        exchange.getResponseHeaders()
-                .add("Content-Range", "bytes " + range[0] + "-" + range[1] + "/" + WEIGHTS_BYTES);
+        exchange.getResponseHeaders().add("Content-Range", "bytes " + range[0] + "-" + range[1] + "/" + WEIGHTS_BYTES);
         exchange.sendResponseHeaders(206, range[1] - range[0] + 1L);
         hub.write(exchange, name, range[0], range[0] + (range[1] - range[0]) / 2);
         throw new IOException("cut on purpose");
@@ -187,8 +186,8 @@ class HubFaultsTest extends HubFixture {
 
     @Test
     void serverThatSaysTheRangeIsNone_isAskedForTheWhole() throws IOException {
-        hub.storeFault = (exchange, name) -> exchange.getRequestHeaders().containsKey("Range")
-                && status(416).answer(exchange, name);
+        hub.storeFault = (exchange, name) ->
+                exchange.getRequestHeaders().containsKey("Range") && status(416).answer(exchange, name);
         assertIsModel(download());
     }
 
@@ -201,8 +200,7 @@ class HubFaultsTest extends HubFixture {
     private static boolean corrupted(HttpExchange exchange) throws IOException {
         int[] range = range(exchange);
         byte[] wrong = new byte[range[1] - range[0] + 1];
-        exchange.getResponseHeaders()
-                .add("Content-Range", "bytes " + range[0] + "-" + range[1] + "/" + WEIGHTS_BYTES);
+        exchange.getResponseHeaders().add("Content-Range", "bytes " + range[0] + "-" + range[1] + "/" + WEIGHTS_BYTES);
         exchange.sendResponseHeaders(206, wrong.length);
         exchange.getResponseBody().write(wrong);
         return true;
@@ -283,8 +281,8 @@ class HubFaultsTest extends HubFixture {
     void tooManyRequestsUntilADate_areTriedAgainThen() throws IOException {
         String past = DateTimeFormatter.RFC_1123_DATE_TIME.format(
                 ZonedDateTime.now(ZoneOffset.UTC).minusMinutes(1));
-        hub.storeFault = (exchange, name) ->
-                faults.getAndIncrement() == 0 && status(429, "Retry-After", past).answer(exchange, name);
+        hub.storeFault = (exchange, name) -> faults.getAndIncrement() == 0
+                && status(429, "Retry-After", past).answer(exchange, name);
         assertIsModel(download());
     }
 
@@ -299,7 +297,9 @@ class HubFaultsTest extends HubFixture {
     void failuresThatPass_areTriedAgain() throws IOException {
         Map<String, AtomicInteger> tries = new ConcurrentHashMap<>();
         LoopbackHub.Fault twice = (exchange, name) -> {
-            String key = exchange.getRequestMethod() + name + exchange.getRequestHeaders().getFirst("Range");
+            String key = exchange.getRequestMethod()
+                    + name
+                    + exchange.getRequestHeaders().getFirst("Range");
             int attempt = tries.computeIfAbsent(key, one -> new AtomicInteger()).incrementAndGet();
             return attempt <= 2 && status(attempt == 1 ? 503 : 502).answer(exchange, name);
         };
@@ -342,7 +342,8 @@ class HubFaultsTest extends HubFixture {
 
     @Test
     void expiredAddressOfTheStore_isAskedForAnew() throws IOException {
-        hub.storeFault = (exchange, name) -> faults.getAndIncrement() == 0 && status(403).answer(exchange, name);
+        hub.storeFault =
+                (exchange, name) -> faults.getAndIncrement() == 0 && status(403).answer(exchange, name);
         assertIsModel(download());
     }
 
@@ -389,7 +390,8 @@ class HubFaultsTest extends HubFixture {
         hub.hubFault = (exchange, name) -> exchange.getRequestURI().getPath().startsWith("/org/model/resolve/")
                 && name.equals("config.json")
                 && exchange.getRequestURI().getQuery() == null
-                && status(307, "Location", exchange.getRequestURI() + "?moved=1").answer(exchange, name);
+                && status(307, "Location", exchange.getRequestURI() + "?moved=1")
+                        .answer(exchange, name);
 
         assertIsModel(new Hub(options().token("hf_secret").build()).download(MODEL));
     }
@@ -454,8 +456,7 @@ class HubFaultsTest extends HubFixture {
                             WEIGHTS)
                     .map(one -> "{\"rfilename\":\"" + one + "\"}")
                     .collect(Collectors.joining(","));
-            LoopbackHub.sendText(
-                    exchange, 200, "{\"sha\":\"" + hub.commit + "\",\"siblings\":[" + siblings + "]}");
+            LoopbackHub.sendText(exchange, 200, "{\"sha\":\"" + hub.commit + "\",\"siblings\":[" + siblings + "]}");
             return true;
         };
 
@@ -508,14 +509,20 @@ class HubFaultsTest extends HubFixture {
             }
             byte[] bytes = hub.bytes(name);
             Map<String, String> headers = new HashMap<>(Map.of(
-                    "X-Repo-Commit", hub.commit,
-                    "X-Linked-Etag", "\"" + LoopbackHub.etag(bytes) + "\"",
-                    "X-Linked-Size", Integer.toString(bytes.length),
-                    "Location", hub.storeAddress() + "/stored/" + name));
+                    "X-Repo-Commit",
+                    hub.commit,
+                    "X-Linked-Etag",
+                    "\"" + LoopbackHub.etag(bytes) + "\"",
+                    "X-Linked-Size",
+                    Integer.toString(bytes.length),
+                    "Location",
+                    hub.storeAddress() + "/stored/" + name));
             headers.put(header, value);
-            return status(302, headers.entrySet().stream()
-                            .flatMap(one -> Stream.of(one.getKey(), one.getValue()))
-                            .toArray(String[]::new))
+            return status(
+                            302,
+                            headers.entrySet().stream()
+                                    .flatMap(one -> Stream.of(one.getKey(), one.getValue()))
+                                    .toArray(String[]::new))
                     .answer(exchange, name);
         };
         assertRefused().hasMessageContaining("answers about model.safetensors");

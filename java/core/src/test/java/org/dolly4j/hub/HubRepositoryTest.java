@@ -17,8 +17,26 @@ class HubRepositoryTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
-                "", "/", "a/", "/a", "a/b/c", "./a", "../a", "a/..", "a/.b", "-a/b", "a/b-", "a--b/c", "a..b", "a/b.git",
-                "a b", "a\\b", "a\0b", "~/a", "a/b\n", "\u00e4/b"
+                "",
+                "/",
+                "a/",
+                "/a",
+                "a/b/c",
+                "./a",
+                "../a",
+                "a/..",
+                "a/.b",
+                "-a/b",
+                "a/b-",
+                "a--b/c",
+                "a..b",
+                "a/b.git",
+                "a b",
+                "a\\b",
+                "a\0b",
+                "~/a",
+                "a/b\n",
+                "\u00e4/b"
             })
     void whatIsNoId_isNotTakenForOne(String text) {
         assertThat(HubRepository.isId(text)).isFalse();
@@ -40,7 +58,8 @@ class HubRepositoryTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "..", "a/../b", "/a", "a/", "a//b", ".a", "a/.b", "a\\b", "a b", "a\0", "a?b", "x.lock"})
+    @ValueSource(
+            strings = {"", "..", "a/../b", "/a", "a/", "a//b", ".a", "a/.b", "a\\b", "a b", "a\0", "a?b", "x.lock"})
     void revisionThatLeadsElsewhere_isRefused(String revision) {
         assertThatThrownBy(() -> new HubRepository("a/b", revision))
                 .isInstanceOf(IllegalArgumentException.class)
@@ -49,6 +68,7 @@ class HubRepositoryTest {
 
     @Test
     void folderName_isThatOfHuggingfaceHub() {
-        assertThat(HubRepository.of("databricks/dolly-v2-3b").folderName()).isEqualTo("models--databricks--dolly-v2-3b");
+        assertThat(HubRepository.of("databricks/dolly-v2-3b").folderName())
+                .isEqualTo("models--databricks--dolly-v2-3b");
     }
 }

@@ -130,7 +130,9 @@ class HubTest extends HubFixture {
 
         assertIsModel(download());
 
-        assertThat(hub.asked()).filteredOn(asked -> asked.startsWith("GET /org")).hasSize(1);
+        assertThat(hub.asked())
+                .filteredOn(asked -> asked.startsWith("GET /org"))
+                .hasSize(1);
         assertThat(before.resolve("config.json")).exists();
         assertThat(repositoryFolder().resolve("refs/main")).hasContent(hub.commit);
     }
@@ -192,7 +194,9 @@ class HubTest extends HubFixture {
     @Test
     void shardedWeights_comeWithTheirIndex() throws IOException {
         hub.remove(WEIGHTS);
-        hub.file("model.safetensors.index.json", """
+        hub.file(
+                "model.safetensors.index.json",
+                """
                 {"metadata":{},"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors"}}""");
         hub.file("model-1.safetensors", random(200_000, 4)).file("model-2.safetensors", random(100, 5));
         hub.file("model-3.safetensors", "not named");

@@ -90,10 +90,8 @@ class PythonCacheTest extends HubFixture {
 
     @Test
     void cacheOfPython_isReadByThisLibrary() throws Exception {
-        String printed = python(
-                "0",
-                "from huggingface_hub import snapshot_download",
-                "print(snapshot_download('org/model'))");
+        String printed =
+                python("0", "from huggingface_hub import snapshot_download", "print(snapshot_download('org/model'))");
         hub.log.clear();
 
         Path offline = new Hub(options().offline(true).build()).download(MODEL);
@@ -110,7 +108,8 @@ class PythonCacheTest extends HubFixture {
     @Test
     void cacheThatPythonFilledInPart_isCompleted() throws Exception {
         python("0", "from huggingface_hub import hf_hub_download", "hf_hub_download('org/model', 'config.json')");
-        Path config = repositoryFolder().resolve("snapshots").resolve(hub.commit).resolve("config.json");
+        Path config =
+                repositoryFolder().resolve("snapshots").resolve(hub.commit).resolve("config.json");
         assertThat(config).exists();
         hub.log.clear();
 
