@@ -78,7 +78,7 @@ final class DownloadPrinter implements AutoCloseable {
                 }
             }
             case DOWNLOADING -> {
-                if (news || step > lastStep) {
+                if ((news || step > lastStep) && progress.bytes() < progress.totalBytes()) {
                     err.println(percent(progress));
                 }
             }

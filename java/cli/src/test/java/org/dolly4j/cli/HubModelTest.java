@@ -12,7 +12,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Models of the hub at the command line: here the demo model in a cache as huggingface_hub fills it, and no network. */
+/** Models of the hub at the command line; without the network, with the demo model in the cache. */
 class HubModelTest {
     private static final String ID = "org/demo";
     private static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";

@@ -102,6 +102,8 @@ record CachedRepository(Path cache, HubRepository repository) {
         Set<String> expected = new LinkedHashSet<>(present);
         if (known.isEmpty()) {
             expected.add(ModelFiles.TOKENIZER);
+        } else if (ModelFiles.hasWeights(present)) {
+            expected.addAll(ModelFiles.withoutWeights(known)); // others than those would be chosen now, but these do
         } else {
             expected.addAll(known);
         }

@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
+import javax.net.ssl.SSLException;
 import org.dolly4j.HubException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -145,6 +146,12 @@ final class HubClient {
             HttpResponse<ResponseBody> response = http.send(request, info -> new ResponseBody(options.patience()));
             LOG.debug("{} {}{}: {}", method, uri.getHost(), uri.getPath(), response.statusCode());
             return response;
+        } catch (SSLException e) {
+            throw new TransferException(
+                    uri.getHost() + " cannot be reached: it does not prove who it is (" + e.getMessage() + "). If a"
+                            + " proxy takes its place, let Java trust that: -Djavax.net.ssl.trustStore=FILE",
+                    e,
+                    true);
         } catch (IOException e) {
             throw new TransferException(uri.getHost() + " cannot be reached: " + reason(e), e);
         } catch (IllegalArgumentException e) { // a port above 65535, for one

@@ -121,6 +121,15 @@ final class ModelFiles {
         return Weights.of(files).isPresent();
     }
 
+    /** The other ones of these files. */
+    static Set<String> withoutWeights(Set<String> files) {
+        Set<String> others = new LinkedHashSet<>(files);
+        for (Weights weights : Weights.values()) {
+            others.remove(weights.file);
+        }
+        return others;
+    }
+
     /** The one of these files that lists the shards, if the weights have some. */
     static Optional<String> index(Set<String> files) {
         return Weights.of(files).filter(weights -> weights.index).map(weights -> weights.file);

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -82,13 +83,12 @@ final class PartialBlob implements AutoCloseable {
     /** Bytes of a blob that an earlier download left, without opening it for more. */
     static long left(Path blob, long size) throws IOException {
         Path numbersFile = numbersFile(blob);
-        if (!Files.exists(numbersFile) || !Files.exists(bytesFile(blob))) {
-            return 0;
-        }
         try (FileChannel bytes = FileChannel.open(bytesFile(blob), StandardOpenOption.READ);
                 FileChannel numbers = FileChannel.open(numbersFile, StandardOpenOption.READ)) {
             PartialBlob partial = new PartialBlob(bytesFile(blob), numbersFile, size, bytes, numbers);
             return partial.resume() ? partial.present() : 0;
+        } catch (NoSuchFileException e) {
+            return 0; // there was nothing, or another process has just made it the blob
         }
     }
 

@@ -2,6 +2,9 @@ package org.dolly4j.hub;
 
 import java.time.Duration;
 import java.util.concurrent.ThreadLocalRandom;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 
 /** Tries again what failed for the moment, each time after a longer wait, or the one that the server asks for. */
 final class Retries {
@@ -10,6 +13,11 @@ final class Retries {
 
     /** A server that asks to wait longer is not waited for. */
     private static final Duration LONGEST_WAIT = Duration.ofMinutes(5);
+
+    /** Someone who waits so long wants to know what for. */
+    private static final Duration NOTICED_WAIT = Duration.ofSeconds(2);
+
+    private static final Logger LOG = LoggerFactory.getLogger(Retries.class);
 
     private final int most;
     private final Duration firstWait;
@@ -50,9 +58,11 @@ final class Retries {
     void failed(TransferException failure) throws TransferException, InterruptedException {
         failures++;
         Duration wait = failure.retryAfter().orElseGet(this::backOff);
-        if (failures > most || wait.compareTo(LONGEST_WAIT) > 0) {
+        if (failures > most || failure.isLasting() || wait.compareTo(LONGEST_WAIT) > 0) {
             throw failure;
         }
+        LOG.atLevel(wait.compareTo(NOTICED_WAIT) < 0 ? Level.INFO : Level.WARN)
+                .log("{}; it is tried again in {} seconds.", failure.getMessage(), (wait.toMillis() + 999) / 1000);
         Thread.sleep(wait.toMillis());
     }
 

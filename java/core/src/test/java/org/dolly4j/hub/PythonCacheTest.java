@@ -118,4 +118,18 @@ class PythonCacheTest extends HubFixture {
         assertThat(hub.asked()).noneMatch(asked -> asked.endsWith("/config.json"));
         assertThat(Files.readString(repositoryFolder().resolve("refs/main"))).isEqualTo(hub.commit);
     }
+
+    @Test
+    void weightsThatPythonChose_areUsedOffline() throws Exception {
+        python(
+                "0",
+                "from huggingface_hub import snapshot_download",
+                "snapshot_download('org/model', allow_patterns=['*.json', '*.bin'])");
+
+        Path folder = new Hub(options().offline(true).build()).download(MODEL);
+
+        assertThat(folder.resolve("pytorch_model.bin")).exists();
+        assertThat(folder.resolve(WEIGHTS)).doesNotExist();
+        assertIsModel(download());
+    }
 }

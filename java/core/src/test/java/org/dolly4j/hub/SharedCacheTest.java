@@ -49,22 +49,24 @@ class SharedCacheTest extends HubFixture {
         return builder.redirectErrorStream(true).start();
     }
 
-    private void await(long bytes) throws InterruptedException {
-        while (hub.sent(WEIGHTS) < bytes) {
+    private void await(long bytes, Process process) throws InterruptedException {
+        while (hub.sent(WEIGHTS) < bytes && process.isAlive()) {
             Thread.sleep(2);
         }
     }
 
     @Test
     void downloadKilledFiveTimes_endsWithTheRightBytes() throws Exception {
-        int size = 64 * PART_BYTES + 77;
+        int size = 128 * PART_BYTES + 77;
         hub.file(WEIGHTS, random(size, 9));
         hub.pause = Duration.ofMillis(4);
         long seed = System.nanoTime();
         Random random = new Random(seed);
         for (int kill = 0; kill < 5; kill++) {
             Process process = start();
-            await(hub.sent(WEIGHTS) + 1 + random.nextInt(size / 8));
+            // At least so much that some parts are complete, at most so much that five times are not all.
+            await(hub.sent(WEIGHTS) + 6 * PART_BYTES + random.nextInt(size / 16), process);
+            assertThat(process.isAlive()).as("seed %d", seed).isTrue();
             process.destroyForcibly();
             assertThat(process.waitFor(20, TimeUnit.SECONDS)).isTrue();
         }
