@@ -201,6 +201,9 @@ final class PartialBlob implements AutoCloseable {
 
     /** Makes the bytes the blob, which appears at once and whole. */
     void become(Path blob) throws IOException {
+        if (present() != size || bytes.size() != size) {
+            throw new IOException("something else has changed " + bytesFile + " or " + numbersFile);
+        }
         bytes.force(true);
         Files.move(bytesFile, blob, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         Files.deleteIfExists(numbersFile);

@@ -1,6 +1,7 @@
 package org.dolly4j.hub;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -96,10 +97,20 @@ class PartialBlobTest {
     @Test
     void become_leavesTheBlobAlone() throws IOException {
         try (PartialBlob partial = PartialBlob.open(blob, SIZE, PART)) {
+            partial.add(0, bytes(100));
+            partial.add(1, bytes(70));
             partial.become(blob);
         }
         try (var files = Files.list(blob.getParent())) {
             assertThat(files).containsExactly(blob);
         }
+    }
+
+    @Test
+    void incompleteBlob_doesNotBecomeOne() throws IOException {
+        try (PartialBlob partial = PartialBlob.open(blob, SIZE, PART)) {
+            assertThatThrownBy(() -> partial.become(blob)).isInstanceOf(IOException.class);
+        }
+        assertThat(blob).doesNotExist();
     }
 }
