@@ -52,4 +52,12 @@ public sealed interface Family permits NamedTensors {
      *     wrong shape, or not of a floating-point type
      */
     WeightPlan plan(Checkpoint checkpoint);
+
+    /**
+     * What the tensors of a checkpoint of this family are to it. Whether the checkpoint is complete is not asked.
+     *
+     * @throws org.dolly4j.CheckpointException if a value of config.json can't be used, or the checkpoint holds the same
+     *     weights under two names
+     */
+    TensorRoles roles(Checkpoint checkpoint);
 }

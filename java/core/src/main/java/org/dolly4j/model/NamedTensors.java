@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
 import org.dolly4j.CheckpointException;
@@ -91,33 +92,71 @@ abstract sealed class NamedTensors implements Family permits GptNeoX, GptJ {
         List<SlotRows> rows = new ArrayList<>();
         Set<String> used = new HashSet<>();
         List<String> missing = new ArrayList<>();
-        for (WeightSlot slot : WeightSlot.values()) {
-            for (int layer = 0; spec.has(slot) && layer < (slot.isPerLayer() ? spec.layers() : 1); layer++) {
-                for (Source source : sources(spec, slot, layer)) {
-                    TensorLocation tensor = tensors.get(source.name);
-                    if (tensor == null) {
-                        missing.add(source.name);
-                    } else {
-                        requireFit(source.rows(), spec, slot, tensor);
-                        rows.add(new SlotRows(tensor, slot, layer, source.runs));
-                        used.add(source.name);
-                    }
-                }
+        forEachSource(spec, (slot, layer, source) -> {
+            TensorLocation tensor = tensors.get(source.name);
+            if (tensor == null) {
+                missing.add(source.name);
+            } else {
+                requireFit(source.rows(), spec, slot, tensor);
+                rows.add(new SlotRows(tensor, slot, layer, source.runs));
+                used.add(source.name);
             }
-        }
+        });
         if (!missing.isEmpty()) {
             throw new CheckpointException(checkpoint.folder() + ": lacks " + list(missing)
                     + ". Its config.json and its weights are not of the same model, or it is incomplete.");
         }
-        List<String> unknown = tensors.entrySet().stream()
-                .filter(entry -> !used.contains(entry.getKey()))
-                .map(entry -> entry.getValue().name())
-                .sorted()
-                .toList();
+        List<String> unknown = unknown(tensors, used);
         if (!unknown.isEmpty()) {
             LOG.warn("{}: ignores {}, which {} does not have.", checkpoint.folder(), list(unknown), title);
         }
         return new WeightPlan(spec, rows, unknown);
+    }
+
+    @Override
+    public final TensorRoles roles(Checkpoint checkpoint) {
+        Map<String, TensorLocation> tensors = byPlainName(checkpoint);
+        boolean tied = isTied(checkpoint, tensors);
+        Set<String> known = new HashSet<>();
+        known.add(head);
+        forEachSource(spec(checkpoint.config(), tied), (slot, layer, source) -> known.add(source.name));
+        Set<TensorLocation> weights = new HashSet<>(tensors.values());
+        List<String> buffers = checkpoint.tensors().values().stream()
+                .filter(tensor -> !weights.contains(tensor))
+                .map(TensorLocation::name)
+                .toList();
+        boolean twice = tied && tensors.containsKey(head) && tensors.containsKey(embedding) && ties(checkpoint);
+        return new TensorRoles(
+                buffers, twice ? Optional.of(tensors.get(head).name()) : Optional.empty(), unknown(tensors, known));
+    }
+
+    /** Takes the tensors of all slots in turn. */
+    @FunctionalInterface
+    private interface SourceVisitor {
+        void visit(WeightSlot slot, int layer, Source source);
+    }
+
+    private void forEachSource(DecoderSpec spec, SourceVisitor visitor) {
+        for (WeightSlot slot : WeightSlot.values()) {
+            for (int layer = 0; spec.has(slot) && layer < (slot.isPerLayer() ? spec.layers() : 1); layer++) {
+                for (Source source : sources(spec, slot, layer)) {
+                    visitor.visit(slot, layer, source);
+                }
+            }
+        }
+    }
+
+    /** Names in the checkpoint of tensors that are not known, sorted. */
+    private static List<String> unknown(Map<String, TensorLocation> tensors, Set<String> known) {
+        return tensors.entrySet().stream()
+                .filter(entry -> !known.contains(entry.getKey()))
+                .map(entry -> entry.getValue().name())
+                .sorted()
+                .toList();
+    }
+
+    private static boolean ties(Checkpoint checkpoint) {
+        return checkpoint.config().bool("tie_word_embeddings").orElse(false);
     }
 
     /** Tensors under their current names without prefix, buffers left out. */
@@ -142,7 +181,7 @@ abstract sealed class NamedTensors implements Family permits GptNeoX, GptJ {
      * differ although config.json ties them, both are used, as in Hugging Face.
      */
     private boolean isTied(Checkpoint checkpoint, Map<String, TensorLocation> tensors) {
-        boolean tie = checkpoint.config().bool("tie_word_embeddings").orElse(false);
+        boolean tie = ties(checkpoint);
         TensorLocation embeddingTensor = tensors.get(embedding);
         TensorLocation headTensor = tensors.get(head);
         if (embeddingTensor == null || headTensor == null) {
