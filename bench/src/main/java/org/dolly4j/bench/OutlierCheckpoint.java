@@ -66,7 +66,7 @@ final class OutlierCheckpoint {
                                     .toList()) + ".");
         }
         copyOtherFiles(source, target);
-        new SafetensorsWriter(new TensorWriter(threads)).write(target.resolve("model.safetensors"), rules);
+        new TensorWriter(threads).writeSafetensors(target, rules, 1);
     }
 
     private static boolean isChanged(String name) {

@@ -105,8 +105,8 @@ public final class RandomCheckpoint {
         List<TensorRule> tensors = shape.tensors(dtype, deviation, seed, format == Format.BIN);
         TensorWriter writer = new TensorWriter(threads);
         switch (format) {
-            case SAFETENSORS -> new SafetensorsWriter(writer).write(folder.resolve("model.safetensors"), tensors);
-            case SHARDED -> new SafetensorsWriter(writer).writeSharded(folder, tensors, SHARDS);
+            case SAFETENSORS -> writer.writeSafetensors(folder, tensors, 1);
+            case SHARDED -> writer.writeSafetensors(folder, tensors, SHARDS);
             case BIN -> new TorchZipWriter(writer).write(folder.resolve("pytorch_model.bin"), tensors);
         }
     }

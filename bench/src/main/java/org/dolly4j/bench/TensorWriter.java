@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -13,6 +14,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.zip.CRC32;
+import org.dolly4j.checkpoint.SafetensorsWriter;
 
 /** Writes tensors to their places in a file, several at a time, each piece by piece. */
 final class TensorWriter {
@@ -23,6 +25,33 @@ final class TensorWriter {
     /** @param threads tensors written at a time */
     TensorWriter(int threads) {
         this.threads = threads;
+    }
+
+    /**
+     * Writes all tensors as safetensors.
+     *
+     * @param folder to be given the files
+     * @param files how many of about equal size there are; one more or less where tensors are large
+     */
+    void writeSafetensors(Path folder, List<TensorRule> tensors, int files) throws IOException {
+        long total = tensors.stream().mapToLong(TensorRule::bytes).sum();
+        new SafetensorsWriter(
+                        tensors.stream()
+                                .map(tensor ->
+                                        new SafetensorsWriter.Tensor(tensor.name(), tensor.dtype(), tensor.shape()))
+                                .toList(),
+                        (total + files - 1) / files)
+                .write(folder, (file, offsets) -> {
+                    List<TensorRule> inFile = tensors.stream()
+                            .filter(tensor -> offsets.containsKey(tensor.name()))
+                            .toList();
+                    write(
+                            file,
+                            inFile,
+                            inFile.stream()
+                                    .mapToLong(tensor -> offsets.get(tensor.name()))
+                                    .toArray());
+                });
     }
 
     /**

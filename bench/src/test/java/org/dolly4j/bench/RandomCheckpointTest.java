@@ -80,7 +80,7 @@ class RandomCheckpointTest {
         assertThat(write("m", Format.SHARDED, DType.BFLOAT16, 0, 2).tensors().values())
                 .extracting(TensorLocation::path)
                 .extracting(path -> path.getFileName().toString())
-                .contains("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors");
+                .contains("model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors");
     }
 
     @Test

@@ -24,9 +24,13 @@ public final class Safetensors {
     /** Most tensors accepted; the largest published models have some thousands. */
     static final int MAX_TENSORS = 100_000;
 
-    private static final int LENGTH_BYTES = 8;
+    static final int LENGTH_BYTES = 8;
 
-    private static final Map<String, DType> DTYPES = Map.of(
+    /** Where a header holds facts about the file in place of a tensor. */
+    static final String METADATA = "__metadata__";
+
+    /** What the format calls element types. */
+    static final Map<String, DType> DTYPES = Map.of(
             "F32", DType.FLOAT32,
             "F16", DType.FLOAT16,
             "BF16", DType.BFLOAT16,
@@ -88,7 +92,7 @@ public final class Safetensors {
             json.beginObject();
             while (json.hasNext()) {
                 String name = json.nextName();
-                if (name.equals("__metadata__")) {
+                if (name.equals(METADATA)) {
                     json.skipValue();
                 } else {
                     readTensor(json, name);
