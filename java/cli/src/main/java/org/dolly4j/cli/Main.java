@@ -27,6 +27,7 @@ public final class Main {
                 .addSubcommand(new TokenizeCommand(console))
                 .addSubcommand(new InfoCommand(console))
                 .addSubcommand(new DownloadCommand(console))
+                .addSubcommand(new ConvertCommand(console))
                 .addSubcommand(new CheckCommand(console))
                 .addSubcommand(
                         new CommandLine(new CacheCommand(console)).addSubcommand(new ClearCacheCommand(console)));

@@ -16,7 +16,7 @@ import picocli.CommandLine.TypeConversionException;
 abstract class NameConverter<E extends Enum<E>> implements ITypeConverter<E>, Iterable<String> {
     private final E[] constants;
 
-    private NameConverter(Class<E> type) {
+    NameConverter(Class<E> type) {
         constants = type.getEnumConstants();
     }
 

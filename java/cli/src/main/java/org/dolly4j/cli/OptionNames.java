@@ -12,10 +12,10 @@ final class OptionNames {
             "set truncate = HEAD or TAIL", "give --truncate head or tail");
 
     private static final Pattern LEADING = Pattern.compile("^(temperature|device|threads|sequences)\\b");
-    private static final Pattern CAMEL_CASE = Pattern.compile(
-            "\\b(?:topK|topP|minP|typicalP|(?:epsilon|eta)Cutoff"
-                    + "|repetitionPenalty|noRepeatNgramSize|badWordsIds|minLength|(?:min|max)NewTokens|suppressTokens"
-                    + "|beginSuppressTokens|kvCacheTokens|portableBits|weightCache|cacheDirectory|cacheSize|stopTokenIds|stopStrings)\\b");
+    private static final Pattern CAMEL_CASE = Pattern.compile("\\b(?:topK|topP|minP|typicalP|(?:epsilon|eta)Cutoff"
+            + "|repetitionPenalty|noRepeatNgramSize|badWordsIds|minLength|(?:min|max)NewTokens|suppressTokens"
+            + "|beginSuppressTokens|kvCacheTokens|portableBits|weightCache|cacheDirectory|cacheSize|stopTokenIds"
+            + "|stopStrings|maxShardBytes)\\b");
 
     private OptionNames() {}
 
@@ -35,6 +35,7 @@ final class OptionNames {
             case "cacheDirectory" -> "--cache-dir";
             case "stopTokenIds" -> "--stop-token-id";
             case "stopStrings" -> "--stop";
+            case "maxShardBytes" -> "--max-shard-size";
             default -> "--" + javaName.replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT);
         };
     }

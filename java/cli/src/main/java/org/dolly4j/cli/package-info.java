@@ -1,2 +1,2 @@
-/** The command line: {@code dolly}, and its commands {@code tokenize}, {@code info} and {@code check}. */
+/** The command line: {@code dolly}, and its commands. */
 package org.dolly4j.cli;

@@ -21,6 +21,7 @@ class MainTest {
                         "tokenize",
                         "info",
                         "download",
+                        "convert",
                         "check",
                         "cache",
                         "--greedy",
@@ -32,7 +33,7 @@ class MainTest {
 
     @Test
     void commands_haveHelpOfTheirOwn() {
-        for (String command : List.of("tokenize", "info", "download", "check", "cache", "cache clear")) {
+        for (String command : List.of("tokenize", "info", "download", "convert", "check", "cache", "cache clear")) {
             Run run = Run.of((command + " --help").split(" "));
 
             assertThat(run.exitCode()).isZero();

@@ -1,6 +1,7 @@
 package org.dolly4j.checkpoint;
 
 import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
@@ -32,7 +33,15 @@ public final class ConfigValues {
     /** Largest file read. Published ones have some kB; those with a label table some MB. */
     private static final long MAX_BYTES = 4L << 20;
 
+    /** The keys that hold the element type of weights, the newer one first. */
+    private static final List<String> DTYPE_KEYS = List.of("dtype", "torch_dtype");
+
     private static final TypeAdapter<JsonElement> JSON = new Gson().getAdapter(JsonElement.class);
+    private static final Gson WRITTEN = new GsonBuilder()
+            .setPrettyPrinting()
+            .disableHtmlEscaping()
+            .serializeNulls()
+            .create();
 
     private final Path file;
     private final String parentKeys;
@@ -210,6 +219,19 @@ public final class ConfigValues {
             }
             return new ConfigValues(file, parentKeys + key + ".", v.getAsJsonObject());
         });
+    }
+
+    /**
+     * The JSON of this object with another element type of weights: under the keys that hold it, or else under the one
+     * that all versions of Hugging Face read. All else is the same, in the same order.
+     */
+    String withDType(DType dtype) {
+        JsonObject changed = object.deepCopy();
+        List<String> keys = DTYPE_KEYS.stream().filter(changed::has).toList();
+        for (String key : keys.isEmpty() ? List.of("torch_dtype") : keys) {
+            changed.addProperty(key, dtype.name().toLowerCase(Locale.ROOT));
+        }
+        return WRITTEN.toJson(changed) + "\n";
     }
 
     /**
