@@ -1,7 +1,7 @@
 package org.dolly4j;
 
 /** The native library, libtorch or the device failed or is not available. */
-public final class BackendException extends DollyException {
+public sealed class BackendException extends DollyException permits MemoryShortageException {
     private static final long serialVersionUID = 1L;
 
     /** @param message what was expected, what was found, what to do */

@@ -2,6 +2,8 @@ package org.dolly4j;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
@@ -19,12 +21,22 @@ public final class DollyOptions {
     /** Most tokens that a KV cache may hold, whatever memory there is. */
     public static final int MAX_KV_CACHE_TOKENS = 1 << 30;
 
+    /** The device that is chosen when the model is loaded. */
+    static final String AUTO_DEVICE = "auto";
+
+    private static final String CPU_DEVICE = "cpu";
+
+    /** System property that turns the check of memory off where the options do not state it. */
+    private static final String MEMORY_CHECK_PROPERTY = "dolly4j.memoryCheck";
+
     private static final DollyOptions DEFAULTS = builder().build();
 
     private final Optional<String> revision;
     private final Optional<HubOptions> hub;
     private final Optional<Path> tokenizer;
     private final Optional<WeightType> dtype;
+    private final List<WeightType> allowedDtypes;
+    private final Optional<Boolean> memoryCheck;
     private final Optional<Backend> backend;
     private final String device;
     private final int threads;
@@ -41,6 +53,8 @@ public final class DollyOptions {
         hub = builder.hub;
         tokenizer = builder.tokenizer;
         dtype = builder.dtype;
+        allowedDtypes = builder.allowedDtypes;
+        memoryCheck = builder.memoryCheck;
         backend = builder.backend;
         device = builder.device;
         threads = builder.threads;
@@ -74,6 +88,8 @@ public final class DollyOptions {
         builder.hub = hub;
         builder.tokenizer = tokenizer;
         builder.dtype = dtype;
+        builder.allowedDtypes = allowedDtypes;
+        builder.memoryCheck = memoryCheck;
         builder.backend = backend;
         builder.device = device;
         builder.threads = threads;
@@ -114,12 +130,25 @@ public final class DollyOptions {
         return dtype;
     }
 
-    /** What runs the steps: if not stated, the kernels on the CPU and libtorch on a CUDA device. */
-    public Backend backend() {
-        return backend.orElseGet(() -> ModelOptions.defaultBackend(device));
+    /** Element types that weights may be held in if memory is short, the largest first; empty if none was named. */
+    public List<WeightType> allowedDtypes() {
+        return allowedDtypes;
     }
 
-    /** Where they run. */
+    /** Whether a model that does not fit into memory is refused before it is loaded. */
+    public boolean memoryCheck() {
+        return memoryCheck.orElseGet(() -> !"false".equals(System.getProperty(MEMORY_CHECK_PROPERTY)));
+    }
+
+    /**
+     * What runs the steps: if not stated, the kernels on the CPU and libtorch on a CUDA device. For the device {@code
+     * auto} it is what runs them on the CPU; {@link ModelInfo} tells what was chosen.
+     */
+    public Backend backend() {
+        return backend.orElseGet(() -> ModelOptions.defaultBackend(knownDevice()));
+    }
+
+    /** Where they run, {@code auto} if that is chosen when the model is loaded. */
     public String device() {
         return device;
     }
@@ -183,11 +212,37 @@ public final class DollyOptions {
         return engineOptions;
     }
 
-    /** What the native side needs of these, for a checkpoint that is best held in {@code automatic}. */
-    ModelOptions modelOptions(WeightType automatic) {
-        WeightType weights = dtype.orElse(automatic);
+    /** What the native side needs of these, for weights in a type. */
+    ModelOptions modelOptions(WeightType weights) {
         KvCacheType kvCache = kvCacheDtype.orElse(weights.kvCacheType());
-        return new ModelOptions(weights, kvCache, backend(), device, threads, portableBits);
+        return new ModelOptions(weights, kvCache, backend(), knownDevice(), threads, portableBits);
+    }
+
+    /** Whether the backend can hold weights in a type. */
+    boolean canHold(WeightType type) {
+        return backend() == Backend.KERNELS || !type.isQuantised();
+    }
+
+    /** The device, for {@code auto} the one that every machine has. */
+    private String knownDevice() {
+        return device.equals(AUTO_DEVICE) ? CPU_DEVICE : device;
+    }
+
+    /** These options for the CPU. */
+    DollyOptions onCpu() {
+        return toBuilder().device(CPU_DEVICE).build();
+    }
+
+    /** These options for a CUDA device; none if they ask for what only the kernels can do. */
+    Optional<DollyOptions> onCuda() {
+        boolean needsKernels = backend.equals(Optional.of(Backend.KERNELS))
+                || portableBits
+                || weightCache == WeightCaching.ON
+                || dtype.filter(WeightType::isQuantised).isPresent()
+                || (!allowedDtypes.isEmpty() && allowedDtypes.stream().allMatch(WeightType::isQuantised));
+        return needsKernels
+                ? Optional.empty()
+                : Optional.of(toBuilder().device("cuda").build());
     }
 
     /** Sets options by name. */
@@ -196,8 +251,10 @@ public final class DollyOptions {
         private Optional<HubOptions> hub = Optional.empty();
         private Optional<Path> tokenizer = Optional.empty();
         private Optional<WeightType> dtype = Optional.empty();
+        private List<WeightType> allowedDtypes = List.of();
+        private Optional<Boolean> memoryCheck = Optional.empty();
         private Optional<Backend> backend = Optional.empty();
-        private String device = "cpu";
+        private String device = CPU_DEVICE;
         private int threads;
         private boolean portableBits;
         private OptionalInt kvCacheTokens = OptionalInt.empty();
@@ -247,13 +304,38 @@ public final class DollyOptions {
             return this;
         }
 
+        /**
+         * Allows these types where memory is too short for the one of {@link #dtype}, or for the default one: then the
+         * next smaller of them that fits is chosen, and that is logged at INFO. By default there is no choice.
+         *
+         * @param values none to take the choice away; among them the one of {@link #dtype}, if that is stated
+         */
+        public Builder allowedDtypes(WeightType... values) {
+            allowedDtypes = Arrays.stream(values).distinct().sorted().toList();
+            return this;
+        }
+
+        /**
+         * Sets whether memory is looked at before a model is loaded, as it is by default unless the system property
+         * {@code dolly4j.memoryCheck} is false: one that does not fit is refused with {@link
+         * MemoryShortageException}. To be turned off where the estimate is wrong; weights and KV cache that are larger
+         * than the memory that the system says it has are refused nevertheless.
+         */
+        public Builder memoryCheck(boolean value) {
+            memoryCheck = Optional.of(value);
+            return this;
+        }
+
         /** Chooses what runs the steps. By default the kernels on the CPU, and libtorch on a CUDA device. */
         public Builder backend(Backend value) {
             backend = Optional.of(Objects.requireNonNull(value, "backend"));
             return this;
         }
 
-        /** Chooses where they run: {@code cpu} (the default), {@code cuda} or {@code cuda:N}. */
+        /**
+         * Chooses where they run: {@code cpu} (the default), {@code cuda}, {@code cuda:N}, or {@code auto}: a CUDA
+         * device if there is one that the model fits on and that can do what these options ask for, and the CPU else.
+         */
         public Builder device(String value) {
             device = Objects.requireNonNull(value, "device");
             return this;
@@ -373,8 +455,8 @@ public final class DollyOptions {
          * The options.
          *
          * @throws IllegalArgumentException if the device is not known or not one of the backend, the number of threads
-         *     is negative, libtorch should have portable bits, quantised or cached weights, or a size, number or time
-         *     is out of its range
+         *     is negative, libtorch should have portable bits, quantised or cached weights, {@code dtype} is none of
+         *     {@code allowedDtypes}, or a size, number or time is out of its range
          */
         public DollyOptions build() {
             int tokens = kvCacheTokens.orElse(1);
@@ -392,8 +474,17 @@ public final class DollyOptions {
             if (cacheSize < 0) {
                 throw new IllegalArgumentException("cacheSize must be 0 bytes or more, not " + cacheSize + ".");
             }
+            if (!allowedDtypes.isEmpty()
+                    && dtype.filter(type -> !allowedDtypes.contains(type)).isPresent()) {
+                throw new IllegalArgumentException(
+                        "allowedDtypes must hold the dtype " + dtype.get() + ", not only " + allowedDtypes + ".");
+            }
             DollyOptions options = new DollyOptions(this);
-            options.modelOptions(WeightType.FLOAT32);
+            options.modelOptions(dtype.orElse(WeightType.FLOAT32));
+            if (!allowedDtypes.isEmpty() && allowedDtypes.stream().noneMatch(options::canHold)) {
+                throw new IllegalArgumentException("allowedDtypes must hold float32 or bfloat16 for the backend"
+                        + " libtorch, not only " + allowedDtypes + ".");
+            }
             if (weightCache == WeightCaching.ON && options.backend() != Backend.KERNELS) {
                 throw new IllegalArgumentException(
                         "weightCache is an option of the backend kernels: libtorch's weights are not packed.");

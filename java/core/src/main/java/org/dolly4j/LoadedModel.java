@@ -12,10 +12,12 @@ import org.dolly4j.engine.Engine;
 import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.Family;
 import org.dolly4j.model.WeightPlan;
+import org.dolly4j.runtime.AvailableMemory;
+import org.dolly4j.runtime.CudaDevices;
 import org.dolly4j.runtime.DecoderModel;
 import org.dolly4j.runtime.DecoderSession;
+import org.dolly4j.runtime.MemoryPlan;
 import org.dolly4j.runtime.ModelOptions;
-import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.runtime.WeightCache;
 import org.dolly4j.tokenizer.Tokenizer;
@@ -32,20 +34,6 @@ import org.slf4j.LoggerFactory;
  * @param engine runs requests over them
  */
 record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, DecoderModel weights, Engine engine) {
-    /** Most rows of a step: enough to be bound by arithmetic. */
-    private static final int MAX_ROWS = 256;
-
-    /** Most sequences that are decoded together. */
-    private static final int MAX_LOGITS_ROWS = 64;
-
-    /** Contexts that the KV cache holds by default, if they fit into {@link #DEFAULT_KV_BYTES}. */
-    private static final int DEFAULT_KV_CONTEXTS = 4;
-
-    private static final long DEFAULT_KV_BYTES = 1L << 30;
-
-    /** Fewest weights of a model that is worth a file in the cache by default. */
-    private static final long CACHED_PARAMETERS = 100_000_000;
-
     private static final Logger LOG = LoggerFactory.getLogger(LoadedModel.class);
 
     /**
@@ -56,15 +44,31 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
      * @throws BackendException if the backend or device is not available, or memory is short
      */
     static LoadedModel load(String name, Path folder, DollyOptions options) {
+        if (!options.device().equals(DollyOptions.AUTO_DEVICE)) {
+            return loadOnDevice(name, folder, options);
+        }
+        Optional<DollyOptions> cuda = options.onCuda().filter(one -> CudaDevices.count(options.threads()) > 0);
+        if (cuda.isPresent()) {
+            try {
+                return loadOnDevice(name, folder, cuda.get());
+            } catch (BackendException e) {
+                LOG.warn("{} runs on the CPU, since the CUDA device cannot be used: {}", name, e.getMessage());
+            }
+        }
+        return loadOnDevice(name, folder, options.onCpu());
+    }
+
+    private static LoadedModel loadOnDevice(String name, Path folder, DollyOptions options) {
         long begin = System.nanoTime();
         CompletableFuture<Tokenizer> tokenizer =
                 loadTokenizer(options.tokenizer().orElse(folder));
         Checkpoint checkpoint = Checkpoint.open(folder);
         WeightPlan plan = Family.planFor(checkpoint);
-        ModelOptions modelOptions = options.modelOptions(automaticType(checkpoint));
+        MemoryPlan memory = memoryPlan(name, checkpoint, plan, options);
+        ModelOptions modelOptions = memory.options();
         warnOfRounding(checkpoint, options, modelOptions);
-        int blocks = kvBlocks(options, plan.spec(), modelOptions.kvCacheDtype());
-        Optional<WeightCache> cache = weightCache(options, plan.spec(), modelOptions);
+        int blocks = memory.kvCacheTokens() / DecoderSession.BLOCK_SIZE;
+        Optional<WeightCache> cache = LoadPlan.weightCache(options, plan.spec(), modelOptions);
         DecoderModel weights = loadWeights(plan, modelOptions, blocks, cache, tokenizer);
         try {
             Tokenizer ready = await(tokenizer);
@@ -77,6 +81,31 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
             weights.close();
             throw e;
         }
+    }
+
+    /** How the model is held, by the memory that is available. */
+    private static MemoryPlan memoryPlan(String name, Checkpoint checkpoint, WeightPlan weights, DollyOptions options) {
+        LoadPlan plan = LoadPlan.of(weights, checkpoint.weightDType(), options, AvailableMemory.now());
+        MemoryPlan chosen = plan.chosenOrThrow(options);
+        if (chosen.options().dtype() != plan.preferred()) {
+            LOG.info(
+                    "{} is held in {}: in {} it does not fit into the {} that are available by {}",
+                    name,
+                    chosen.options().dtype(),
+                    plan.preferred(),
+                    MemoryPlan.text(chosen.available().bytes()),
+                    chosen.available().source());
+        }
+        if (options.memoryCheck() && !chosen.fits()) {
+            LOG.warn(
+                    "{} does not fit into the {} that are available by {}, and will be slow: {}",
+                    name,
+                    MemoryPlan.text(chosen.available().bytes()),
+                    chosen.available().source(),
+                    chosen.figures());
+        }
+        LOG.debug("{}", chosen);
+        return chosen;
     }
 
     private static void logLoaded(ModelInfo info, long nanos) {
@@ -142,7 +171,7 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
     private static DecoderSession newSession(DecoderModel weights, ModelInfo info) {
         int blocks = info.kvCacheTokens() / DecoderSession.BLOCK_SIZE;
         try {
-            return weights.newSession(blocks, MAX_ROWS, MAX_LOGITS_ROWS);
+            return weights.newSession(blocks, LoadPlan.MAX_ROWS, LoadPlan.MAX_LOGITS_ROWS);
         } catch (BackendException e) {
             throw new BackendException(
                     String.format(
@@ -163,13 +192,6 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
         }
     }
 
-    private static WeightType automaticType(Checkpoint checkpoint) {
-        return switch (checkpoint.weightDType()) {
-            case FLOAT32, FLOAT64 -> WeightType.FLOAT32;
-            default -> WeightType.BFLOAT16;
-        };
-    }
-
     /** bfloat16 keeps three bits less of a weight than float16 does. */
     private static void warnOfRounding(Checkpoint checkpoint, DollyOptions options, ModelOptions chosen) {
         if (options.dtype().isEmpty()
@@ -180,35 +202,6 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
                             + "; choose bfloat16 to say that this is meant.",
                     checkpoint.folder());
         }
-    }
-
-    private static Optional<WeightCache> weightCache(DollyOptions options, DecoderSpec spec, ModelOptions chosen) {
-        boolean wanted =
-                switch (options.weightCache()) {
-                    case ON -> true;
-                    case OFF -> false;
-                    case AUTO -> spec.parameterCount() >= CACHED_PARAMETERS && takesLongToPack(chosen.dtype());
-                };
-        return wanted ? Optional.of(new WeightCache(options.cacheDirectory(), options.cacheSize())) : Optional.empty();
-    }
-
-    /** Quantised weights do: the others load about as fast as they are read. */
-    private static boolean takesLongToPack(WeightType type) {
-        return type.isQuantised();
-    }
-
-    private static int kvBlocks(DollyOptions options, DecoderSpec spec, KvCacheType type) {
-        if (options.kvCacheTokens().isPresent()) {
-            return blocksFor(options.kvCacheTokens().getAsInt());
-        }
-        int context = blocksFor(spec.contextLength());
-        long blockBytes = DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(type.bytes());
-        long affordable = Math.min(DEFAULT_KV_BYTES / blockBytes, (long) DEFAULT_KV_CONTEXTS * context);
-        return Math.toIntExact(Math.max(context, affordable));
-    }
-
-    private static int blocksFor(int tokens) {
-        return (tokens - 1) / DecoderSession.BLOCK_SIZE + 1;
     }
 
     private static ModelInfo info(String name, Checkpoint checkpoint, DecoderModel weights, int blocks) {

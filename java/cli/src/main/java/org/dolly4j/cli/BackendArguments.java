@@ -19,7 +19,7 @@ final class BackendArguments {
     @Option(
             names = "--device",
             paramLabel = "DEVICE",
-            description = "Where it runs: cpu (the default), cuda or cuda:N.")
+            description = "Where it runs: cpu (the default), cuda, cuda:N, or auto: cuda if there is one, else cpu.")
     String device = "cpu";
 
     @Option(

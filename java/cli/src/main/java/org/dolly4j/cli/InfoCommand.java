@@ -5,26 +5,43 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.dolly4j.LoadPlan;
 import org.dolly4j.ModelInfo;
 import org.dolly4j.runtime.BuildInfo;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
-/** {@code dolly info}: loads a model and shows what it is, how it is held and what runs it. */
+/** {@code dolly info}: shows what memory a model would take, then loads it and shows what it is and what runs it. */
 @Command(
         name = "info",
         descriptionHeading = "%n",
-        description = "Loads a model and shows what it is, how it is held and what runs it.",
+        description =
+                "Shows how much memory a model would take in each type, then loads it and shows what it is, how it"
+                        + " is held and what runs it.",
         sortOptions = false,
-        optionListHeading = "%n",
+        parameterListHeading = "%n",
         versionProvider = Version.class)
 final class InfoCommand implements Callable<Integer> {
     private static final int LABEL_WIDTH = 16;
 
     private final Console console;
+
+    @Spec
+    CommandSpec spec;
+
+    @Parameters(arity = "0..1", paramLabel = "MODEL", description = "The model, as with --model.")
+    Optional<String> named = Optional.empty();
+
+    @Option(names = "--plan", description = "Show the memory only, and load nothing.")
+    boolean planOnly;
 
     @Option(names = "--json", description = "Print a JSON object; sizes are in bytes.")
     boolean json;
@@ -41,18 +58,41 @@ final class InfoCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (named.isPresent() && model.model.isPresent()) {
+            throw new ParameterException(spec.commandLine(), "Give MODEL or --model, not both.");
+        }
+        model.model = named.or(() -> model.model);
+        LoadPlan plan = model.plan(console);
+        JsonObject object = new JsonObject();
+        MemoryTable.addTo(object, plan);
+        if (!json) {
+            print("memory", MemoryTable.available(plan));
+            MemoryTable.lines(plan).forEach(console.out()::println);
+        }
+        if (!planOnly) {
+            showLoaded(object);
+        }
+        if (json) {
+            console.out().println(JsonAnswers.GSON.toJson(object));
+        }
+        return 0;
+    }
+
+    private void print(String label, String text) {
+        console.out().println(label + " ".repeat(LABEL_WIDTH - label.length()) + text);
+    }
+
+    private void showLoaded(JsonObject object) {
         long start = System.nanoTime();
         try (OpenModel open = model.load(console)) {
             ModelInfo info = open.dolly().info();
             double seconds = (System.nanoTime() - start) / 1e9;
             if (json) {
-                console.out().println(JsonAnswers.GSON.toJson(object(info, BuildInfo.current(), seconds)));
+                add(object, info, BuildInfo.current(), seconds);
             } else {
-                lines(info, BuildInfo.current(), seconds).forEach((label, text) -> console.out()
-                        .println(label + " ".repeat(LABEL_WIDTH - label.length()) + text));
+                lines(info, BuildInfo.current(), seconds).forEach(this::print);
             }
         }
-        return 0;
     }
 
     private Map<String, String> lines(ModelInfo info, BuildInfo build, double seconds) {
@@ -83,8 +123,7 @@ final class InfoCommand implements Callable<Integer> {
         return lines;
     }
 
-    private static JsonObject object(ModelInfo info, BuildInfo build, double seconds) {
-        JsonObject object = new JsonObject();
+    private static void add(JsonObject object, ModelInfo info, BuildInfo build, double seconds) {
         object.addProperty("name", info.name());
         object.addProperty("architecture", info.architecture());
         object.addProperty("parameters", info.parameters());
@@ -110,7 +149,6 @@ final class InfoCommand implements Callable<Integer> {
         object.addProperty("libtorch", build.libtorchSource());
         object.addProperty("cuda_devices", build.cudaDevices());
         object.addProperty("java_version", Runtime.version().toString());
-        return object;
     }
 
     private static String cached(ModelInfo info) {

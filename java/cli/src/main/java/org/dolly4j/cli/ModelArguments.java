@@ -1,10 +1,14 @@
 package org.dolly4j.cli;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
+import org.dolly4j.LoadPlan;
+import org.dolly4j.hub.Hub;
 import org.dolly4j.hub.HubOptions;
 import org.dolly4j.hub.HubRepository;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
@@ -45,6 +49,21 @@ final class ModelArguments {
             description = "Element type of weights: ${COMPLETION-CANDIDATES}. float32 is exact; the default is float32"
                     + " if the weights are stored so, else bfloat16. int8 and int4 need less memory and are faster.")
     Optional<WeightType> dtype = Optional.empty();
+
+    @Option(
+            names = "--allow-dtype",
+            paramLabel = "TYPE",
+            split = ",",
+            converter = NameConverter.WeightTypes.class,
+            completionCandidates = NameConverter.WeightTypes.class,
+            description = "Types that may be chosen where memory is too short for --dtype: the next smaller one that"
+                    + " fits.")
+    List<WeightType> allowedDtypes = new ArrayList<>();
+
+    @Option(
+            names = "--no-memory-check",
+            description = "Load the model even if its memory is estimated to be more than there is.")
+    boolean noMemoryCheck;
 
     @Option(
             names = {"-t", "--threads"},
@@ -101,11 +120,37 @@ final class ModelArguments {
         return new OpenModel(demo);
     }
 
+    /**
+     * What memory the model would take; nothing is loaded, but a model of the hub is downloaded.
+     *
+     * @throws IllegalArgumentException if a value is out of its range
+     * @throws org.dolly4j.DollyException if its headers cannot be read
+     */
+    LoadPlan plan(Console console) {
+        DollyOptions options = options().build();
+        if (model.isEmpty()) {
+            return LoadPlan.ofDemo(options);
+        }
+        Path path = Path.of(model.get());
+        if (Files.exists(path) || !HubRepository.isId(model.get())) {
+            return LoadPlan.of(path, options);
+        }
+        try (DownloadPrinter printer = new DownloadPrinter(console)) {
+            Hub hub = new Hub(HubOptions.builder().progress(printer::print).build());
+            String wanted = revision.orElse(HubRepository.DEFAULT_REVISION);
+            return LoadPlan.of(hub.download(new HubRepository(model.get(), wanted)), options);
+        }
+    }
+
     private DollyOptions.Builder options() {
         DollyOptions.Builder builder = backend.options().threads(threads);
         revision.ifPresent(builder::revision);
         tokenizer.ifPresent(builder::tokenizer);
         dtype.ifPresent(builder::dtype);
+        builder.allowedDtypes(allowedDtypes.toArray(WeightType[]::new));
+        if (noMemoryCheck) {
+            builder.memoryCheck(false);
+        }
         kvCacheTokens.ifPresent(builder::kvCacheTokens);
         kvCacheDtype.ifPresent(builder::kvCacheDtype);
         cache.set(builder);

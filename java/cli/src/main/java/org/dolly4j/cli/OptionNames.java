@@ -9,13 +9,15 @@ final class OptionNames {
     /** Advice that is worded for Java, and its meaning here. */
     private static final Map<String, String> ADVICE = Map.of(
             "set doSample = false", "give --greedy",
+            "turn memoryCheck off", "give --no-memory-check",
+            "(dtype, allowedDtypes)", "(--dtype, --allow-dtype)",
             "set truncate = HEAD or TAIL", "give --truncate head or tail");
 
     private static final Pattern LEADING = Pattern.compile("^(temperature|device|threads|sequences)\\b");
     private static final Pattern CAMEL_CASE = Pattern.compile("\\b(?:topK|topP|minP|typicalP|(?:epsilon|eta)Cutoff"
             + "|repetitionPenalty|noRepeatNgramSize|badWordsIds|minLength|(?:min|max)NewTokens|suppressTokens"
             + "|beginSuppressTokens|kvCacheTokens|portableBits|weightCache|cacheDirectory|cacheSize|stopTokenIds"
-            + "|stopStrings|maxShardBytes)\\b");
+            + "|stopStrings|maxShardBytes|allowedDtypes)\\b");
 
     private OptionNames() {}
 
@@ -35,6 +37,7 @@ final class OptionNames {
             case "cacheDirectory" -> "--cache-dir";
             case "stopTokenIds" -> "--stop-token-id";
             case "stopStrings" -> "--stop";
+            case "allowedDtypes" -> "--allow-dtype";
             case "maxShardBytes" -> "--max-shard-size";
             default -> "--" + javaName.replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT);
         };

@@ -126,6 +126,15 @@ public final class DecoderModel implements AutoCloseable {
         }
     }
 
+    /** Whether {@link #load} would find packed weights in a cache, and read nothing of the checkpoint's. */
+    public static boolean isCached(DecoderSpec spec, List<SlotRows> rows, ModelOptions options, WeightCache cache) {
+        NativeLibrary.load();
+        return options.backend() == Backend.KERNELS
+                && WeightCacheEntry.of(cache, spec, rows, options)
+                        .filter(WeightCacheEntry::isFound)
+                        .isPresent();
+    }
+
     /** Ends loading; keeps the weights in the cache before, if they are to be kept, and returns their file. */
     private static Optional<Path> finish(ModelHandle handle, Optional<WeightCacheEntry> entry) {
         try {

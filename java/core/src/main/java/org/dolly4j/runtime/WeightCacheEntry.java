@@ -46,6 +46,11 @@ final class WeightCacheEntry {
         }
     }
 
+    /** Whether there is a file of it, damaged or not. */
+    boolean isFound() {
+        return cache.find(key).isPresent();
+    }
+
     /** A model and the file that its weights are mapped from. */
     record Mapped(ModelHandle handle, Path file) {}
 

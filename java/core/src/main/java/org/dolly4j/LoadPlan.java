@@ -1,0 +1,214 @@
+package org.dolly4j;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import org.dolly4j.checkpoint.Checkpoint;
+import org.dolly4j.checkpoint.DType;
+import org.dolly4j.model.DecoderSpec;
+import org.dolly4j.model.Family;
+import org.dolly4j.model.WeightPlan;
+import org.dolly4j.runtime.AvailableMemory;
+import org.dolly4j.runtime.DecoderModel;
+import org.dolly4j.runtime.DecoderSession;
+import org.dolly4j.runtime.MemoryPlan;
+import org.dolly4j.runtime.MemoryPlan.Caching;
+import org.dolly4j.runtime.MemoryPlan.SessionSize;
+import org.dolly4j.runtime.ModelOptions;
+import org.dolly4j.runtime.ModelOptions.KvCacheType;
+import org.dolly4j.runtime.ModelOptions.WeightType;
+import org.dolly4j.runtime.WeightCache;
+
+/**
+ * What a model would take in each type of weights, and which type is chosen. Known without reading weights, and without
+ * having them: config.json and the type of the file are enough.
+ *
+ * <p>Chosen is the preferred type ({@link DollyOptions#dtype()}, or else the one that suits the file) if it fits into
+ * the memory that is available, or else the next smaller one of {@link DollyOptions#allowedDtypes()} that does. If none
+ * fits, the smallest of these is chosen that can be loaded with the help of swap.
+ *
+ * @param plans one for each type that the device can hold weights in, the largest first
+ * @param preferred the type that is chosen if memory allows
+ * @param chosen the plan that is carried out; none if memory is too short for all that the options allow
+ */
+public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<MemoryPlan> chosen) {
+    /** Most rows of a step: enough to be bound by arithmetic. */
+    static final int MAX_ROWS = 256;
+
+    /** Most sequences that are decoded together. */
+    static final int MAX_LOGITS_ROWS = 64;
+
+    /** Contexts that the KV cache holds by default, if they fit into {@link #DEFAULT_KV_BYTES}. */
+    private static final int DEFAULT_KV_CONTEXTS = 4;
+
+    private static final long DEFAULT_KV_BYTES = 1L << 30;
+
+    /** Fewest weights of a model that is worth a file in the cache by default. */
+    private static final long CACHED_PARAMETERS = 100_000_000;
+
+    /** Copies the list. */
+    public LoadPlan {
+        plans = List.copyOf(plans);
+    }
+
+    /**
+     * The plan of a model folder, of which only headers are read. For the device {@code auto} it is that of the CPU.
+     *
+     * @throws CheckpointException if a file is missing, damaged or not supported
+     */
+    public static LoadPlan of(Path folder, DollyOptions options) {
+        Checkpoint checkpoint = Checkpoint.open(folder);
+        return of(Family.planFor(checkpoint), checkpoint.weightDType(), options, AvailableMemory.now());
+    }
+
+    /**
+     * The plan of the demo model.
+     *
+     * @throws CheckpointException as {@link Dolly#demo(DollyOptions)}
+     */
+    public static LoadPlan ofDemo(DollyOptions options) {
+        return of(DemoModel.folder(), options);
+    }
+
+    /** The plan of a model that need not be here: nothing of it is in the cache. */
+    public static LoadPlan of(DecoderSpec spec, DType stored, DollyOptions options) {
+        return of(spec, stored, options, AvailableMemory.now(), held -> writing(options, spec, held));
+    }
+
+    static LoadPlan of(WeightPlan weights, DType stored, DollyOptions options, AvailableMemory available) {
+        return of(weights.spec(), stored, options, available, held -> {
+            boolean found = weightCache(options, weights.spec(), held)
+                    .filter(cache -> DecoderModel.isCached(weights.spec(), weights.rows(), held, cache))
+                    .isPresent();
+            return found ? Caching.FOUND : writing(options, weights.spec(), held);
+        });
+    }
+
+    private static Caching writing(DollyOptions options, DecoderSpec spec, ModelOptions held) {
+        return weightCache(options, spec, held).isPresent() ? Caching.WRITTEN : Caching.NONE;
+    }
+
+    static LoadPlan of(
+            DecoderSpec spec,
+            DType stored,
+            DollyOptions options,
+            AvailableMemory available,
+            Function<ModelOptions, Caching> caching) {
+        List<WeightType> candidates = candidates(options, automaticType(stored));
+        List<MemoryPlan> plans = Arrays.stream(WeightType.values())
+                .filter(type -> candidates.contains(type) || options.canHold(type))
+                .map(options::modelOptions)
+                .map(held ->
+                        MemoryPlan.of(spec, held, sessionSize(options, spec, held), caching.apply(held), available))
+                .toList();
+        List<MemoryPlan> allowed = plans.stream()
+                .filter(plan -> candidates.contains(plan.options().dtype()))
+                .toList();
+        Optional<MemoryPlan> chosen = options.memoryCheck()
+                ? allowed.stream().filter(MemoryPlan::fits).findFirst().or(() -> smallestLoadable(allowed))
+                : allowed.stream().findFirst();
+        return new LoadPlan(plans, candidates.get(0), chosen);
+    }
+
+    private static Optional<MemoryPlan> smallestLoadable(List<MemoryPlan> allowed) {
+        return allowed.stream().filter(MemoryPlan::canBeLoaded).min(Comparator.comparingLong(MemoryPlan::totalBytes));
+    }
+
+    /** The type that suits what a file holds. */
+    static WeightType automaticType(DType stored) {
+        return switch (stored) {
+            case FLOAT32, FLOAT64 -> WeightType.FLOAT32;
+            default -> WeightType.BFLOAT16;
+        };
+    }
+
+    /** The types that may be chosen, the preferred one first and the smallest last. */
+    private static List<WeightType> candidates(DollyOptions options, WeightType automatic) {
+        List<WeightType> allowed = options.allowedDtypes();
+        if (allowed.isEmpty()) {
+            return List.of(options.dtype().orElse(automatic));
+        }
+        WeightType preferred = options.dtype().orElse(automatic);
+        List<WeightType> smaller = allowed.stream()
+                .filter(type -> type.compareTo(preferred) >= 0 && options.canHold(type))
+                .sorted()
+                .toList();
+        return smaller.isEmpty() ? List.of(allowed.get(allowed.size() - 1)) : smaller;
+    }
+
+    /** The sizes of the session that runs all requests. */
+    private static SessionSize sessionSize(DollyOptions options, DecoderSpec spec, ModelOptions held) {
+        return new SessionSize(kvBlocks(options, spec, held.kvCacheDtype()), MAX_ROWS, MAX_LOGITS_ROWS);
+    }
+
+    private static int kvBlocks(DollyOptions options, DecoderSpec spec, KvCacheType type) {
+        if (options.kvCacheTokens().isPresent()) {
+            return blocksFor(options.kvCacheTokens().getAsInt());
+        }
+        int context = blocksFor(spec.contextLength());
+        long blockBytes = DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(type.bytes());
+        long affordable = Math.min(DEFAULT_KV_BYTES / blockBytes, (long) DEFAULT_KV_CONTEXTS * context);
+        return Math.toIntExact(Math.max(context, affordable));
+    }
+
+    private static int blocksFor(int tokens) {
+        return (tokens - 1) / DecoderSession.BLOCK_SIZE + 1;
+    }
+
+    /** The cache of packed weights that a model is looked for and kept in, if in any. */
+    static Optional<WeightCache> weightCache(DollyOptions options, DecoderSpec spec, ModelOptions held) {
+        boolean wanted =
+                switch (options.weightCache()) {
+                    case ON -> true;
+                    case OFF -> false;
+                    case AUTO -> spec.parameterCount() >= CACHED_PARAMETERS && takesLongToPack(held.dtype());
+                };
+        return wanted ? Optional.of(new WeightCache(options.cacheDirectory(), options.cacheSize())) : Optional.empty();
+    }
+
+    /** Quantised weights do: the others load about as fast as they are read. */
+    private static boolean takesLongToPack(WeightType type) {
+        return type.isQuantised();
+    }
+
+    /**
+     * The plan that is carried out.
+     *
+     * @throws MemoryShortageException if there is none
+     */
+    MemoryPlan chosenOrThrow(DollyOptions options) {
+        return chosen.orElseThrow(() -> new MemoryShortageException(shortage(options)));
+    }
+
+    private String shortage(DollyOptions options) {
+        List<WeightType> tried = candidates(options, preferred);
+        String figures = plans.stream()
+                .filter(plan -> tried.contains(plan.options().dtype()))
+                .map(MemoryPlan::figures)
+                .collect(Collectors.joining("; "));
+        List<String> advice = new ArrayList<>();
+        plans.stream()
+                .filter(MemoryPlan::fits)
+                .findFirst()
+                .ifPresent(plan ->
+                        advice.add("choose or allow " + name(plan.options().dtype())
+                                + " (dtype, allowedDtypes), which takes " + MemoryPlan.text(plan.totalBytes())));
+        AvailableMemory available = plans.get(0).available();
+        return "The model does not fit into memory: " + figures + ". Available are "
+                + MemoryPlan.text(available.bytes()) + " by " + available.source()
+                + (available.swapBytes() > 0 ? " and " + MemoryPlan.text(available.swapBytes()) + " of swap" : "")
+                + ". To run it " + advice.stream().map(one -> one + ", ").collect(Collectors.joining())
+                + "free memory, make the KV cache smaller (kvCacheTokens), or take a smaller model; if these figures are"
+                + " wrong, turn memoryCheck off.";
+    }
+
+    private static String name(WeightType type) {
+        return type.name().toLowerCase(Locale.ROOT);
+    }
+}
