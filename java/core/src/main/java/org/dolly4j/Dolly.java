@@ -138,21 +138,35 @@ public final class Dolly implements AutoCloseable {
      * @throws java.util.concurrent.CancellationException if the thread is interrupted during a download
      */
     public static Dolly load(String model, DollyOptions options) {
+        Path folder = folderOf(model, options);
+        return load(isOnHub(model) ? model : nameOf(folder), folder, options);
+    }
+
+    /** The folder that a text names, see {@link #load(String, DollyOptions)}; a model of the hub is downloaded to it. */
+    static Path folderOf(String model, DollyOptions options) {
         Objects.requireNonNull(model, "model");
-        Path folder;
+        Objects.requireNonNull(options, "options");
+        if (isOnHub(model)) {
+            return downloaded(model, options);
+        }
+        if (options.revision().isPresent()) {
+            throw new IllegalArgumentException("A revision ('"
+                    + options.revision().get() + "') is one of a model of the hub, but '" + model + "' is a path.");
+        }
+        return pathOf(model);
+    }
+
+    /** Whether a text is an id, and there is no file or folder of that name. */
+    private static boolean isOnHub(String model) {
+        return !Files.exists(pathOf(model)) && HubRepository.isId(model);
+    }
+
+    private static Path pathOf(String model) {
         try {
-            folder = Path.of(model);
+            return Path.of(model);
         } catch (InvalidPathException e) {
             throw new CheckpointException("'" + model + "' is no path of a model folder: " + e.getReason(), e);
         }
-        if (Files.exists(folder) || !HubRepository.isId(model)) {
-            if (options.revision().isPresent()) {
-                throw new IllegalArgumentException("A revision ('"
-                        + options.revision().get() + "') is one of a model of the hub, but '" + model + "' is a path.");
-            }
-            return load(folder, options);
-        }
-        return load(model, downloaded(model, options), options);
     }
 
     private static Path downloaded(String id, DollyOptions options) {

@@ -68,6 +68,17 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
     }
 
     /**
+     * The plan of a model given as for {@link Dolly#load(String, DollyOptions)}; one of the hub is downloaded. See
+     * {@link #of(Path, DollyOptions)}.
+     *
+     * @throws HubException as {@link Dolly#load(String, DollyOptions)}
+     * @throws CheckpointException as {@link Dolly#load(String, DollyOptions)}
+     */
+    public static LoadPlan of(String model, DollyOptions options) {
+        return of(Dolly.folderOf(model, options), options);
+    }
+
+    /**
      * The plan of the demo model.
      *
      * @throws CheckpointException as {@link Dolly#demo(DollyOptions)}

@@ -96,7 +96,7 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
                     MemoryPlan.text(chosen.available().bytes()),
                     chosen.available().source());
         }
-        if (options.memoryCheck() && !chosen.fits()) {
+        if (options.memoryCheck() && !chosen.fits() && !chosen.isCached()) {
             LOG.warn(
                     "{} does not fit into the {} that are available by {}, and will be slow: {}",
                     name,

@@ -8,7 +8,6 @@ import java.util.Optional;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
 import org.dolly4j.LoadPlan;
-import org.dolly4j.hub.Hub;
 import org.dolly4j.hub.HubOptions;
 import org.dolly4j.hub.HubRepository;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
@@ -99,11 +98,7 @@ final class ModelArguments {
     OpenModel load(Console console) {
         if (model.isPresent()) {
             try (DownloadPrinter printer = new DownloadPrinter(console)) {
-                DollyOptions.Builder options = options();
-                if (HubRepository.isId(model.get())) {
-                    options.hub(HubOptions.builder().progress(printer::print).build());
-                }
-                return new OpenModel(Dolly.load(model.get(), options.build()));
+                return new OpenModel(Dolly.load(model.get(), optionsWith(printer)));
             }
         }
         if (revision.isPresent()) {
@@ -127,19 +122,21 @@ final class ModelArguments {
      * @throws org.dolly4j.DollyException if its headers cannot be read
      */
     LoadPlan plan(Console console) {
-        DollyOptions options = options().build();
         if (model.isEmpty()) {
-            return LoadPlan.ofDemo(options);
-        }
-        Path path = Path.of(model.get());
-        if (Files.exists(path) || !HubRepository.isId(model.get())) {
-            return LoadPlan.of(path, options);
+            return LoadPlan.ofDemo(options().build());
         }
         try (DownloadPrinter printer = new DownloadPrinter(console)) {
-            Hub hub = new Hub(HubOptions.builder().progress(printer::print).build());
-            String wanted = revision.orElse(HubRepository.DEFAULT_REVISION);
-            return LoadPlan.of(hub.download(new HubRepository(model.get(), wanted)), options);
+            return LoadPlan.of(model.get(), optionsWith(printer));
         }
+    }
+
+    /** The options, with progress shown if the model may have to be downloaded. */
+    private DollyOptions optionsWith(DownloadPrinter printer) {
+        DollyOptions.Builder options = options();
+        if (model.filter(HubRepository::isId).isPresent()) {
+            options.hub(HubOptions.builder().progress(printer::print).build());
+        }
+        return options.build();
     }
 
     private DollyOptions.Builder options() {

@@ -143,7 +143,7 @@ public final class CheckpointConverter {
         try {
             CompanionFiles companions = CompanionFiles.in(source.folder());
             try (NewFolder target = NewFolder.begin(folder)) {
-                requireRoom(target.part(), writer.bytes() + companions.bytes());
+                requireRoom(target.part(), writer.bytes(), companions.bytes());
                 writeWeights(target.part(), progress);
                 companions.copyTo(target.part());
                 writeConfig(target.part());
@@ -170,9 +170,9 @@ public final class CheckpointConverter {
         return files.stream().map(file -> file.getFileName().toString()).toList();
     }
 
-    private void requireRoom(Path folder, long bytes) throws IOException {
+    private void requireRoom(Path folder, long bytes, long companionBytes) throws IOException {
         long free = freeBytes.of(folder);
-        if (free < bytes + SPARE_BYTES) {
+        if (free - SPARE_BYTES - companionBytes < bytes) { // no sum of sizes that a file only claims
             throw new DollyException(String.format(
                     Locale.ROOT,
                     "The new files take %,d bytes, but the disk of %s has %,d free, of which %,d are left alone."

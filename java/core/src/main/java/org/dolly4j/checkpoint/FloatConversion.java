@@ -13,6 +13,9 @@ final class FloatConversion {
     private static final int FLOAT32_INFINITY = 0x7f800000;
     private static final int FLOAT16_INFINITY = 0x7c00;
 
+    /** How much larger the exponent of the same number is in float32, where it stands. */
+    private static final int EXPONENT_SHIFT = (127 - 15) << 23;
+
     private FloatConversion() {}
 
     /**
@@ -69,9 +72,9 @@ final class FloatConversion {
     static short toBFloat16(float value) {
         int bits = Float.floatToRawIntBits(value);
         if (Float.isNaN(value)) {
-            return (short) (bits >>> Short.SIZE | 0x40);
+            return (short) ((bits >>> Short.SIZE) | 0x40);
         }
-        return (short) (bits + 0x7fff + (bits >>> Short.SIZE & 1) >>> Short.SIZE);
+        return (short) ((bits + 0x7fff + ((bits >>> Short.SIZE) & 1)) >>> Short.SIZE);
     }
 
     static float fromFloat16(short value) {
@@ -79,24 +82,24 @@ final class FloatConversion {
         int magnitude = value & 0x7fff;
         int bits;
         if (magnitude > FLOAT16_INFINITY) {
-            bits = FLOAT32_INFINITY | 0x400000 | (magnitude & 0x3ff) << 13;
+            bits = FLOAT32_INFINITY | 0x400000 | ((magnitude & 0x3ff) << 13);
         } else if (magnitude == FLOAT16_INFINITY) {
             bits = FLOAT32_INFINITY;
         } else if (magnitude < 0x400) {
             bits = Float.floatToRawIntBits(magnitude * 0x1p-24f);
         } else {
-            bits = (magnitude << 13) + (127 - 15 << 23);
+            bits = (magnitude << 13) + EXPONENT_SHIFT;
         }
         return Float.intBitsToFloat(sign | bits);
     }
 
     static short toFloat16(float value) {
         int bits = Float.floatToRawIntBits(value);
-        int sign = bits >>> Short.SIZE & 0x8000;
+        int sign = (bits >>> Short.SIZE) & 0x8000;
         int magnitude = bits & Integer.MAX_VALUE;
         int half;
         if (magnitude > FLOAT32_INFINITY) {
-            half = FLOAT16_INFINITY | 0x200 | magnitude >>> 13 & 0x3ff;
+            half = FLOAT16_INFINITY | 0x200 | ((magnitude >>> 13) & 0x3ff);
         } else if (magnitude >= Float.floatToRawIntBits(65_520)) { // half way from the largest number to the next
             half = FLOAT16_INFINITY;
         } else if (magnitude < Float.floatToRawIntBits(0x1p-14f)) {
@@ -104,7 +107,7 @@ final class FloatConversion {
             float sum = Float.intBitsToFloat(magnitude) + 0.5f;
             half = Float.floatToRawIntBits(sum) - Float.floatToRawIntBits(0.5f);
         } else {
-            half = magnitude - (127 - 15 << 23) + 0xfff + (magnitude >>> 13 & 1) >>> 13;
+            half = (magnitude - EXPONENT_SHIFT + 0xfff + ((magnitude >>> 13) & 1)) >>> 13;
         }
         return (short) (sign | half);
     }

@@ -58,6 +58,7 @@ public final class SafetensorsWriter {
             new GsonBuilder().disableHtmlEscaping().create();
 
     private final List<Shard> shards;
+    private final long bytes;
 
     /**
      * A tensor to be written.
@@ -128,6 +129,7 @@ public final class SafetensorsWriter {
             planned.add(plan(name, shard));
         }
         shards = List.copyOf(planned);
+        bytes = shards.stream().mapToLong(Shard::bytes).reduce(0, Math::addExact);
     }
 
     private static List<List<Tensor>> cut(List<Tensor> tensors, long maxShardBytes) {
@@ -192,7 +194,7 @@ public final class SafetensorsWriter {
 
     /** Bytes of all files. */
     public long bytes() {
-        return shards.stream().mapToLong(Shard::bytes).reduce(0, Math::addExact);
+        return bytes;
     }
 
     /** Names of the files with tensors, in order. */

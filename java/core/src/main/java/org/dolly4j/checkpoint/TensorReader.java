@@ -28,7 +28,11 @@ final class TensorReader {
     /** Takes the next elements of a tensor. */
     @FunctionalInterface
     interface Sink {
-        /** @param elements little-endian, of the tensor's type; to be used before this returns */
+        /**
+         * Takes some of them.
+         *
+         * @param elements little-endian, of the tensor's type; to be used before this returns
+         */
         void accept(ByteBuffer elements) throws IOException;
     }
 

@@ -55,7 +55,7 @@ public record AvailableMemory(long bytes, long swapBytes, String source) {
             }
             if (parts[1].isEmpty()) {
                 left = left.within(root, Version.V2, parts[2]);
-            } else if (List.of(parts[1].split(",")).contains("memory")) {
+            } else if (List.of(parts[1].split(",", -1)).contains("memory")) {
                 left = left.within(root, Version.V1, parts[2]);
             }
         }
@@ -100,7 +100,7 @@ public record AvailableMemory(long bytes, long swapBytes, String source) {
     /** The number after a key, in lines of keys and numbers. */
     private static OptionalLong value(List<String> lines, String key) {
         for (String line : lines) {
-            String[] words = line.split("\\s+");
+            String[] words = line.split("\\s+", -1);
             if (words.length > 1 && words[0].equals(key)) {
                 return number(words[1]);
             }

@@ -81,7 +81,7 @@ public record WeightBytes(long embedding, long attention, long feedForward, long
         long rows = spec.rows(slot);
         int columns = spec.columns(slot);
         int plain = dtype == WeightType.FLOAT32 ? Float.BYTES : Short.BYTES;
-        if (isNorm(slot) || slot.isVector() && backend == Backend.KERNELS) {
+        if (isNorm(slot) || (slot.isVector() && backend == Backend.KERNELS)) {
             return rows * Float.BYTES;
         }
         if (slot.isVector() || slot == WeightSlot.EMBEDDING || backend == Backend.LIBTORCH) {

@@ -100,5 +100,8 @@ class SafetensorsWriterTest {
         assertThatThrownBy(() -> tensor("__metadata__", DType.UINT8, 1L)).isInstanceOf(CheckpointException.class);
         assertThatThrownBy(() -> new SafetensorsWriter(List.of(tensor("a", DType.FLOAT32, 1L << 40, 1L << 30)), 10))
                 .isInstanceOf(ArithmeticException.class);
+        SafetensorsWriter.Tensor huge = tensor("a", DType.UINT8, 1L << 62);
+        assertThatThrownBy(() -> new SafetensorsWriter(List.of(huge, tensor("b", DType.UINT8, 1L << 62)), 10))
+                .isInstanceOf(ArithmeticException.class);
     }
 }

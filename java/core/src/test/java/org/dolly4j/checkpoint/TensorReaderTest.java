@@ -79,7 +79,7 @@ class TensorReaderTest {
                 shape.add((long) random.nextInt(1, 12));
                 strides.add((long) random.nextInt(random.nextBoolean() ? 4 : 1_500));
             }
-            DType dtype = DType.values()[random.nextInt(DType.values().length)];
+            DType dtype = List.of(DType.values()).get(random.nextInt(DType.values().length));
             try {
                 TensorLocation view = view(file, dtype, shape, strides);
                 assertThat(read(view, random.nextInt(1, 200))).as("%s", view).isEqualTo(TensorBytes.dense(view));
