@@ -101,7 +101,9 @@ record CachedRepository(Path cache, HubRepository repository) {
                 .orElse(Set.of());
         Set<String> expected = new LinkedHashSet<>(present);
         if (known.isEmpty()) {
-            expected.add(ModelFiles.TOKENIZER);
+            if (!ModelFiles.hasTokenizer(present)) {
+                expected.add(ModelFiles.TOKENIZER);
+            }
         } else if (ModelFiles.hasWeights(present)) {
             expected.addAll(ModelFiles.withoutWeights(known)); // others than those would be chosen now, but these do
         } else {

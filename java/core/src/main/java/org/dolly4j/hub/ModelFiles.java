@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.dolly4j.HubException;
 
 /**
@@ -22,13 +23,13 @@ final class ModelFiles {
     static final String CONFIG = "config.json";
     static final String TOKENIZER = "tokenizer.json";
 
-    private static final List<String> TOKENIZER_FILES = List.of(
-            TOKENIZER,
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "added_tokens.json",
-            "vocab.json",
-            "merges.txt");
+    /** What older tokenizers have in its place. */
+    private static final List<String> VOCABULARY = List.of("vocab.json", "merges.txt");
+
+    private static final List<String> TOKENIZER_FILES = Stream.concat(
+                    Stream.of(TOKENIZER, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+                    VOCABULARY.stream())
+            .toList();
 
     /** No separators, no drive, not hidden, so neither "." nor "..". */
     private static final Pattern PLAIN_NAME = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,250}");
@@ -91,7 +92,7 @@ final class ModelFiles {
             require(files.contains(CONFIG), "config.json", files, repository);
             needed.add("generation_config.json");
         } else {
-            require(files.contains(TOKENIZER), TOKENIZER, files, repository);
+            require(hasTokenizer(files), "tokenizer (tokenizer.json, or vocab.json and merges.txt)", files, repository);
         }
         needed.addAll(TOKENIZER_FILES);
         if (selection == Selection.MODEL) {
@@ -114,6 +115,11 @@ final class ModelFiles {
                     + (files.isEmpty() ? "nothing" : files.stream().limit(20).collect(Collectors.joining(", ")))
                     + ". Choose a repository with a model in the layout of transformers.");
         }
+    }
+
+    /** Whether there is a tokenizer among these files. */
+    static boolean hasTokenizer(Set<String> files) {
+        return files.contains(TOKENIZER) || files.containsAll(VOCABULARY);
     }
 
     /** Whether there are weights among these files. */

@@ -242,6 +242,17 @@ class HubTest extends HubFixture {
     }
 
     @Test
+    void tokenizerOfVocabularyAndMerges_isOne() throws IOException {
+        hub.remove("tokenizer.json");
+        assertThatThrownBy(() -> new Hub(options().build()).downloadTokenizer(MODEL))
+                .hasMessageContaining("has no tokenizer (tokenizer.json, or vocab.json and merges.txt)");
+        hub.file("vocab.json", "{}").file("merges.txt", "");
+
+        assertThat(names(download())).contains("vocab.json", "merges.txt");
+        assertThat(new Hub(options().offline(true).build()).download(MODEL)).isEqualTo(download());
+    }
+
+    @Test
     void emptyFile_isBroughtToo() throws IOException {
         hub.file("generation_config.json", "");
         assertThat(download().resolve("generation_config.json")).isEmptyFile();
