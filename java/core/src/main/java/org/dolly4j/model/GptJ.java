@@ -33,7 +33,26 @@ final class GptJ extends NamedTensors {
     }
 
     @Override
-    List<Source> sources(DecoderSpec spec, WeightSlot slot, int layer) {
+    SlotSources sources(DecoderSpec spec) {
+        List<List<SlotRows.Run>> runs = List.of(
+                rotatedRuns(spec, 0),
+                rotatedRuns(spec, spec.hiddenSize()),
+                List.of(new SlotRows.Run(0, 2 * spec.hiddenSize(), spec.hiddenSize())));
+        return (slot, layer) -> {
+            String name = name(slot, layer);
+            if (slot != WeightSlot.QKV_WEIGHT) {
+                return List.of(Source.whole(name, spec.rows(slot)));
+            }
+            List<Source> sources = new ArrayList<>();
+            for (int part = 0; part < QKV.size(); part++) {
+                sources.add(new Source(name + QKV.get(part) + ".weight", runs.get(part)));
+            }
+            return sources;
+        };
+    }
+
+    /** Name of a slot's tensor, without prefix; for queries, keys and values the beginning of their names. */
+    private static String name(WeightSlot slot, int layer) {
         String inLayer =
                 switch (slot) {
                     case EMBEDDING -> EMBEDDING;
@@ -52,19 +71,7 @@ final class GptJ extends NamedTensors {
                     case FFN_NORM_WEIGHT, FFN_NORM_BIAS, QKV_BIAS, DENSE_BIAS ->
                         throw new IllegalArgumentException("GPT-J has no " + slot + ".");
                 };
-        String name = slot.isPerLayer() ? "h." + layer + "." + inLayer : inLayer;
-        if (slot != WeightSlot.QKV_WEIGHT) {
-            return List.of(Source.whole(name, spec.rows(slot)));
-        }
-        List<Source> sources = new ArrayList<>();
-        for (int part = 0; part < QKV.size(); part++) {
-            int begin = part * spec.hiddenSize();
-            List<SlotRows.Run> runs = QKV.get(part).equals("v_proj")
-                    ? List.of(new SlotRows.Run(0, begin, spec.hiddenSize()))
-                    : rotatedRuns(spec, begin);
-            sources.add(new Source(name + QKV.get(part) + ".weight", runs));
-        }
-        return sources;
+        return slot.isPerLayer() ? "h." + layer + "." + inLayer : inLayer;
     }
 
     /** Of each head the even rotated dimensions, then the odd ones, then those that are not rotated. */
@@ -74,15 +81,13 @@ final class GptJ extends NamedTensors {
         for (int head = 0; head < spec.heads(); head++) {
             int source = head * spec.headSize();
             int slot = begin + source;
-            for (int i = 0; i < half; i++) {
-                runs.add(new SlotRows.Run(source + 2 * i, slot + i, 1));
-                runs.add(new SlotRows.Run(source + 2 * i + 1, slot + half + i, 1));
-            }
+            runs.add(new SlotRows.Run(source, 2, slot, half));
+            runs.add(new SlotRows.Run(source + 1, 2, slot + half, half));
             int rest = spec.headSize() - spec.rotaryDims();
             if (rest > 0) {
                 runs.add(new SlotRows.Run(source + spec.rotaryDims(), slot + spec.rotaryDims(), rest));
             }
         }
-        return runs;
+        return List.copyOf(runs);
     }
 }

@@ -39,7 +39,16 @@ final class GptNeoX extends NamedTensors {
     }
 
     @Override
-    List<Source> sources(DecoderSpec spec, WeightSlot slot, int layer) {
+    SlotSources sources(DecoderSpec spec) {
+        List<SlotRows.Run> fused = fusedRuns(spec);
+        return (slot, layer) -> {
+            boolean isFused = slot == WeightSlot.QKV_WEIGHT || slot == WeightSlot.QKV_BIAS;
+            String name = name(slot, layer);
+            return List.of(isFused ? new Source(name, fused) : Source.whole(name, spec.rows(slot)));
+        };
+    }
+
+    private static String name(WeightSlot slot, int layer) {
         String inLayer =
                 switch (slot) {
                     case EMBEDDING -> EMBEDDING;
@@ -60,9 +69,7 @@ final class GptNeoX extends NamedTensors {
                     case HEAD_WEIGHT -> HEAD;
                     case HEAD_BIAS -> throw new IllegalArgumentException("GPT-NeoX has no bias at its head.");
                 };
-        String name = slot.isPerLayer() ? "layers." + layer + "." + inLayer : inLayer;
-        boolean isFused = slot == WeightSlot.QKV_WEIGHT || slot == WeightSlot.QKV_BIAS;
-        return List.of(isFused ? new Source(name, fusedRuns(spec)) : Source.whole(name, spec.rows(slot)));
+        return slot.isPerLayer() ? "layers." + layer + "." + inLayer : inLayer;
     }
 
     private static List<SlotRows.Run> fusedRuns(DecoderSpec spec) {
@@ -74,6 +81,6 @@ final class GptNeoX extends NamedTensors {
                 runs.add(new SlotRows.Run(sourceRow, slotRow, spec.headSize()));
             }
         }
-        return runs;
+        return List.copyOf(runs);
     }
 }

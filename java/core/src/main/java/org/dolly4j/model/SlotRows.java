@@ -18,11 +18,17 @@ public record SlotRows(TensorLocation source, WeightSlot slot, int layer, List<R
     }
 
     /**
-     * Consecutive rows that stay together.
+     * Rows that follow each other in the slot, and as far apart in the tensor.
      *
      * @param sourceRow first row in the tensor
+     * @param sourceStep how many rows of the tensor further the next one is
      * @param slotRow first row in the slot
      * @param count number of rows
      */
-    public record Run(int sourceRow, int slotRow, int count) {}
+    public record Run(int sourceRow, int sourceStep, int slotRow, int count) {
+        /** Rows that follow each other in the tensor too. */
+        public Run(int sourceRow, int slotRow, int count) {
+            this(sourceRow, 1, slotRow, count);
+        }
+    }
 }

@@ -14,6 +14,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.ToIntBiFunction;
+import java.util.stream.IntStream;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.PointerPointer;
@@ -31,6 +32,9 @@ import org.slf4j.LoggerFactory;
 
 /** The weights of a model in native memory. Thread-safe. */
 public final class DecoderModel implements AutoCloseable {
+    /** Numbers that the native side takes for a run. */
+    private static final int RUN_FIELDS = 3;
+
     private static final Logger LOG = LoggerFactory.getLogger(DecoderModel.class);
 
     /** Most of a file that a thread reads in one go. */
@@ -295,13 +299,7 @@ public final class DecoderModel implements AutoCloseable {
             throw new CheckpointException(
                     source.path() + ": tensor '" + source.name() + "' has " + dims + " dimensions; expected 1 or 2");
         }
-        int[] runs = new int[3 * part.runs().size()];
-        int i = 0;
-        for (SlotRows.Run run : part.runs()) {
-            runs[i++] = run.sourceRow();
-            runs[i++] = run.slotRow();
-            runs[i++] = run.count();
-        }
+        int[] runs = nativeRuns(part.runs());
         try (BytePointer name = new BytePointer(source.name(), StandardCharsets.UTF_8);
                 BytePointer path = NativeLibrary.path(source.path().toString());
                 IntPointer runPointer = new IntPointer(runs);
@@ -317,10 +315,25 @@ public final class DecoderModel implements AutoCloseable {
                     .dtype(nativeType(source))
                     .slot(nativeSlot(part.slot()))
                     .layer(part.layer())
-                    .run_count(part.runs().size())
+                    .run_count(runs.length / RUN_FIELDS)
                     .runs(runPointer);
             NativeLibrary.check(function.applyAsInt(handle, nativeRows));
         }
+    }
+
+    /** Source row, slot row and count of runs of rows that follow each other. */
+    private static int[] nativeRuns(List<SlotRows.Run> runs) {
+        IntStream.Builder fields = IntStream.builder();
+        for (SlotRows.Run run : runs) {
+            boolean isWhole = run.sourceStep() == 1;
+            int pieces = isWhole ? 1 : run.count();
+            for (int i = 0; i < pieces; i++) {
+                fields.add(run.sourceRow() + i * run.sourceStep());
+                fields.add(run.slotRow() + i);
+                fields.add(isWhole ? run.count() : 1);
+            }
+        }
+        return fields.build().toArray();
     }
 
     private static int nativeType(TensorLocation source) {

@@ -70,6 +70,7 @@ record WeightKey(String text) {
         out.writeInt(part.runs().size());
         for (SlotRows.Run run : part.runs()) {
             out.writeInt(run.sourceRow());
+            out.writeInt(run.sourceStep());
             out.writeInt(run.slotRow());
             out.writeInt(run.count());
         }

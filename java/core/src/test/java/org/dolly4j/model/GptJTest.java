@@ -127,7 +127,7 @@ class GptJTest {
             if (rows.slot() == WeightSlot.QKV_WEIGHT && rows.layer() == 1) {
                 for (SlotRows.Run run : rows.runs()) {
                     for (int i = 0; i < run.count(); i++) {
-                        String from = rows.source().name() + " " + (run.sourceRow() + i);
+                        String from = rows.source().name() + " " + (run.sourceRow() + i * run.sourceStep());
                         assertThat(filled.put(run.slotRow() + i, from)).isNull();
                     }
                 }
