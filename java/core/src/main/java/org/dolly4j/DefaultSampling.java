@@ -49,9 +49,9 @@ final class DefaultSampling {
         config.minLength().ifPresent(builder::minLength);
         config.minNewTokens().ifPresent(builder::minNewTokens);
         config.renormalizeLogits().ifPresent(builder::renormalizeLogits);
+        config.forcedBosTokenId().ifPresent(builder::forcedBosTokenId);
         builder.sequenceBias(config.sequenceBias())
                 .badWordsIds(config.badWordsIds())
-                .forcedBosTokenId(config.forcedBosTokenId())
                 .forcedEosTokenIds(config.forcedEosTokenIds())
                 .suppressTokens(config.suppressTokens())
                 .beginSuppressTokens(config.beginSuppressTokens());

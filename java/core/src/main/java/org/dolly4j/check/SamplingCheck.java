@@ -6,7 +6,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.OptionalInt;
 import org.dolly4j.sampling.Candidates;
 import org.dolly4j.sampling.Sampler;
 import org.dolly4j.sampling.SamplingOptions;
@@ -134,7 +133,7 @@ public final class SamplingCheck {
                 case "min_new_tokens" -> builder.minNewTokens(params.integer(name));
                 case "max_new_tokens" -> {} // of the request, not of the sampling
                 case "sequence_bias" -> builder.sequenceBias(params.weightedLists(name));
-                case "forced_bos_token_id" -> builder.forcedBosTokenId(OptionalInt.of(params.integer(name)));
+                case "forced_bos_token_id" -> builder.forcedBosTokenId(params.integer(name));
                 case "forced_eos_token_id" -> builder.forcedEosTokenIds(params.integers(name));
                 case "suppress_tokens" -> builder.suppressTokens(params.integers(name));
                 case "begin_suppress_tokens" -> builder.beginSuppressTokens(params.integers(name));

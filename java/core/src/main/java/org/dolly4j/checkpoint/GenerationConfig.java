@@ -1,6 +1,8 @@
 package org.dolly4j.checkpoint;
 
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -90,7 +92,7 @@ public record GenerationConfig(
     /** Copies the lists. */
     public GenerationConfig {
         eosTokenIds = List.copyOf(eosTokenIds);
-        sequenceBias = Map.copyOf(sequenceBias);
+        sequenceBias = Collections.unmodifiableMap(new LinkedHashMap<>(sequenceBias)); // sums follow its order
         forcedEosTokenIds = List.copyOf(forcedEosTokenIds);
         badWordsIds = badWordsIds.stream().map(List::copyOf).toList();
         suppressTokens = List.copyOf(suppressTokens);

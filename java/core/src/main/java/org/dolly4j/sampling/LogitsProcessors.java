@@ -21,37 +21,29 @@ final class LogitsProcessors {
         requireInVocabulary("sequenceBias", biases.keySet(), vocabSize);
         int[][] sequences =
                 biases.keySet().stream().map(LogitsProcessors::toArray).toArray(int[][]::new);
-        float[] added = new float[sequences.length];
-        int at = 0;
-        for (double bias : biases.values()) {
-            added[at++] = (float) bias;
-        }
-        float[] sums = new float[sequences.length];
-        int[] ids = new int[sequences.length];
+        double[] added =
+                biases.values().stream().mapToDouble(Double::doubleValue).toArray();
+        int[] ids = Arrays.stream(sequences)
+                .mapToInt(sequence -> sequence[sequence.length - 1])
+                .distinct()
+                .sorted()
+                .toArray();
+        int[] sumOf = Arrays.stream(sequences)
+                .mapToInt(sequence -> Arrays.binarySearch(ids, sequence[sequence.length - 1]))
+                .toArray();
+        float[] sums = new float[ids.length];
         return (scores, history, historyLength, promptLength) -> {
-            int count = 0; // summed up apart, as in Hugging Face, so that the score is rounded once
+            Arrays.fill(sums, 0); // added up apart, as in Hugging Face, so that the score is rounded once
             for (int i = 0; i < sequences.length; i++) {
                 int prefix = sequences[i].length - 1;
                 if (prefix <= historyLength && matches(sequences[i], 0, history, historyLength - prefix, prefix)) {
-                    count = addTo(ids, sums, count, sequences[i][prefix], added[i]);
+                    sums[sumOf[i]] += (float) added[i];
                 }
             }
-            for (int i = 0; i < count; i++) {
+            for (int i = 0; i < ids.length; i++) {
                 scores[ids[i]] += sums[i];
             }
         };
-    }
-
-    private static int addTo(int[] ids, float[] sums, int count, int id, float amount) {
-        for (int i = 0; i < count; i++) {
-            if (ids[i] == id) {
-                sums[i] += amount;
-                return count;
-            }
-        }
-        ids[count] = id;
-        sums[count] = amount;
-        return count + 1;
     }
 
     /** Leaves a token alone after a prompt of one token. */

@@ -154,7 +154,7 @@ public record SamplingOptions(
 
     /** A builder that starts from these options. */
     public Builder toBuilder() {
-        return new Builder()
+        Builder builder = new Builder()
                 .doSample(doSample)
                 .temperature(temperature)
                 .topK(topK)
@@ -169,11 +169,12 @@ public record SamplingOptions(
                 .badWordsIds(badWordsIds)
                 .minLength(minLength)
                 .minNewTokens(minNewTokens)
-                .forcedBosTokenId(forcedBosTokenId)
                 .forcedEosTokenIds(forcedEosTokenIds)
                 .suppressTokens(suppressTokens)
                 .beginSuppressTokens(beginSuppressTokens)
                 .renormalizeLogits(renormalizeLogits);
+        forcedBosTokenId.ifPresent(builder::forcedBosTokenId);
+        return builder;
     }
 
     /** Sets options by name; meaning, range and default of each are those of the record's component. */
@@ -285,8 +286,8 @@ public record SamplingOptions(
         }
 
         /** The first token of the answer to a prompt of one token. */
-        public Builder forcedBosTokenId(OptionalInt value) {
-            forcedBosTokenId = value;
+        public Builder forcedBosTokenId(int value) {
+            forcedBosTokenId = OptionalInt.of(value);
             return this;
         }
 
