@@ -18,6 +18,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Flow;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
@@ -147,7 +148,7 @@ public final class Dolly implements AutoCloseable {
         Objects.requireNonNull(model, "model");
         Objects.requireNonNull(options, "options");
         if (isOnHub(model)) {
-            return downloaded(model, options);
+            return fromHub(model, options, Hub::download);
         }
         if (options.revision().isPresent()) {
             throw new IllegalArgumentException("A revision ('"
@@ -156,9 +157,9 @@ public final class Dolly implements AutoCloseable {
         return pathOf(model);
     }
 
-    /** Whether a text is an id, and there is no file or folder of that name. */
+    /** Whether a text is an id with its namespace, and there is no file or folder of that name. */
     private static boolean isOnHub(String model) {
-        return !Files.exists(pathOf(model)) && HubRepository.isId(model);
+        return model.contains("/") && HubRepository.isId(model) && !Files.exists(pathOf(model));
     }
 
     private static Path pathOf(String model) {
@@ -169,10 +170,16 @@ public final class Dolly implements AutoCloseable {
         }
     }
 
-    private static Path downloaded(String id, DollyOptions options) {
+    /** The folder of a model's configuration: of a model of the hub no weights are downloaded for it. */
+    static Path configFolderOf(String model, DollyOptions options) {
+        return isOnHub(model) ? fromHub(model, options, Hub::downloadTokenizer) : folderOf(model, options);
+    }
+
+    private static Path fromHub(String id, DollyOptions options, BiFunction<Hub, HubRepository, Path> download) {
         HubRepository repository = new HubRepository(id, options.revision().orElse(HubRepository.DEFAULT_REVISION));
+        LOG.info("There is no folder '{}': takes it for a model of the hub", id);
         try {
-            return new Hub(options.hub()).download(repository);
+            return download.apply(new Hub(options.hub()), repository);
         } catch (HubException e) {
             throw new HubException(
                     "There is no folder '" + id + "', so it was taken for a model of the hub. " + e.getMessage(), e);

@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.dolly4j.checkpoint.Checkpoint;
+import org.dolly4j.checkpoint.ConfigValues;
 import org.dolly4j.checkpoint.DType;
 import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.Family;
@@ -68,14 +69,30 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
     }
 
     /**
-     * The plan of a model given as for {@link Dolly#load(String, DollyOptions)}; one of the hub is downloaded. See
-     * {@link #of(Path, DollyOptions)}.
+     * The plan of a model given as for {@link Dolly#load(String, DollyOptions)}, see {@link #of(Path, DollyOptions)}.
+     * Of one of the hub whose weights are not on this machine no more than configuration and tokenizer are downloaded:
+     * then the type of its weights is the one that config.json states.
      *
      * @throws HubException as {@link Dolly#load(String, DollyOptions)}
      * @throws CheckpointException as {@link Dolly#load(String, DollyOptions)}
      */
     public static LoadPlan of(String model, DollyOptions options) {
-        return of(Dolly.folderOf(model, options), options);
+        Path folder = Dolly.configFolderOf(model, options);
+        if (Checkpoint.hasWeights(folder)) {
+            return of(folder, options);
+        }
+        ConfigValues config = ConfigValues.read(folder.resolve("config.json"));
+        return of(Family.of(config).spec(config), statedType(config), options);
+    }
+
+    /** Hugging Face's default is float32. */
+    private static DType statedType(ConfigValues config) {
+        String stated = config.string("dtype").or(() -> config.string("torch_dtype")).orElse("float32");
+        return switch (stated) {
+            case "float16" -> DType.FLOAT16;
+            case "bfloat16" -> DType.BFLOAT16;
+            default -> DType.FLOAT32;
+        };
     }
 
     /**

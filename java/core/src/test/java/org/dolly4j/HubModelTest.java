@@ -11,6 +11,7 @@ import java.util.List;
 import org.dolly4j.hub.DownloadProgress;
 import org.dolly4j.hub.HubOptions;
 import org.dolly4j.hub.LoopbackHub;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -86,12 +87,31 @@ class HubModelTest {
 
     @Test
     void idOfNoModel_isSaidToBeNoFolderEither() {
-        for (String id : List.of("databricks/none", "none")) {
-            assertThatThrownBy(() -> Dolly.load(id, options(false).build()))
-                    .isInstanceOf(HubException.class)
-                    .hasMessageStartingWith("There is no folder '" + id + "', so it was taken for a model of the hub. ")
-                    .hasMessageContaining("404");
-        }
+        assertThatThrownBy(
+                        () -> Dolly.load("databricks/none", options(false).build()))
+                .isInstanceOf(HubException.class)
+                .hasMessageStartingWith(
+                        "There is no folder 'databricks/none', so it was taken for a model of the hub. ")
+                .hasMessageContaining("404");
+    }
+
+    @Test
+    void nameWithoutNamespace_isAFolderOnly() {
+        assertThatThrownBy(() -> Dolly.load("none", options(false).build()))
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("none: is not a folder");
+        assertThat(hub.log).isEmpty();
+    }
+
+    @Test
+    void memoryPlan_needsNoWeights() {
+        LoadPlan plan = LoadPlan.of(LoopbackHub.ID, options(false).build());
+
+        assertThat(hub.sent("model.safetensors")).isZero();
+        LoadPlan ofFolder = LoadPlan.of(TinyDolly.CHECKPOINT, TinyDolly.options());
+        assertThat(plan.preferred()).isEqualTo(WeightType.BFLOAT16);
+        assertThat(plan.plans()).hasSameSizeAs(ofFolder.plans());
+        assertThat(plan.plans().get(0).weights()).isEqualTo(ofFolder.plans().get(0).weights());
     }
 
     @Test

@@ -60,6 +60,11 @@ public record Checkpoint(
         return new Checkpoint(folder, format, config, generationConfig, format.read(folder));
     }
 
+    /** Whether there are weights in a folder, or an index of some. */
+    public static boolean hasWeights(Path folder) {
+        return WeightFormat.of(folder).isPresent();
+    }
+
     /**
      * The floating-point type that most bytes of the weights are stored in, whatever config.json claims.
      *

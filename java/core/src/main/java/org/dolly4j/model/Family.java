@@ -45,6 +45,14 @@ public sealed interface Family permits NamedTensors {
     }
 
     /**
+     * The decoder that config.json describes, as far as it can be told without the tensors: whether the head is the
+     * embedding is what config.json says.
+     *
+     * @throws org.dolly4j.CheckpointException if a value of config.json can't be used
+     */
+    DecoderSpec spec(ConfigValues config);
+
+    /**
      * Reads a checkpoint of this family: checks config.json, and that all tensors are there in the right shapes.
      * Tensors that the family doesn't know are reported in a warning, as in Hugging Face.
      *

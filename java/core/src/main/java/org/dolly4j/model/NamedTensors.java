@@ -75,8 +75,15 @@ abstract sealed class NamedTensors implements Family permits GptNeoX, GptJ {
         return name;
     }
 
-    /** The tensors that fill a slot which the decoder has, all rows of it. */
-    abstract List<Source> sources(DecoderSpec spec, WeightSlot slot, int layer);
+    /** Says which tensors fill the slots of a decoder. */
+    @FunctionalInterface
+    interface SlotSources {
+        /** The tensors that fill a slot which the decoder has, all rows of it. */
+        List<Source> of(WeightSlot slot, int layer);
+    }
+
+    /** Which tensors fill the slots of a decoder; rows that are the same in all layers are listed once. */
+    abstract SlotSources sources(DecoderSpec spec);
 
     @Override
     public final WeightPlan plan(Checkpoint checkpoint) {
@@ -125,7 +132,7 @@ abstract sealed class NamedTensors implements Family permits GptNeoX, GptJ {
                 .filter(tensor -> !weights.contains(tensor))
                 .map(TensorLocation::name)
                 .toList();
-        boolean twice = tied && tensors.containsKey(head) && tensors.containsKey(embedding) && ties(checkpoint);
+        boolean twice = tied && tensors.containsKey(head) && tensors.containsKey(embedding) && ties(checkpoint.config());
         return new TensorRoles(
                 buffers, twice ? Optional.of(tensors.get(head).name()) : Optional.empty(), unknown(tensors, known));
     }
@@ -137,9 +144,10 @@ abstract sealed class NamedTensors implements Family permits GptNeoX, GptJ {
     }
 
     private void forEachSource(DecoderSpec spec, SourceVisitor visitor) {
+        SlotSources sources = sources(spec);
         for (WeightSlot slot : WeightSlot.values()) {
             for (int layer = 0; spec.has(slot) && layer < (slot.isPerLayer() ? spec.layers() : 1); layer++) {
-                for (Source source : sources(spec, slot, layer)) {
+                for (Source source : sources.of(slot, layer)) {
                     visitor.visit(slot, layer, source);
                 }
             }
@@ -155,8 +163,13 @@ abstract sealed class NamedTensors implements Family permits GptNeoX, GptJ {
                 .toList();
     }
 
-    private static boolean ties(Checkpoint checkpoint) {
-        return checkpoint.config().bool("tie_word_embeddings").orElse(false);
+    @Override
+    public final DecoderSpec spec(ConfigValues config) {
+        return spec(config, ties(config));
+    }
+
+    private static boolean ties(ConfigValues config) {
+        return config.bool("tie_word_embeddings").orElse(false);
     }
 
     /** Tensors under their current names without prefix, buffers left out. */
@@ -181,7 +194,7 @@ abstract sealed class NamedTensors implements Family permits GptNeoX, GptJ {
      * differ although config.json ties them, both are used, as in Hugging Face.
      */
     private boolean isTied(Checkpoint checkpoint, Map<String, TensorLocation> tensors) {
-        boolean tie = ties(checkpoint);
+        boolean tie = ties(checkpoint.config());
         TensorLocation embeddingTensor = tensors.get(embedding);
         TensorLocation headTensor = tensors.get(head);
         if (embeddingTensor == null || headTensor == null) {
