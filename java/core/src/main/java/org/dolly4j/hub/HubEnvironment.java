@@ -29,6 +29,10 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
     private static final String HOME = "HF_HOME";
     private static final String TOKEN_PATH = "HF_TOKEN_PATH";
     private static final Set<String> YES = Set.of("1", "ON", "YES", "TRUE");
+
+    /** What stands before the last @ of an address, behind its scheme. */
+    private static final Pattern USER_INFO = Pattern.compile("(?s)^([A-Za-z][A-Za-z0-9+.-]*://)?.*@");
+
     private static final Pattern VARIABLE = Pattern.compile("\\$(?:\\{(\\w+)}|(\\w+))");
 
     /** It is sent in a header. */
@@ -64,7 +68,7 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
     /**
      * Reads the address of a hub.
      *
-     * @param what whose value it is, for the message
+     * @param what whose value it is, for the message, which leaves out a name and password
      */
     static URI endpoint(String value, String what) {
         String problem;
@@ -73,12 +77,13 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
             if (Origin.isWeb(uri) && uri.getRawQuery() == null && uri.getRawFragment() == null) {
                 return uri;
             }
-            problem = "no address of a server";
+            problem = uri.getRawUserInfo() == null ? "no address of a server" : "it has a name or password in it";
         } catch (URISyntaxException e) {
             problem = e.getReason();
         }
         throw new HubException(
-                what + " is '" + value + "' (" + problem + "). Expected an address such as " + DEFAULT_ENDPOINT + ".");
+                what + " is '" + USER_INFO.matcher(value).replaceFirst("$1***@") + "' (" + problem
+                        + "). Expected an address such as " + DEFAULT_ENDPOINT + ".");
     }
 
     /** The folder of the cache. */

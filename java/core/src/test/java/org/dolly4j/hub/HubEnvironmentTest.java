@@ -104,12 +104,25 @@ class HubEnvironmentTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {"mirror.example.org", "ftp://a", "https://", "https://a b", "https://n:p@a", "https://a/?q"})
+    @ValueSource(strings = {"mirror.example.org", "ftp://a", "https://", "https://a b", "https://a/?q"})
     void endpointThatIsNone_isRefused(String value) {
         assertThatThrownBy(() -> environment("HF_ENDPOINT", value).endpoint())
                 .isInstanceOf(HubException.class)
                 .hasMessageStartingWith("HF_ENDPOINT is '" + value + "'");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "https://name:secret@mirror.example.org, https://***@mirror.example.org",
+        "https://name:secret@ mirror.example.org, https://***@ mirror.example.org",
+        "https://name:sec@/ret@mirror.example.org, https://***@mirror.example.org",
+        "name:secret@mirror.example.org, ***@mirror.example.org"
+    })
+    void endpointWithAPassword_isRefusedWithoutShowingIt(String value, String shown) {
+        assertThatThrownBy(() -> environment("HF_ENDPOINT", value).endpoint())
+                .isInstanceOf(HubException.class)
+                .hasMessageStartingWith("HF_ENDPOINT is '" + shown + "'")
+                .hasNoCause();
     }
 
     @Test
