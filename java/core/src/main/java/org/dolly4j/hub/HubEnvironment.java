@@ -26,7 +26,7 @@ import org.dolly4j.HubException;
 record HubEnvironment(Map<String, String> variables, Path userHome) {
     private static final String DEFAULT_ENDPOINT = "https://huggingface.co";
     private static final String ENDPOINT = "HF_ENDPOINT";
-    private static final String HOME = "HF_HOME";
+    private static final String HF_HOME = "HF_HOME";
     private static final String TOKEN_PATH = "HF_TOKEN_PATH";
     private static final Set<String> YES = Set.of("1", "ON", "YES", "TRUE");
 
@@ -42,7 +42,18 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
 
     /** That of this process. */
     static HubEnvironment current() {
-        return new HubEnvironment(System.getenv(), Path.of(System.getProperty("user.home")));
+        return of(System.getenv(), System.getProperty("user.home"));
+    }
+
+    /**
+     * That of these variables. The home folder is what HOME says, as for Python; Java's own asks the system's list of
+     * users first.
+     *
+     * @param userHome the home folder if HOME is not set
+     */
+    static HubEnvironment of(Map<String, String> variables, String userHome) {
+        String home = variables.getOrDefault("HOME", "");
+        return new HubEnvironment(variables, Path.of(home.isBlank() ? userHome : home));
     }
 
     /** A variable that is set, and not to nothing. */
@@ -97,8 +108,8 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
     }
 
     private Path home() {
-        if (value(HOME).isPresent()) {
-            return path(HOME);
+        if (value(HF_HOME).isPresent()) {
+            return path(HF_HOME);
         }
         Path caches = value("XDG_CACHE_HOME").isPresent() ? path("XDG_CACHE_HOME") : userHome.resolve(".cache");
         return caches.resolve("huggingface");

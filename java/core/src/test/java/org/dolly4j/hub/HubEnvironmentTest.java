@@ -60,6 +60,14 @@ class HubEnvironmentTest {
     }
 
     @Test
+    void homeFolder_isWhatHomeSaysBeforeWhatJavaSays() {
+        assertThat(HubEnvironment.of(Map.of("HOME", "/other"), "/java").cacheDirectory())
+                .isEqualTo(Path.of("/other/.cache/huggingface/hub"));
+        assertThat(HubEnvironment.of(Map.of("HOME", ""), "/java").userHome()).isEqualTo(Path.of("/java"));
+        assertThat(HubEnvironment.of(Map.of(), "/java").userHome()).isEqualTo(Path.of("/java"));
+    }
+
+    @Test
     void token_isThatOfTheEnvironmentBeforeThatOfAFile() throws IOException {
         Path hfHome = Files.createDirectories(home.resolve(".cache/huggingface"));
         Files.writeString(hfHome.resolve("token"), "hf_file\n");
