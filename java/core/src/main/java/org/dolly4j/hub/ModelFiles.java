@@ -23,7 +23,7 @@ final class ModelFiles {
     static final String CONFIG = "config.json";
     static final String TOKENIZER = "tokenizer.json";
 
-    /** What older tokenizers have in its place. */
+    /** What older tokenizers have in its place; where both are, these are of no use. */
     private static final List<String> VOCABULARY = List.of("vocab.json", "merges.txt");
 
     private static final List<String> TOKENIZER_FILES = Stream.concat(
@@ -104,6 +104,9 @@ final class ModelFiles {
         }
         needed.add(CONFIG); // the tokenizer's too: it names its class
         needed.retainAll(files);
+        if (files.contains(TOKENIZER)) {
+            needed.removeAll(VOCABULARY);
+        }
         return needed;
     }
 

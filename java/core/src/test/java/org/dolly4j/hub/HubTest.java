@@ -253,6 +253,20 @@ class HubTest extends HubFixture {
     }
 
     @Test
+    void vocabularyAndMerges_areNotNeededBesideATokenizer() throws IOException {
+        hub.file("vocab.json", "{}").file("merges.txt", "");
+
+        assertThat(names(download())).contains("tokenizer.json").doesNotContain("vocab.json", "merges.txt");
+
+        Path trees = Files.createDirectories(repositoryFolder().resolve("trees"));
+        Files.writeString(
+                trees.resolve(hub.commit + ".json"),
+                """
+                {"files":{"config.json":{},"tokenizer.json":{},"vocab.json":{},"merges.txt":{}}}""");
+        assertIsModel(new Hub(options().offline(true).build()).download(MODEL));
+    }
+
+    @Test
     void emptyFile_isBroughtToo() throws IOException {
         hub.file("generation_config.json", "");
         assertThat(download().resolve("generation_config.json")).isEmptyFile();
