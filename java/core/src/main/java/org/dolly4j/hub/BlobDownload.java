@@ -79,6 +79,11 @@ final class BlobDownload {
 
     private void bring() throws IOException, InterruptedException {
         boolean resumed = PartialBlob.left(blob, file.size()) > 0;
+        if (resumed && BlobHash.of(file.etag()).isEmpty()) {
+            // Nothing would tell that a failing machine, or other bytes of the same ETag, left what is no part of it.
+            forget();
+            resumed = false;
+        }
         transfer();
         Optional<String> wrong = wrongHash();
         if (wrong.isPresent() && resumed) {

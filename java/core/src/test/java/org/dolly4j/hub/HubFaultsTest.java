@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.net.httpserver.HttpExchange;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -172,6 +173,30 @@ class HubFaultsTest extends HubFixture {
         hub.storeFault = (exchange, name) -> false;
 
         assertIsModel(download());
+    }
+
+    @Test
+    void leftoverOfAFileWithoutAHash_isDownloadedAnew() throws IOException {
+        hub.hubFault = (exchange, name) -> name.equals(WEIGHTS)
+                && status(
+                                302,
+                                "X-Repo-Commit",
+                                hub.commit,
+                                "X-Linked-Etag",
+                                "no-hash",
+                                "X-Linked-Size",
+                                Integer.toString(WEIGHTS_BYTES),
+                                "Location",
+                                hub.storeAddress() + "/stored/" + name)
+                        .answer(exchange, name);
+        Path blob = repositoryFolder().resolve("blobs").resolve("no-hash");
+        try (PartialBlob partial = PartialBlob.open(blob, WEIGHTS_BYTES, PART_BYTES)) {
+            partial.add(0, ByteBuffer.allocate(PART_BYTES));
+        }
+
+        assertIsModel(download());
+
+        assertThat(hub.sent(WEIGHTS)).isEqualTo(WEIGHTS_BYTES);
     }
 
     @Test
