@@ -41,21 +41,26 @@ final class HubClient {
 
     private final HubOptions options;
     private final Origin origin;
+    private final Optional<String> token;
+    private final Optional<EnvironmentProxies> proxies;
     private final Refusals refusals;
     private final HttpClient http;
 
+    /** @throws HubException if the environment names a token or a proxy that cannot be used */
     HubClient(HubOptions options, HubRepository repository) {
         this.options = options;
         origin = Origin.of(options.endpoint());
-        refusals = new Refusals(options, repository);
+        token = options.token();
+        proxies = options.proxies();
+        refusals = new Refusals(options, token.isPresent(), repository);
         // HTTP/2 would put all ranges on one connection, which is what several are to avoid.
         HttpClient.Builder builder = HttpClient.newBuilder()
                 .version(HttpClient.Version.HTTP_1_1)
                 .followRedirects(HttpClient.Redirect.NEVER)
                 .connectTimeout(CONNECT_TIMEOUT);
-        options.proxies().ifPresent(builder::proxy);
+        proxies.ifPresent(builder::proxy);
         http = builder.build();
-        if (options.token().isPresent() && !origin.isSecure() && !LOOPBACK.contains(origin.host())) {
+        if (token.isPresent() && !origin.isSecure() && !LOOPBACK.contains(origin.host())) {
             LOG.warn(
                     "The access token is sent to {} unencrypted: anyone on the way can read it. Use an https address,"
                             + " or no token.",
@@ -169,10 +174,9 @@ final class HubClient {
                 .header("User-Agent", UserAgent.VALUE)
                 .header("Accept-Encoding", "identity");
         if (hubItself) {
-            options.token().ifPresent(token -> request.header("Authorization", "Bearer " + token));
+            token.ifPresent(value -> request.header("Authorization", "Bearer " + value));
         }
-        options.proxies()
-                .flatMap(proxies -> proxies.authorization(uri))
+        proxies.flatMap(all -> all.authorization(uri))
                 .ifPresent(value -> request.header("Proxy-Authorization", value));
         range.ifPresent(value -> request.header("Range", value));
         return request.build();

@@ -15,6 +15,8 @@ import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.dolly4j.HubException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What the variables of the environment say that huggingface_hub reads, in its order: a name that it has given up
@@ -24,6 +26,7 @@ import org.dolly4j.HubException;
  * @param userHome the user's folder
  */
 record HubEnvironment(Map<String, String> variables, Path userHome) {
+    private static final Logger LOG = LoggerFactory.getLogger(HubEnvironment.class);
     private static final String DEFAULT_ENDPOINT = "https://huggingface.co";
     private static final String ENDPOINT = "HF_ENDPOINT";
     private static final String HF_HOME = "HF_HOME";
@@ -185,13 +188,15 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
     }
 
     /**
-     * The proxies, if any is named; where none is, Java's own settings hold.
+     * The proxies, if any is named; where none is, Java's own settings hold. One of another kind that is named for all
+     * protocols is meant for other programs.
      *
-     * @throws HubException if one is no http address
+     * @throws HubException if one that is named for https or http is no http address
      */
     Optional<EnvironmentProxies> proxies() {
-        Optional<URI> https = proxy("https_proxy");
-        Optional<URI> http = proxy("http_proxy");
+        Optional<URI> all = proxyForAll();
+        Optional<URI> https = proxy("https_proxy").or(() -> all);
+        Optional<URI> http = proxy("http_proxy").or(() -> all);
         return https.isEmpty() && http.isEmpty()
                 ? Optional.empty()
                 : Optional.of(new EnvironmentProxies(
@@ -199,13 +204,22 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
     }
 
     private Optional<URI> proxy(String name) {
-        for (String one : new String[] {name, name.toUpperCase(Locale.ROOT), "all_proxy", "ALL_PROXY"}) {
+        for (String one : new String[] {name, name.toUpperCase(Locale.ROOT)}) {
             Optional<String> value = value(one);
             if (value.isPresent()) {
                 return Optional.of(EnvironmentProxies.address(value.get(), one));
             }
         }
         return Optional.empty();
+    }
+
+    private Optional<URI> proxyForAll() {
+        try {
+            return proxy("all_proxy");
+        } catch (HubException e) {
+            LOG.warn("{} It is not used.", e.getMessage());
+            return Optional.empty();
+        }
     }
 
     /** Leaves out the values: one of them is a secret. */

@@ -6,6 +6,7 @@ import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.dolly4j.HubException;
 
 /**
@@ -25,12 +26,12 @@ public final class HubOptions {
 
     private final URI endpoint;
     private final Path cacheDirectory;
-    private final Optional<String> token;
+    private final Supplier<Optional<String>> token;
     private final boolean offline;
     private final int connections;
     private final Duration patience;
     private final Consumer<? super DownloadProgress> progress;
-    private final Optional<EnvironmentProxies> proxies;
+    private final HubEnvironment environment;
     private final Duration firstWait;
     private final int partBytes;
 
@@ -42,24 +43,25 @@ public final class HubOptions {
         connections = builder.connections;
         patience = builder.patience;
         progress = builder.progress;
-        proxies = builder.proxies;
+        environment = builder.environment;
         firstWait = builder.firstWait;
         partBytes = builder.partBytes;
     }
 
     /**
-     * What the environment says.
+     * What the environment says. Its token and proxies are looked at when the hub is asked, and no sooner: who needs
+     * none, or only the cache, is not refused for one that cannot be used.
      *
-     * @throws HubException if a variable has a value that cannot be used
+     * @throws HubException if another variable has a value that cannot be used
      */
     public static HubOptions fromEnvironment() {
         return builder().build();
     }
 
     /**
-     * A builder that starts from what the environment says.
+     * A builder that starts from what the environment says, as {@link #fromEnvironment}.
      *
-     * @throws HubException if a variable has a value that cannot be used
+     * @throws HubException if a variable, but for token and proxies, has a value that cannot be used
      */
     public static Builder builder() {
         return new Builder(HubEnvironment.current());
@@ -80,9 +82,13 @@ public final class HubOptions {
         return cacheDirectory;
     }
 
-    /** What the hub knows this user by. */
+    /**
+     * What the hub knows this user by.
+     *
+     * @throws HubException if that of the environment cannot be used
+     */
     Optional<String> token() {
-        return token;
+        return token.get();
     }
 
     /** Whether the network may not be used. */
@@ -105,9 +111,13 @@ public final class HubOptions {
         return progress;
     }
 
-    /** The proxies that the environment names, if it names any. */
+    /**
+     * The proxies that the environment names, if it names any.
+     *
+     * @throws HubException if one cannot be used
+     */
     Optional<EnvironmentProxies> proxies() {
-        return proxies;
+        return environment.proxies();
     }
 
     /** Before the first retry. */
@@ -124,21 +134,21 @@ public final class HubOptions {
     public static final class Builder {
         private URI endpoint;
         private Path cacheDirectory;
-        private Optional<String> token;
+        private Supplier<Optional<String>> token;
         private boolean offline;
         private int connections = CONNECTIONS;
         private Duration patience = PATIENCE;
         private Consumer<? super DownloadProgress> progress = step -> {};
-        private final Optional<EnvironmentProxies> proxies;
+        private final HubEnvironment environment;
         private Duration firstWait = FIRST_WAIT;
         private int partBytes = PART_BYTES;
 
         private Builder(HubEnvironment environment) {
             endpoint = environment.endpoint();
             cacheDirectory = environment.cacheDirectory();
-            token = environment.token();
+            token = environment::token;
             offline = environment.offline();
-            proxies = environment.proxies();
+            this.environment = environment;
         }
 
         /**
@@ -170,13 +180,14 @@ public final class HubOptions {
          * @throws HubException if it has a character that no token has
          */
         public Builder token(String value) {
-            token = Optional.of(HubEnvironment.token(value, "The token"));
+            Optional<String> stated = Optional.of(HubEnvironment.token(value, "The token"));
+            token = () -> stated;
             return this;
         }
 
         /** Shows the hub no token, whatever the environment says. */
         public Builder withoutToken() {
-            token = Optional.empty();
+            token = Optional::empty;
             return this;
         }
 

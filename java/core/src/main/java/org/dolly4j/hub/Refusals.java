@@ -18,10 +18,13 @@ final class Refusals {
     private static final int MAX_TEXT = 300;
 
     private final HubOptions options;
+    private final boolean hasToken;
     private final HubRepository repository;
 
-    Refusals(HubOptions options, HubRepository repository) {
+    /** @param hasToken whether the hub is shown one */
+    Refusals(HubOptions options, boolean hasToken, HubRepository repository) {
         this.options = options;
+        this.hasToken = hasToken;
         this.repository = repository;
     }
 
@@ -68,7 +71,7 @@ final class Refusals {
     }
 
     private String unauthorised() {
-        return options.token().isPresent()
+        return hasToken
                 ? "The hub does not take the access token for " + repository.id() + " (401). Make a new one at "
                         + options.endpoint() + "/settings/tokens and set HF_TOKEN to it."
                 : "The hub has no model " + repository.id() + ", or one that is private (401). Check the id; for a"
@@ -77,7 +80,7 @@ final class Refusals {
 
     private String forbidden() {
         String page = options.endpoint() + "/" + repository.id();
-        return options.token().isPresent()
+        return hasToken
                 ? "The access token may not read " + repository.id() + " (403). Accept the model's terms at " + page
                         + " as the token's owner, or use a token that has the right to read it."
                 : "The model " + repository.id() + " is not open to all (403). Accept its terms at " + page

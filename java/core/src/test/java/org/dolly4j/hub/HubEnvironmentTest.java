@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.net.Proxy;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -140,5 +141,15 @@ class HubEnvironmentTest {
                 .isInstanceOf(HubException.class)
                 .hasMessageStartingWith("HTTPS_PROXY is not the address of an http proxy")
                 .hasMessageNotContaining("secret");
+    }
+
+    @Test
+    void socksProxyForAll_isNotUsed() {
+        assertThat(environment("ALL_PROXY", "socks5://proxy:1080").proxies()).isEmpty();
+        assertThat(environment("all_proxy", "socks5h://proxy:1080", "HTTPS_PROXY", "http://secure:3128")
+                        .proxies()
+                        .orElseThrow()
+                        .select(URI.create("http://hub.example.org/")))
+                .containsExactly(Proxy.NO_PROXY);
     }
 }

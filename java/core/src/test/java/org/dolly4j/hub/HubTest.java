@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
@@ -145,6 +146,29 @@ class HubTest extends HubFixture {
         assertIsModel(new Hub(options().offline(true).build()).download(MODEL));
 
         assertThat(hub.log).isEmpty();
+    }
+
+    @Test
+    void tokenAndProxyThatCannotBeUsed_hurtOnlyWhoNeedsThem() throws IOException {
+        Path tooLong = Files.write(cache.resolve("token"), new byte[100_000]);
+        HubOptions.Builder odd = HubOptions.builder(
+                        new HubEnvironment(Map.of("HF_TOKEN_PATH", tooLong.toString()), cache.resolve("no-home")))
+                .endpoint(hub.endpoint())
+                .cacheDirectory(cache);
+        assertThatThrownBy(() -> new Hub(odd.build()).download(MODEL)).hasMessageContaining("too long to hold a token");
+        HubOptions offline = odd.offline(true).build();
+
+        assertIsModel(new Hub(odd.offline(false).withoutToken().build()).download(MODEL));
+        assertIsModel(new Hub(odd.token("hf_secret").build()).download(MODEL));
+        assertIsModel(new Hub(offline).download(MODEL));
+
+        Map<String, String> socks = Map.of("HTTP_PROXY", "socks5://proxy:1080");
+        HubOptions.Builder proxied =
+                HubOptions.builder(new HubEnvironment(socks, cache.resolve("no-home"))).cacheDirectory(cache);
+        assertIsModel(new Hub(proxied.offline(true).build()).download(MODEL));
+        assertThatThrownBy(() -> new Hub(proxied.offline(false).build()).download(MODEL))
+                .isInstanceOf(HubException.class)
+                .hasMessageContaining("HTTP_PROXY is not the address of an http proxy");
     }
 
     @Test
