@@ -55,7 +55,8 @@ final class BlobDownload {
      * Brings it, or waits while another process does.
      *
      * @throws TransferException if retries did not help
-     * @throws HubException if it is refused, or its bytes are not those that the hub stated
+     * @throws HubException if it is refused
+     * @throws UnavailableException if its bytes are not those that the hub stated, or cannot be written
      */
     void run() throws TransferException, InterruptedException {
         if (isPresent(blob, file)) {
@@ -98,9 +99,9 @@ final class BlobDownload {
         }
         if (wrong.isPresent()) {
             forget();
-            throw new HubException("The bytes of " + file.name() + " are not those that the hub states, twice: their "
-                    + "hash is " + wrong.get() + ", not " + file.etag() + ". Something between here and the hub changes"
-                    + " them; download it by another way, or later.");
+            throw new UnavailableException("The bytes of " + file.name() + " are not those that the hub states, twice:"
+                    + " their hash is " + wrong.get() + ", not " + file.etag() + ". Something between here and the hub"
+                    + " changes them; download it by another way, or later.");
         }
         try (PartialBlob partial = open()) {
             partial.become(blob);

@@ -14,7 +14,6 @@ import java.util.Set;
 import java.util.UUID;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.dolly4j.HubException;
 import org.dolly4j.hub.ModelFiles.Selection;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -177,11 +176,11 @@ record CachedRepository(Path cache, HubRepository repository) {
     }
 
     /** The exception that something of the cache cannot be read or written. */
-    static HubException unusable(Path path, IOException cause) {
+    static UnavailableException unusable(Path path, IOException cause) {
         String reason = cause.getMessage() == null || cause.getMessage().equals(path.toString())
                 ? cause.getClass().getSimpleName()
                 : cause.getClass().getSimpleName() + ": " + cause.getMessage();
-        return new HubException(
+        return new UnavailableException(
                 path + " cannot be read or written (" + reason
                         + "). See that the folder of the cache can be written and"
                         + " its disk has room, or choose another by HF_HUB_CACHE.",

@@ -5,7 +5,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
-import org.dolly4j.HubException;
 
 /** Finds out that a disk is too small before gigabytes have come. */
 final class DiskSpace {
@@ -14,7 +13,7 @@ final class DiskSpace {
     /**
      * Compares what files will take with what is free.
      *
-     * @throws HubException if it is too little
+     * @throws UnavailableException if it is too little
      */
     static void require(CachedRepository cached, List<RemoteFile> files) {
         long needed = 0;
@@ -30,7 +29,7 @@ final class DiskSpace {
         }
         long free = free(cached.cache());
         if (needed > free) {
-            throw new HubException(String.format(
+            throw new UnavailableException(String.format(
                     Locale.ROOT,
                     "%s needs %,d MB more, but the disk of %s has %,d MB free. Make room, or choose a folder on another"
                             + " disk by HF_HUB_CACHE.",

@@ -33,8 +33,9 @@ public final class Hub {
      * weights, as safetensors if there are any.
      *
      * <p>If the revision is a commit that is in the cache, nobody is asked. Otherwise the hub is asked which commit the
-     * revision is; if it cannot be reached, or must not be, the one that it was last is used if it is in the cache. A
-     * download that was broken off goes on where it ended.
+     * revision is; if it cannot be reached, or must not be, the one that it was last is used if it is in the cache. So it
+     * is, with a warning, if something else answers in the hub's place or the cache cannot be written; not if the hub
+     * refuses the model. A download that was broken off goes on where it ended.
      *
      * @return the folder of the model; it belongs to the cache, and nothing in it should be changed
      * @throws HubException if the model is not to be had, with what to do about it
@@ -54,6 +55,15 @@ public final class Hub {
 
     private Path download(HubRepository repository, Selection selection) {
         CachedRepository cached = new CachedRepository(options.cacheDirectory().toAbsolutePath(), repository);
+        try {
+            return download(cached, selection);
+        } catch (UnavailableException e) {
+            throw new HubException(e.getMessage(), e);
+        }
+    }
+
+    private Path download(CachedRepository cached, Selection selection) {
+        HubRepository repository = cached.repository();
         Optional<String> known = cached.commit();
         List<String> missing =
                 known.map(commit -> cached.missing(commit, selection)).orElse(List.of("everything"));
@@ -78,6 +88,12 @@ public final class Hub {
                             + ". Try again later; what is here already will not be downloaded again. Behind a proxy,"
                             + " set HTTPS_PROXY.",
                     e);
+        } catch (UnavailableException e) {
+            if (usable.isEmpty()) {
+                throw e;
+            }
+            LOG.warn("{} {} is used as it was when it was last downloaded.", e.getMessage(), repository.id());
+            return usable.get();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             CancellationException cancelled = new CancellationException("The download was interrupted.");

@@ -99,6 +99,7 @@ final class HubClient {
      * @param what the file, for messages
      * @throws TransferException if that may work in a moment
      * @throws HubException if it is refused
+     * @throws UnavailableException if something else than the hub answers
      */
     Answer head(URI address, String what) throws TransferException, InterruptedException {
         return send("HEAD", address, what, Optional.empty());
@@ -111,6 +112,7 @@ final class HubClient {
      * @param range value of the header Range
      * @throws TransferException if that may work in a moment
      * @throws HubException if it is refused
+     * @throws UnavailableException if something else than the hub answers
      */
     Answer get(URI address, String what, Optional<String> range) throws TransferException, InterruptedException {
         return send("GET", address, what, range);
@@ -140,7 +142,7 @@ final class HubClient {
                 throw refusals.refusal(status, response.headers(), uri, hubItself, what);
             }
         }
-        throw new HubException(options.endpoint() + " redirects more than " + MAX_REDIRECTS + " times for " + what
+        throw new UnavailableException(options.endpoint() + " redirects more than " + MAX_REDIRECTS + " times for " + what
                 + ". Something between here and the hub answers in its place, or HF_ENDPOINT is wrong.");
     }
 
@@ -160,7 +162,7 @@ final class HubClient {
         } catch (IOException e) {
             throw new TransferException(uri.getHost() + " cannot be reached: " + reason(e), e);
         } catch (IllegalArgumentException e) { // a port above 65535, for one
-            throw new HubException(
+            throw new UnavailableException(
                     uri.getHost() + " cannot be asked for anything by that address (" + e.getMessage()
                             + "). Something between here and the hub answers in its place, or HF_ENDPOINT is wrong.",
                     e);
@@ -182,7 +184,11 @@ final class HubClient {
         return request.build();
     }
 
-    /** Where a redirect leads. */
+    /**
+     * Where a redirect leads.
+     *
+     * @throws UnavailableException if it is not to be followed
+     */
     static URI target(URI from, String location, String what) {
         URI target;
         try {
@@ -209,8 +215,8 @@ final class HubClient {
                                 .formatHex(found.group().getBytes(StandardCharsets.UTF_8)));
     }
 
-    private static HubException badRedirect(URI from, String what, String found) {
-        return new HubException(from.getHost() + " redirects to " + found + " for " + what
+    private static UnavailableException badRedirect(URI from, String what, String found) {
+        return new UnavailableException(from.getHost() + " redirects to " + found + " for " + what
                 + ", which is not followed. Something between here and the hub answers in its place, or HF_ENDPOINT is"
                 + " wrong.");
     }

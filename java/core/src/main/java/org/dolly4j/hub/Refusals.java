@@ -29,36 +29,35 @@ final class Refusals {
     }
 
     /**
-     * The exception of a status.
+     * The exception of a status: a {@link HubException} if the hub refuses it, else an {@link UnavailableException}.
      *
      * @param uri what was asked
      * @param hubItself whether the hub answered, rather than a host that it pointed to
      * @param what what was asked for, for the message
      * @throws TransferException if it may pass; so it may where an address that the hub had given has expired
      */
-    HubException refusal(int status, HttpHeaders headers, URI uri, boolean hubItself, String what)
+    RuntimeException refusal(int status, HttpHeaders headers, URI uri, boolean hubItself, String what)
             throws TransferException {
         if (PASSING.contains(status)) {
             Optional<Duration> wait = headers.firstValue("Retry-After").flatMap(Refusals::wait);
             throw new TransferException(passing(status, uri, wait), wait);
         }
         if (status == 407) {
-            return new HubException("The proxy for " + uri.getHost() + " asks who you are (407). Put name and password"
+            return new UnavailableException("The proxy for " + uri.getHost() + " asks who you are (407). Put name and password"
                     + " into its address: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT. Java must also be allowed to send"
                     + " them: -Djdk.http.auth.tunneling.disabledSchemes= (with nothing behind it).");
         }
         if (!hubItself) {
             throw new TransferException(uri.getHost() + " answered " + status + " for " + what);
         }
-        return new HubException(
-                switch (status) {
-                    case 401 -> unauthorised();
-                    case 403 -> forbidden();
-                    case 404 -> notFound(headers, what);
-                    default ->
-                        options.endpoint() + " answered " + status + " for " + what + said(headers)
-                                + ". If that is not the Hugging Face hub, correct HF_ENDPOINT.";
-                });
+        return switch (status) {
+            case 401 -> new HubException(unauthorised());
+            case 403 -> new HubException(forbidden());
+            case 404 -> new HubException(notFound(headers, what));
+            default ->
+                new UnavailableException(options.endpoint() + " answered " + status + " for " + what + said(headers)
+                        + ". If that is not the Hugging Face hub, correct HF_ENDPOINT.");
+        };
     }
 
     private static String passing(int status, URI uri, Optional<Duration> wait) {

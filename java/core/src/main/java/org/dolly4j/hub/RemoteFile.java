@@ -2,7 +2,6 @@ package org.dolly4j.hub;
 
 import java.util.Optional;
 import java.util.regex.Pattern;
-import org.dolly4j.HubException;
 
 /**
  * A file as the hub describes it.
@@ -21,7 +20,7 @@ record RemoteFile(String name, String etag, long size) {
      * Reads what was answered to HEAD, as huggingface_hub does.
      *
      * @param commit the commit that was asked for
-     * @throws HubException if that is not what the hub answers
+     * @throws UnavailableException if that is not what the hub answers
      */
     static RemoteFile of(String name, String commit, HubClient.Answer answer, HubOptions options) {
         Optional<String> found = answer.hubHeader("X-Repo-Commit");
@@ -57,8 +56,8 @@ record RemoteFile(String name, String etag, long size) {
         }
     }
 
-    private static HubException notTheHub(String name, HubOptions options, String problem) {
-        return new HubException("What " + options.endpoint() + " answers about " + name + " " + problem
+    private static UnavailableException notTheHub(String name, HubOptions options, String problem) {
+        return new UnavailableException("What " + options.endpoint() + " answers about " + name + " " + problem
                 + ". If that is not the Hugging Face hub, correct HF_ENDPOINT; a proxy must let its headers through.");
     }
 }

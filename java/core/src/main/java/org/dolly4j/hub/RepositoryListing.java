@@ -11,7 +11,6 @@ import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.Optional;
 import java.util.Set;
-import org.dolly4j.HubException;
 
 /**
  * What a repository holds at a commit.
@@ -34,7 +33,7 @@ record RepositoryListing(String commit, Set<String> files) {
      * Reads the answer of {@code /api/models/ID/revision/REVISION}: {@code sha} and {@code siblings}.
      *
      * @param source who answered, for messages
-     * @throws HubException if it is no such answer
+     * @throws UnavailableException if it is no such answer
      */
     static RepositoryListing parse(byte[] answer, String source) {
         String commit = "";
@@ -50,14 +49,14 @@ record RepositoryListing(String commit, Set<String> files) {
             }
             json.endObject();
         } catch (IOException | IllegalStateException e) {
-            throw new HubException(
+            throw new UnavailableException(
                     source + " answered with something else than a list of the model's files. If that is not the"
                             + " Hugging Face hub, correct HF_ENDPOINT.",
                     e);
         }
         if (!HubRepository.isCommit(commit)) {
-            throw new HubException(source + " names no commit of 40 hexadecimal digits. If that is not the Hugging Face"
-                    + " hub, correct HF_ENDPOINT.");
+            throw new UnavailableException(source + " names no commit of 40 hexadecimal digits. If that is not the"
+                    + " Hugging Face hub, correct HF_ENDPOINT.");
         }
         return new RepositoryListing(commit, files);
     }

@@ -40,7 +40,8 @@ final class SnapshotDownload {
      * @param spare whether there is something to be used in place of it, so that nobody need wait for retries
      * @return the folder of the snapshot
      * @throws TransferException if the hub cannot be reached
-     * @throws HubException if it refuses, or what it answers cannot be used
+     * @throws HubException if it refuses, or what it has is no model
+     * @throws UnavailableException if something else answers in its place, or the cache cannot be written
      */
     Path run(boolean spare) throws TransferException, InterruptedException {
         Retries retries = new Retries(spare ? 0 : Retries.MOST, options.firstWait());
@@ -68,15 +69,16 @@ final class SnapshotDownload {
         try (HubClient.Answer answer = client.get(address, "the list of files", Optional.empty())) {
             byte[] text = answer.body()
                     .readAll(RepositoryListing.MAX_BYTES)
-                    .orElseThrow(() -> new HubException("The list of files of " + repository.id() + " has more than "
-                            + RepositoryListing.MAX_BYTES + " bytes, which is more than any model needs."));
+                    .orElseThrow(() -> new UnavailableException("The list of files of " + repository.id()
+                            + " has more than " + RepositoryListing.MAX_BYTES
+                            + " bytes, which is more than any model needs."));
             RepositoryListing listing =
                     RepositoryListing.parse(text, options.endpoint().toString());
             if (HubRepository.isCommit(repository.revision())
                     && !listing.commit().equals(repository.revision())) {
-                throw new HubException(options.endpoint() + " answers with the commit " + listing.commit() + " where "
-                        + repository.revision() + " was asked for. If that is not the Hugging Face hub, correct"
-                        + " HF_ENDPOINT.");
+                throw new UnavailableException(options.endpoint() + " answers with the commit " + listing.commit()
+                        + " where " + repository.revision() + " was asked for. If that is not the Hugging Face hub,"
+                        + " correct HF_ENDPOINT.");
             }
             return listing;
         }

@@ -212,6 +212,59 @@ class HubFaultsTest extends HubFixture {
     }
 
     @Test
+    void portalInPlaceOfTheHub_leavesWhatIsInTheCache() {
+        Path before = download();
+        hub.hubFault = (exchange, name) -> {
+            LoopbackHub.sendText(exchange, 200, "<html>Accept our terms</html>");
+            return true;
+        };
+        assertThat(download()).isEqualTo(before);
+    }
+
+    @Test
+    void portalForFilesAlone_leavesWhatIsInTheCache() {
+        Path before = download();
+        hub.commit = "c".repeat(40);
+        hub.hubFault = (exchange, name) -> {
+            boolean file = exchange.getRequestURI().getPath().contains("/resolve/");
+            return file && status(200).answer(exchange, name);
+        };
+        assertThat(download()).isEqualTo(before);
+    }
+
+    @Test
+    void updateThatTheDiskHasNoRoomFor_leavesWhatIsInTheCache() {
+        Path before = download();
+        hub.commit = "c".repeat(40);
+        hub.hubFault = (exchange, name) -> name.equals(WEIGHTS)
+                && status(
+                                302,
+                                "X-Repo-Commit",
+                                hub.commit,
+                                "X-Linked-Etag",
+                                "f".repeat(64),
+                                "X-Linked-Size",
+                                "900000000000000000",
+                                "Location",
+                                hub.storeAddress() + "/stored/" + name)
+                        .answer(exchange, name);
+        assertThat(download()).isEqualTo(before);
+    }
+
+    @Test
+    void cacheThatCannotBeWritten_isReadAllTheSame() throws IOException {
+        Path before = download();
+        hub.commit = "c".repeat(40);
+        hub.file("generation_config.json", "{\"top_k\":5}");
+        // Not by permissions, which do not hold for root.
+        Path locks = cache.resolve(".locks");
+        Files.move(locks, cache.resolve("moved"));
+        Files.writeString(locks, "");
+
+        assertThat(download()).isEqualTo(before);
+    }
+
+    @Test
     void cacheThatCannotBeWritten_isSaid() throws IOException {
         Path file = Files.writeString(cache.resolve("file"), "");
         assertThatThrownBy(() -> new Hub(options().cacheDirectory(file).build()).download(MODEL))

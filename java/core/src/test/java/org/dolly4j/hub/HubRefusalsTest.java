@@ -10,6 +10,7 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
@@ -101,6 +102,22 @@ class HubRefusalsTest extends HubFixture {
         assertThat(hub.log).as("asked once").hasSize(1);
     }
 
+    @ParameterizedTest
+    @ValueSource(ints = {401, 403, 404})
+    void refusal_isOneAlsoWhereTheModelIsInTheCache(int status) {
+        download();
+        hub.hubFault = status(status);
+        assertRefused().hasMessageContaining("(" + status + ")");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {302, 407, 418, 511})
+    void answerThatIsNotTheHubs_leavesWhatIsInTheCache(int status) {
+        Path before = download();
+        hub.hubFault = status(status, "Location", "ftp://portal.example.org/");
+        assertThat(download()).isEqualTo(before);
+    }
+
     @Test
     void expiredAddressOfTheStore_isAskedForAnew() throws IOException {
         hub.storeFault =
@@ -136,7 +153,7 @@ class HubRefusalsTest extends HubFixture {
     void redirectToAnUnencryptedAddress_isNotFollowed() {
         assertThatThrownBy(() -> HubClient.target(
                         URI.create("https://hub.example.org/a"), "http://hub.example.org/a", "config.json"))
-                .isInstanceOf(HubException.class)
+                .isInstanceOf(UnavailableException.class)
                 .hasMessageContaining("redirects to an unencrypted address for config.json");
     }
 
