@@ -1,6 +1,7 @@
 package org.dolly4j.hub;
 
 import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -84,6 +85,8 @@ record CachedRepository(Path cache, HubRepository repository) {
             Files.createDirectories(ref.getParent());
             Files.writeString(part, commit);
             Files.move(part, ref, StandardCopyOption.ATOMIC_MOVE);
+        } catch (ClosedByInterruptException e) {
+            throw unusable(ref, e);
         } catch (IOException e) {
             LOG.warn("{} cannot be written ({}): offline, {} will not be found there.", ref, e, repository.revision());
         }

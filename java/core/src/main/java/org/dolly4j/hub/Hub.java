@@ -58,11 +58,20 @@ public final class Hub {
         try {
             return download(cached, selection);
         } catch (UnavailableException e) {
-            throw new HubException(e.getMessage(), e);
+            throw e.isInterruption() ? cancelled(e) : new HubException(e.getMessage(), e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw cancelled(e);
         }
     }
 
-    private Path download(CachedRepository cached, Selection selection) {
+    private static CancellationException cancelled(Exception cause) {
+        CancellationException cancelled = new CancellationException("The download was interrupted.");
+        cancelled.initCause(cause);
+        return cancelled;
+    }
+
+    private Path download(CachedRepository cached, Selection selection) throws InterruptedException {
         HubRepository repository = cached.repository();
         Optional<String> known = cached.commit();
         List<String> missing =
@@ -89,16 +98,11 @@ public final class Hub {
                             + " set HTTPS_PROXY.",
                     e);
         } catch (UnavailableException e) {
-            if (usable.isEmpty()) {
+            if (usable.isEmpty() || e.isInterruption()) {
                 throw e;
             }
             LOG.warn("{} {} is used as it was when it was last downloaded.", e.getMessage(), repository.id());
             return usable.get();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            CancellationException cancelled = new CancellationException("The download was interrupted.");
-            cancelled.initCause(e);
-            throw cancelled;
         }
     }
 

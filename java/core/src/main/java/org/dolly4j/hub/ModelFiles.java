@@ -2,6 +2,7 @@ package org.dolly4j.hub;
 
 import com.google.gson.stream.JsonReader;
 import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -172,6 +173,8 @@ final class ModelFiles {
             if (shards.isEmpty()) {
                 throw new IOException("it names no file");
             }
+        } catch (ClosedByInterruptException e) {
+            throw CachedRepository.unusable(file, e);
         } catch (IOException | IllegalStateException e) {
             throw new HubException(
                     file + ": the index of the weights can't be used: "

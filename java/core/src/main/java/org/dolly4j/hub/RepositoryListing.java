@@ -4,6 +4,7 @@ import com.google.gson.Strictness;
 import com.google.gson.stream.JsonReader;
 import java.io.IOException;
 import java.io.StringReader;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -111,6 +112,8 @@ record RepositoryListing(String commit, Set<String> files) {
                 }
                 json.endObject();
             }
+        } catch (ClosedByInterruptException e) {
+            throw CachedRepository.unusable(tree, e);
         } catch (IOException | IllegalStateException e) {
             return Optional.empty();
         }

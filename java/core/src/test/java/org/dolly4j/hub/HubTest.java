@@ -371,4 +371,18 @@ class HubTest extends HubFixture {
         assertThat(thread.isAlive()).isFalse();
         assertThat(thrown).singleElement().isInstanceOf(CancellationException.class);
     }
+
+    @Test
+    void interruptionWhileFilesAreRead_isNoFailureOfTheCache() {
+        Hub interrupted = new Hub(options()
+                .progress(step -> Thread.currentThread().interrupt())
+                .build());
+        assertThatThrownBy(() -> interrupted.download(MODEL)).isInstanceOf(CancellationException.class);
+        assertThat(Thread.interrupted()).as("still interrupted").isTrue();
+
+        download();
+        Thread.currentThread().interrupt();
+        assertThatThrownBy(this::download).isInstanceOf(CancellationException.class);
+        assertThat(Thread.interrupted()).as("still interrupted").isTrue();
+    }
 }
