@@ -126,7 +126,8 @@ record CachedRepository(Path cache, HubRepository repository) {
         return missing;
     }
 
-    private Set<String> present(String commit) {
+    /** The names of the files of a commit that are here. */
+    Set<String> present(String commit) {
         try (Stream<Path> files = Files.list(snapshot(commit))) {
             return files.filter(Files::isRegularFile)
                     .map(file -> file.getFileName().toString())

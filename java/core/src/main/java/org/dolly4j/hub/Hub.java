@@ -76,7 +76,8 @@ public final class Hub {
         Optional<String> known = cached.commit();
         List<String> missing =
                 known.map(commit -> cached.missing(commit, selection)).orElse(List.of("everything"));
-        Optional<Path> usable = known.filter(commit -> missing.isEmpty()).map(cached::snapshot);
+        Optional<String> usableCommit = known.filter(commit -> missing.isEmpty());
+        Optional<Path> usable = usableCommit.map(cached::snapshot);
         if (usable.isPresent() && (options.offline() || HubRepository.isCommit(repository.revision()))) {
             return usable.get();
         }
@@ -86,7 +87,7 @@ public final class Hub {
                     + " the folder of one.");
         }
         try {
-            return new SnapshotDownload(options, cached, selection).run(usable.isPresent());
+            return new SnapshotDownload(options, cached, selection).run(usableCommit);
         } catch (TransferException e) {
             if (usable.isPresent()) {
                 LOG.warn("{}; {} is used as it was when it was last downloaded.", e.getMessage(), repository.id());

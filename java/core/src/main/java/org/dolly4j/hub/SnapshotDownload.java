@@ -37,19 +37,21 @@ final class SnapshotDownload {
     /**
      * Brings them.
      *
-     * @param spare whether there is something to be used in place of it, so that nobody need wait for retries
+     * @param usable the commit in the cache that will be used if it fails, so that nobody need wait for retries; if it
+     *     is the one that the hub lists, its weights are not brought in another form
      * @return the folder of the snapshot
      * @throws TransferException if the hub cannot be reached
      * @throws HubException if it refuses, or what it has is no model
      * @throws UnavailableException if something else answers in its place, or the cache cannot be written
      */
-    Path run(boolean spare) throws TransferException, InterruptedException {
-        Retries retries = new Retries(spare ? 0 : Retries.MOST, options.firstWait());
+    Path run(Optional<String> usable) throws TransferException, InterruptedException {
+        Retries retries = new Retries(usable.isPresent() ? 0 : Retries.MOST, options.firstWait());
         RepositoryListing listing = retries.until(this::list);
         String commit = listing.commit();
-        Set<String> names = new LinkedHashSet<>(ModelFiles.needed(listing.files(), selection, repository));
+        Set<String> files = usable.equals(Optional.of(commit)) ? withPresentWeights(listing) : listing.files();
+        Set<String> names = new LinkedHashSet<>(ModelFiles.needed(files, selection, repository));
         if (selection == Selection.MODEL) {
-            Optional<String> index = ModelFiles.index(listing.files());
+            Optional<String> index = ModelFiles.index(files);
             if (index.isPresent()) {
                 names.addAll(shards(listing, index.get()));
             }
@@ -61,6 +63,17 @@ final class SnapshotDownload {
         config.ifPresent(file -> cached.link(commit, file.name(), file.etag()));
         cached.writeRef(commit);
         return cached.snapshot(commit);
+    }
+
+    /** The files listed, but of weights only those that are in the cache, if some are. */
+    private Set<String> withPresentWeights(RepositoryListing listing) {
+        Set<String> present = cached.present(listing.commit());
+        if (!ModelFiles.hasWeights(present)) {
+            return listing.files();
+        }
+        Set<String> files = ModelFiles.withoutWeights(listing.files());
+        files.addAll(present);
+        return files;
     }
 
     private RepositoryListing list() throws TransferException, InterruptedException {

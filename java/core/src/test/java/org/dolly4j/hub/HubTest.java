@@ -242,6 +242,21 @@ class HubTest extends HubFixture {
     }
 
     @Test
+    void weightsInTheCache_areNotBroughtInAnotherForm() throws IOException {
+        byte[] safetensors = hub.bytes(WEIGHTS);
+        hub.remove(WEIGHTS);
+        Path folder = download();
+        Files.delete(folder.resolve("generation_config.json"));
+        hub.file(WEIGHTS, safetensors);
+
+        assertThat(download()).isEqualTo(folder);
+        assertThat(names(folder)).contains("pytorch_model.bin", "generation_config.json").doesNotContain(WEIGHTS);
+
+        hub.commit = "d".repeat(40);
+        assertIsModel(download());
+    }
+
+    @Test
     void repositoryWithoutAModel_isRefusedWithWhatItHas() {
         hub.remove(WEIGHTS);
         hub.remove("pytorch_model.bin");
