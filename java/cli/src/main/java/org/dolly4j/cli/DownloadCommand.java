@@ -1,10 +1,8 @@
 package org.dolly4j.cli;
 
 import java.nio.file.Path;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.dolly4j.hub.Hub;
-import org.dolly4j.hub.HubOptions;
 import org.dolly4j.hub.HubRepository;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -42,11 +40,8 @@ final class DownloadCommand implements Callable<Integer> {
             description = "Branch, tag or commit; by default ${DEFAULT-VALUE}. A commit is always the same model.")
     String revision = HubRepository.DEFAULT_REVISION;
 
-    @Option(
-            names = "--cache-dir",
-            paramLabel = "DIR",
-            description = "Folder of the cache; by default what HF_HUB_CACHE says, or ~/.cache/huggingface/hub.")
-    Optional<Path> cache = Optional.empty();
+    @Mixin
+    HubArguments hub = new HubArguments();
 
     @Mixin
     CommonOptions common = new CommonOptions();
@@ -58,11 +53,9 @@ final class DownloadCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         HubRepository repository = new HubRepository(model, revision);
-        HubOptions.Builder options = HubOptions.builder();
-        cache.ifPresent(options::cacheDirectory);
         try (DownloadPrinter printer = new DownloadPrinter(console)) {
-            Hub hub = new Hub(options.progress(printer::print).build());
-            console.out().println(hub.download(repository).toString());
+            Path folder = new Hub(hub.options(printer)).download(repository);
+            console.out().println(folder.toString());
         }
         return 0;
     }

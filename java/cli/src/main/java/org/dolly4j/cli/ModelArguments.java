@@ -8,7 +8,6 @@ import java.util.Optional;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
 import org.dolly4j.LoadPlan;
-import org.dolly4j.hub.HubOptions;
 import org.dolly4j.hub.HubRepository;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
@@ -30,6 +29,9 @@ final class ModelArguments {
             paramLabel = "REVISION",
             description = "Branch, tag or commit of a model of the hub; by default main.")
     Optional<String> revision = Optional.empty();
+
+    @ArgGroup(validate = false, exclusive = false)
+    HubArguments hub = new HubArguments();
 
     @Option(
             names = "--tokenizer",
@@ -134,7 +136,7 @@ final class ModelArguments {
     private DollyOptions optionsWith(DownloadPrinter printer) {
         DollyOptions.Builder options = options();
         if (model.filter(HubRepository::isId).isPresent()) {
-            options.hub(HubOptions.builder().progress(printer::print).build());
+            options.hub(hub.options(printer));
         }
         return options.build();
     }

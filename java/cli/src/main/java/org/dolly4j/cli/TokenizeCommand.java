@@ -9,7 +9,6 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import org.dolly4j.hub.Hub;
-import org.dolly4j.hub.HubOptions;
 import org.dolly4j.hub.HubRepository;
 import org.dolly4j.tokenizer.Tokenizer;
 import picocli.CommandLine.ArgGroup;
@@ -61,6 +60,9 @@ final class TokenizeCommand implements Callable<Integer> {
             paramLabel = "REVISION",
             description = "Branch, tag or commit of a model of the hub; by default main.")
     Optional<String> revision = Optional.empty();
+
+    @Mixin
+    HubArguments hub = new HubArguments();
 
     @ArgGroup
     Form form = new Form();
@@ -124,8 +126,7 @@ final class TokenizeCommand implements Callable<Integer> {
             return path;
         }
         try (DownloadPrinter printer = new DownloadPrinter(console)) {
-            HubOptions options = HubOptions.builder().progress(printer::print).build();
-            return new Hub(options)
+            return new Hub(hub.options(printer))
                     .downloadTokenizer(new HubRepository(name, revision.orElse(HubRepository.DEFAULT_REVISION)));
         }
     }

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
@@ -55,7 +56,7 @@ class HubModelTest {
 
     @Test
     void downloadOfACommitInTheCache_asksNobody() {
-        Run run = Run.of("download", ID, "--revision", COMMIT, "--cache-dir", cache.toString());
+        Run run = Run.of("download", ID, "--revision", COMMIT, "--hub-cache", cache.toString());
 
         assertThat(run.err()).isEmpty();
         assertThat(run.out()).isEqualTo(snapshot + "\n");
@@ -70,6 +71,22 @@ class HubModelTest {
         assertThat(offline("tokenize", "--model", ID, "--revision", COMMIT, "--ids", "The capital")
                         .out())
                 .isEqualTo("368 602\n");
+    }
+
+    @Test
+    void infoAskAndTokenize_takeTheFolderOfTheCache() {
+        String[] model = {"--model", ID, "--revision", COMMIT, "--hub-cache", cache.toString()};
+        assertThat(with(model, "info").lines().get(0)).matches("model +org/demo");
+        assertThat(with(model, "--greedy", "--max-new-tokens", "2", "Hello").exitCode())
+                .isZero();
+        assertThat(with(model, "tokenize", "--ids", "The capital").out()).isEqualTo("368 602\n");
+    }
+
+    /** In this process, with the arguments before those of the model if the first is a command. */
+    private static Run with(String[] model, String... arguments) {
+        List<String> all = new ArrayList<>(Arrays.asList(arguments));
+        all.addAll(arguments[0].startsWith("-") ? 0 : 1, Arrays.asList(model));
+        return Run.of(all.toArray(String[]::new));
     }
 
     @Test
