@@ -33,9 +33,9 @@ public final class Hub {
      * weights, as safetensors if there are any.
      *
      * <p>If the revision is a commit that is in the cache, nobody is asked. Otherwise the hub is asked which commit the
-     * revision is; if it cannot be reached, or must not be, the one that it was last is used if it is in the cache. So it
-     * is, with a warning, if something else answers in the hub's place or the cache cannot be written; not if the hub
-     * refuses the model. A download that was broken off goes on where it ended.
+     * revision is; if it cannot be reached, or must not be, the one that it was last is used if it is in the cache. So
+     * it is, with a warning, if something else answers in the hub's place or the cache cannot be written; not if the
+     * hub refuses the model. A download that was broken off goes on where it ended, unless the server states no hash.
      *
      * @return the folder of the model; it belongs to the cache, and nothing in it should be changed
      * @throws HubException if the model is not to be had, with what to do about it

@@ -142,8 +142,8 @@ final class HubClient {
                 throw refusals.refusal(status, response.headers(), uri, hubItself, what);
             }
         }
-        throw new UnavailableException(options.endpoint() + " redirects more than " + MAX_REDIRECTS + " times for " + what
-                + ". Something between here and the hub answers in its place, or HF_ENDPOINT is wrong.");
+        throw new UnavailableException(options.endpoint() + " redirects more than " + MAX_REDIRECTS + " times for "
+                + what + ". Something between here and the hub answers in its place, or HF_ENDPOINT is wrong.");
     }
 
     private HttpResponse<ResponseBody> exchange(String method, URI uri, boolean hubItself, Optional<String> range)

@@ -43,9 +43,9 @@ final class Refusals {
             throw new TransferException(passing(status, uri, wait), wait);
         }
         if (status == 407) {
-            return new UnavailableException("The proxy for " + uri.getHost() + " asks who you are (407). Put name and password"
-                    + " into its address: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT. Java must also be allowed to send"
-                    + " them: -Djdk.http.auth.tunneling.disabledSchemes= (with nothing behind it).");
+            return new UnavailableException("The proxy for " + uri.getHost() + " asks who you are (407). Put name and"
+                    + " password into its address: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT. Java must also be"
+                    + " allowed to send them: -Djdk.http.auth.tunneling.disabledSchemes= (with nothing behind it).");
         }
         if (!hubItself) {
             throw new TransferException(uri.getHost() + " answered " + status + " for " + what);
