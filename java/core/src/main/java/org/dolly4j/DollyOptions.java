@@ -135,7 +135,7 @@ public final class DollyOptions {
         return allowedDtypes;
     }
 
-    /** Whether a model that does not fit into memory is refused before it is loaded. */
+    /** Whether all that a model takes of memory is estimated, and one that does not fit refused before it is loaded. */
     public boolean memoryCheck() {
         return memoryCheck.orElseGet(() -> !"false".equals(System.getProperty(MEMORY_CHECK_PROPERTY)));
     }
@@ -318,8 +318,8 @@ public final class DollyOptions {
         /**
          * Sets whether memory is looked at before a model is loaded, as it is by default unless the system property
          * {@code dolly4j.memoryCheck} is false: one that does not fit is refused with {@link
-         * MemoryShortageException}. To be turned off where the estimate is wrong; weights and KV cache that are larger
-         * than the memory that the system says it has are refused nevertheless.
+         * MemoryShortageException}. To be turned off where workspace and Java are estimated too high; weights and KV
+         * cache that are larger than the memory and swap that the system says are available are refused nevertheless.
          */
         public Builder memoryCheck(boolean value) {
             memoryCheck = Optional.of(value);

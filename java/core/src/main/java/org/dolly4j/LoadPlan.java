@@ -232,8 +232,9 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
                 + MemoryPlan.text(available.bytes()) + " by " + available.source()
                 + (available.swapBytes() > 0 ? " and " + MemoryPlan.text(available.swapBytes()) + " of swap" : "")
                 + ". To run it " + advice.stream().map(one -> one + ", ").collect(Collectors.joining())
-                + "free memory, make the KV cache smaller (kvCacheTokens), or take a smaller model; if these figures are"
-                + " wrong, turn memoryCheck off.";
+                + "free memory, make the KV cache smaller (kvCacheTokens), or take a smaller model; if only workspace"
+                + " and Java are estimated too high, turn memoryCheck off, which still refuses weights and KV cache that"
+                + " do not fit.";
     }
 
     private static String name(WeightType type) {

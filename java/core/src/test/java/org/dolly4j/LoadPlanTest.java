@@ -115,7 +115,7 @@ class LoadPlanTest {
                         "Available are 5.00 GB by a test",
                         "allow int8",
                         "kvCacheTokens",
-                        "memoryCheck");
+                        "turn memoryCheck off, which still refuses weights and KV cache that do not fit");
         DollyOptions all = allowing(WeightType.BFLOAT16, WeightType.INT8, WeightType.INT4);
         assertThatThrownBy(() -> plan(all, DType.BFLOAT16, 1, 0).chosenOrThrow(all))
                 .hasMessageContainingAll("bfloat16 takes", "int8 takes", "int4 takes");

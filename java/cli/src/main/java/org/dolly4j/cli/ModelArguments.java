@@ -63,7 +63,8 @@ final class ModelArguments {
 
     @Option(
             names = "--no-memory-check",
-            description = "Load the model even if its memory is estimated to be more than there is.")
+            description = "Load the model without an estimate of all its memory. Weights and KV cache that are larger than"
+                    + " the memory available are refused even so.")
     boolean noMemoryCheck;
 
     @Option(
