@@ -74,6 +74,16 @@ TEST_F(AvailableMemory, isWhatTheTightestGroupLeavesWithThePageCacheCountedAsFre
   EXPECT_EQ(megabytes(), 1000);
 }
 
+TEST_F(AvailableMemory, countsCachesOfTheKernelThatCanBeGivenUpAsFree) {
+  write_machine();
+  write("/proc/self/cgroup", "0::/\n");
+  write("/sys/fs/cgroup/memory.max", "4000000000\n");
+  write("/sys/fs/cgroup/memory.current", "3000000000\n");
+  write("/sys/fs/cgroup/memory.stat",
+        "inactive_file 500000000\nslab_reclaimable 1500000000\nslab_unreclaimable 300000000\nslab 1800000000\n");
+  EXPECT_EQ(megabytes(), 3000);
+}
+
 TEST_F(AvailableMemory, ofAContainerThatSeesItsGroupAtTheMountIsThatGroups) {
   write_machine();
   write("/proc/self/cgroup", "0::/\n");

@@ -1,6 +1,7 @@
 #include "cpu/available_memory.h"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <limits>
 #include <optional>
@@ -34,13 +35,26 @@ std::optional<std::int64_t> number_of(const std::string& path, const std::string
 struct GroupFiles {
   const char* limit;
   const char* usage;
-  const char* inactive_cache;  // keys in memory.stat of the page cache, which usage counts
-  const char* active_cache;
+  std::array<const char*, 3> caches;  // keys in memory.stat of what usage counts but is given up where memory is short
 };
 
-constexpr GroupFiles kVersion1 = {"/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file",
-                                  "total_active_file"};
-constexpr GroupFiles kVersion2 = {"/memory.max", "/memory.current", "inactive_file", "active_file"};
+constexpr GroupFiles kVersion1 = {
+    "/memory.limit_in_bytes", "/memory.usage_in_bytes", {"total_inactive_file", "total_active_file", nullptr}};
+constexpr GroupFiles kVersion2 = {
+    "/memory.max", "/memory.current", {"inactive_file", "active_file", "slab_reclaimable"}};
+
+std::int64_t cache_bytes(const std::string& folder, const GroupFiles& files) {
+  std::int64_t bytes = 0;
+  for (const char* key : files.caches) {
+    bytes += key == nullptr ? 0 : number_of(folder + "/memory.stat", key).value_or(0);
+  }
+  return bytes;
+}
+
+/// The statistics lag behind, so they may hold more cache than the group still uses.
+std::int64_t free_bytes(std::int64_t limit, std::int64_t usage, std::int64_t cache) {
+  return std::max<std::int64_t>(limit - std::max<std::int64_t>(usage - cache, 0), 0);
+}
 
 /// What the group at `path` and those above it leave. A container may see its own group at the mount point, under
 /// whatever path: folders that are not there limit nothing.
@@ -51,12 +65,7 @@ std::int64_t left_by_groups(const std::string& mount, std::string path, const Gr
     const std::optional<std::int64_t> limit = number_in(folder + files.limit);
     const std::optional<std::int64_t> usage = number_in(folder + files.usage);
     if (limit && usage) {
-      const std::string statistics = folder + "/memory.stat";
-      const std::int64_t cache = number_of(statistics, files.inactive_cache).value_or(0) +
-                                 number_of(statistics, files.active_cache).value_or(0);
-      // The statistics lag behind, so they may hold more page cache than the group still uses.
-      const std::int64_t kept = std::max<std::int64_t>(*usage - cache, 0);
-      left = std::min(left, std::max<std::int64_t>(*limit - kept, 0));
+      left = std::min(left, free_bytes(*limit, *usage, cache_bytes(folder, files)));
     }
     if (path.empty()) {
       return left;

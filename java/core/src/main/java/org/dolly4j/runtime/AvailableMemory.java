@@ -8,8 +8,8 @@ import java.util.OptionalLong;
 
 /**
  * How much memory this process may still take, by what Linux says of the machine and of the control groups (version 1
- * and 2) that the process is in. Page cache counts as free, since it is given up where memory is short; the native
- * library goes by the same rule.
+ * and 2) that the process is in. Page cache and the kernel's caches that can be given up count as free, since they are
+ * given up where memory is short; the native library goes by the same rule.
  *
  * @param bytes the least of what the machine and each group leave, without swap; the largest number if nothing says
  * @param swapBytes free swap of the machine
@@ -18,21 +18,36 @@ import java.util.OptionalLong;
 public record AvailableMemory(long bytes, long swapBytes, String source) {
     private static final String MACHINE = "/proc/meminfo";
 
-    /** The files of a version of control groups, and the keys of page cache in memory.stat, which usage counts. */
+    /** The files of a version of control groups, and the keys in memory.stat of what usage counts but is given up. */
     private enum Version {
-        V1("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
-        V2("sys/fs/cgroup", "memory.max", "memory.current", "");
+        V1(
+                "sys/fs/cgroup/memory",
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                List.of("total_inactive_file", "total_active_file")),
+        V2(
+                "sys/fs/cgroup",
+                "memory.max",
+                "memory.current",
+                List.of("inactive_file", "active_file", "slab_reclaimable"));
 
         private final String mount;
         private final String limit;
         private final String usage;
-        private final String cachePrefix;
+        private final List<String> caches;
 
-        Version(String mount, String limit, String usage, String cachePrefix) {
+        Version(String mount, String limit, String usage, List<String> caches) {
             this.mount = mount;
             this.limit = limit;
             this.usage = usage;
-            this.cachePrefix = cachePrefix;
+            this.caches = caches;
+        }
+
+        long cacheBytes(Path group) {
+            List<String> statistics = lines(group.resolve("memory.stat"));
+            return caches.stream()
+                    .mapToLong(key -> value(statistics, key).orElse(0))
+                    .sum();
         }
     }
 
@@ -77,12 +92,7 @@ public record AvailableMemory(long bytes, long swapBytes, String source) {
             OptionalLong limit = number(group.resolve(version.limit));
             OptionalLong usage = number(group.resolve(version.usage));
             if (limit.isPresent() && usage.isPresent()) {
-                List<String> statistics = lines(group.resolve("memory.stat"));
-                long cache = value(statistics, version.cachePrefix + "inactive_file")
-                                .orElse(0)
-                        + value(statistics, version.cachePrefix + "active_file").orElse(0);
-                // The statistics lag behind, so they may hold more page cache than the group still uses.
-                long free = Math.max(limit.getAsLong() - Math.max(usage.getAsLong() - cache, 0), 0);
+                long free = free(limit.getAsLong(), usage.getAsLong(), version.cacheBytes(group));
                 if (free < left.bytes) {
                     left = new AvailableMemory(
                             free, swapBytes, "the control group's /" + root.relativize(group.resolve(version.limit)));
@@ -90,6 +100,11 @@ public record AvailableMemory(long bytes, long swapBytes, String source) {
             }
         }
         return left;
+    }
+
+    /** The statistics lag behind, so they may hold more cache than the group still uses. */
+    private static long free(long limit, long usage, long cache) {
+        return Math.max(limit - Math.max(usage - cache, 0), 0);
     }
 
     private static OptionalLong kilobytes(List<String> lines, String key) {

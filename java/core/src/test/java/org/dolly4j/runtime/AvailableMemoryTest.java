@@ -75,6 +75,18 @@ class AvailableMemoryTest {
     }
 
     @Test
+    void cachesOfTheKernelThatCanBeGivenUp_areFree() throws IOException {
+        writeMachine(0);
+        write("proc/self/cgroup", "0::/\n");
+        write("sys/fs/cgroup/memory.max", "4000000000\n");
+        write("sys/fs/cgroup/memory.current", "3000000000\n");
+        write(
+                "sys/fs/cgroup/memory.stat",
+                "inactive_file 500000000\nslab_reclaimable 1500000000\nslab_unreclaimable 300000000\nslab 1800000000\n");
+        assertThat(megabytes()).isEqualTo(3_000);
+    }
+
+    @Test
     void containerThatSeesItsGroupAtTheMount_hasThatGroups() throws IOException {
         writeMachine(0);
         write("sys/fs/cgroup/memory.max", "4000000000\n");
