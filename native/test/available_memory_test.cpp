@@ -105,6 +105,34 @@ TEST_F(AvailableMemory, ofVersion1IsReadFromItsFilesWhereverTheContainerSeesThem
   EXPECT_EQ(megabytes(), 2000);
 }
 
+TEST_F(AvailableMemory, hasNoMoreSwapThanEveryGroupLeaves) {
+  write_machine(500000);
+  write("/proc/self/cgroup", "0::/pod/container\n");
+  write("/sys/fs/cgroup/pod/container/memory.swap.max", "300000000\n");
+  write("/sys/fs/cgroup/pod/container/memory.swap.current", "100000000\n");
+  EXPECT_EQ(megabytes(), 16200);
+  write("/sys/fs/cgroup/pod/memory.swap.max", "max\n");
+  write("/sys/fs/cgroup/pod/memory.swap.current", "100000000\n");
+  EXPECT_EQ(megabytes(), 16200);
+  write("/sys/fs/cgroup/pod/memory.swap.max", "0\n");
+  EXPECT_EQ(megabytes(), 16000);
+}
+
+TEST_F(AvailableMemory, ofVersion1HasWhatItsLimitOfMemoryAndSwapLeaves) {
+  write_machine(500000);
+  write("/proc/self/cgroup", "4:memory:/\n");
+  write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "4000000000\n");
+  write("/sys/fs/cgroup/memory/memory.usage_in_bytes", "3000000000\n");
+  write("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1000000000\n");
+  write("/sys/fs/cgroup/memory/memory.memsw.usage_in_bytes", "3100000000\n");
+  write("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "4000000000\n");
+  EXPECT_EQ(megabytes(), 2000);
+  write("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "4300000000\n");
+  EXPECT_EQ(megabytes(), 2200);
+  write("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(megabytes(), 2512);
+}
+
 TEST_F(AvailableMemory, ofAGroupWhoseStatisticsLagBehindIsAtMostItsLimit) {
   write_machine();
   write("/proc/self/cgroup", "4:memory:/\n");

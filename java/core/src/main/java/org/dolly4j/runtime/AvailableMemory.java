@@ -12,7 +12,7 @@ import java.util.OptionalLong;
  * given up where memory is short; the native library goes by the same rule.
  *
  * @param bytes the least of what the machine and each group leave, without swap; the largest number if nothing says
- * @param swapBytes free swap of the machine
+ * @param swapBytes free swap of the machine, or what the groups leave of it if that is less
  * @param source what leaves the least, for messages
  */
 public record AvailableMemory(long bytes, long swapBytes, String source) {
@@ -24,22 +24,30 @@ public record AvailableMemory(long bytes, long swapBytes, String source) {
                 "sys/fs/cgroup/memory",
                 "memory.limit_in_bytes",
                 "memory.usage_in_bytes",
+                "memory.memsw.limit_in_bytes",
+                "memory.memsw.usage_in_bytes",
                 List.of("total_inactive_file", "total_active_file")),
         V2(
                 "sys/fs/cgroup",
                 "memory.max",
                 "memory.current",
+                "memory.swap.max",
+                "memory.swap.current",
                 List.of("inactive_file", "active_file", "slab_reclaimable"));
 
         private final String mount;
         private final String limit;
         private final String usage;
+        private final String swapLimit;
+        private final String swapUsage;
         private final List<String> caches;
 
-        Version(String mount, String limit, String usage, List<String> caches) {
+        Version(String mount, String limit, String usage, String swapLimit, String swapUsage, List<String> caches) {
             this.mount = mount;
             this.limit = limit;
             this.usage = usage;
+            this.swapLimit = swapLimit;
+            this.swapUsage = swapUsage;
             this.caches = caches;
         }
 
@@ -89,22 +97,36 @@ public record AvailableMemory(long bytes, long swapBytes, String source) {
         }
         AvailableMemory left = this;
         for (; group.startsWith(mount); group = group.getParent()) {
-            OptionalLong limit = number(group.resolve(version.limit));
-            OptionalLong usage = number(group.resolve(version.usage));
-            if (limit.isPresent() && usage.isPresent()) {
-                long free = free(limit.getAsLong(), usage.getAsLong(), version.cacheBytes(group));
-                if (free < left.bytes) {
-                    left = new AvailableMemory(
-                            free, swapBytes, "the control group's /" + root.relativize(group.resolve(version.limit)));
-                }
+            OptionalLong free = free(group, version.limit, version.usage, version.cacheBytes(group));
+            if (free.isPresent() && free.getAsLong() < left.bytes) {
+                String source = "the control group's /" + root.relativize(group.resolve(version.limit));
+                left = new AvailableMemory(free.getAsLong(), left.swapBytes, source);
             }
+            left = left.withSwapOf(group, version);
         }
         return left;
     }
 
-    /** The statistics lag behind, so they may hold more cache than the group still uses. */
-    private static long free(long limit, long usage, long cache) {
-        return Math.max(limit - Math.max(usage - cache, 0), 0);
+    private AvailableMemory withSwapOf(Path group, Version version) {
+        // Version 1 limits the sum of memory and swap: what is left of it for swap is what memory leaves.
+        OptionalLong free = version == Version.V1
+                ? free(group, version.swapLimit, version.swapUsage, version.cacheBytes(group))
+                : free(group, version.swapLimit, version.swapUsage, 0);
+        long memory = version == Version.V1 ? bytes : 0;
+        return free.isPresent()
+                ? new AvailableMemory(bytes, Math.min(swapBytes, Math.max(free.getAsLong() - memory, 0)), source)
+                : this;
+    }
+
+    /** What a limit leaves; none if there is no limit. */
+    private static OptionalLong free(Path group, String limitFile, String usageFile, long cache) {
+        OptionalLong limit = number(group.resolve(limitFile));
+        OptionalLong usage = number(group.resolve(usageFile));
+        if (limit.isEmpty() || usage.isEmpty()) {
+            return OptionalLong.empty();
+        }
+        // The statistics lag behind, so they may hold more cache than the group still uses.
+        return OptionalLong.of(Math.max(limit.getAsLong() - Math.max(usage.getAsLong() - cache, 0), 0));
     }
 
     private static OptionalLong kilobytes(List<String> lines, String key) {

@@ -109,6 +109,42 @@ class AvailableMemoryTest {
         assertThat(megabytes()).isEqualTo(16_000);
     }
 
+    private long swapMegabytes() {
+        return AvailableMemory.of(root).swapBytes() / 1_000_000;
+    }
+
+    @Test
+    void swap_isNoMoreThanEveryGroupLeaves() throws IOException {
+        writeMachine(500_000);
+        write("proc/self/cgroup", "0::/pod/container\n");
+        write("sys/fs/cgroup/pod/container/memory.swap.max", "300000000\n");
+        write("sys/fs/cgroup/pod/container/memory.swap.current", "100000000\n");
+        assertThat(swapMegabytes()).isEqualTo(200);
+        write("sys/fs/cgroup/pod/memory.swap.max", "max\n");
+        write("sys/fs/cgroup/pod/memory.swap.current", "100000000\n");
+        assertThat(swapMegabytes()).isEqualTo(200);
+        write("sys/fs/cgroup/pod/memory.swap.max", "0\n");
+        assertThat(swapMegabytes()).isZero();
+        assertThat(megabytes()).isEqualTo(16_000);
+    }
+
+    @Test
+    void swapOfVersion1_isWhatItsLimitOfMemoryAndSwapLeaves() throws IOException {
+        writeMachine(500_000);
+        write("proc/self/cgroup", "4:memory:/\n");
+        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "4000000000\n");
+        write("sys/fs/cgroup/memory/memory.usage_in_bytes", "3000000000\n");
+        write("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 1000000000\n");
+        write("sys/fs/cgroup/memory/memory.memsw.usage_in_bytes", "3100000000\n");
+        write("sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "4000000000\n");
+        assertThat(megabytes()).isEqualTo(2_000);
+        assertThat(swapMegabytes()).isZero();
+        write("sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "4300000000\n");
+        assertThat(swapMegabytes()).isEqualTo(200);
+        write("sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "9223372036854771712\n");
+        assertThat(swapMegabytes()).isEqualTo(512);
+    }
+
     @Test
     void fullGroup_leavesNothing() throws IOException {
         writeMachine(0);
