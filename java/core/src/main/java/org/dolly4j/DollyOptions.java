@@ -24,7 +24,7 @@ public final class DollyOptions {
     /** The device that is chosen when the model is loaded. */
     static final String AUTO_DEVICE = "auto";
 
-    private static final String CPU_DEVICE = "cpu";
+    static final String CPU_DEVICE = "cpu";
 
     /** System property that turns the check of memory off where the options do not state it. */
     private static final String MEMORY_CHECK_PROPERTY = "dolly4j.memoryCheck";
@@ -362,7 +362,8 @@ public final class DollyOptions {
 
         /**
          * Sets how many tokens, of all that run at once, the KV cache holds. By default that is four times the model's
-         * context if it takes at most 1 GiB, and less otherwise, but at least one context.
+         * context if it takes at most 1 GiB, and less otherwise, but at least one context; on the CPU just that where
+         * memory is too short for more.
          *
          * @param value from 1 to {@link #MAX_KV_CACHE_TOKENS}
          */

@@ -22,7 +22,6 @@ import org.dolly4j.runtime.MemoryPlan;
 import org.dolly4j.runtime.MemoryPlan.Caching;
 import org.dolly4j.runtime.MemoryPlan.SessionSize;
 import org.dolly4j.runtime.ModelOptions;
-import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.dolly4j.runtime.WeightCache;
 
@@ -32,7 +31,8 @@ import org.dolly4j.runtime.WeightCache;
  *
  * <p>Chosen is the preferred type ({@link DollyOptions#dtype()}, or else the one that suits the file) if it fits into
  * the memory that is available, or else the next smaller one of {@link DollyOptions#allowedDtypes()} that does. If none
- * fits, the smallest of these is chosen that can be loaded with the help of swap.
+ * fits, the smallest of these is chosen that can be loaded with the help of swap. Before a type is given up, so is what
+ * can be done without: the weights are not written to the cache, and a KV cache of no stated size holds one context.
  *
  * @param plans one for each type that the device can hold weights in, the largest first
  * @param preferred the type that is chosen if memory allows
@@ -132,8 +132,7 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
         List<MemoryPlan> plans = Arrays.stream(WeightType.values())
                 .filter(type -> candidates.contains(type) || options.canHold(type))
                 .map(options::modelOptions)
-                .map(held ->
-                        MemoryPlan.of(spec, held, sessionSize(options, spec, held), caching.apply(held), available))
+                .map(held -> planOf(spec, held, options, available, caching.apply(held)))
                 .toList();
         List<MemoryPlan> allowed = plans.stream()
                 .filter(plan -> candidates.contains(plan.options().dtype()))
@@ -142,6 +141,19 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
                 ? allowed.stream().filter(MemoryPlan::fits).findFirst().or(() -> smallestLoadable(allowed))
                 : allowed.stream().findFirst();
         return new LoadPlan(plans, candidates.get(0), chosen);
+    }
+
+    /** The plan of a type: with all that is useful, or else the first that fits with less, or else the least. */
+    private static MemoryPlan planOf(
+            DecoderSpec spec, ModelOptions held, DollyOptions options, AvailableMemory available, Caching caching) {
+        List<Caching> cachings = caching == Caching.WRITTEN ? List.of(caching, Caching.NONE) : List.of(caching);
+        List<MemoryPlan> plans = kvBlocks(options, spec, held).stream()
+                .map(blocks -> new SessionSize(blocks, MAX_ROWS, MAX_LOGITS_ROWS))
+                .flatMap(size -> cachings.stream().map(one -> MemoryPlan.of(spec, held, size, one, available)))
+                .toList();
+        return options.memoryCheck()
+                ? plans.stream().filter(MemoryPlan::fits).findFirst().orElse(plans.get(plans.size() - 1))
+                : plans.get(0);
     }
 
     private static Optional<MemoryPlan> smallestLoadable(List<MemoryPlan> allowed) {
@@ -163,26 +175,26 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
             return List.of(options.dtype().orElse(automatic));
         }
         WeightType preferred = options.dtype().orElse(automatic);
-        List<WeightType> smaller = allowed.stream()
-                .filter(type -> type.compareTo(preferred) >= 0 && options.canHold(type))
-                .sorted()
-                .toList();
-        return smaller.isEmpty() ? List.of(allowed.get(allowed.size() - 1)) : smaller;
+        List<WeightType> held =
+                allowed.stream().filter(options::canHold).sorted().toList();
+        List<WeightType> smaller =
+                held.stream().filter(type -> type.compareTo(preferred) >= 0).toList();
+        return smaller.isEmpty() ? List.of(held.get(held.size() - 1)) : smaller;
     }
 
-    /** The sizes of the session that runs all requests. */
-    private static SessionSize sessionSize(DollyOptions options, DecoderSpec spec, ModelOptions held) {
-        return new SessionSize(kvBlocks(options, spec, held.kvCacheDtype()), MAX_ROWS, MAX_LOGITS_ROWS);
-    }
-
-    private static int kvBlocks(DollyOptions options, DecoderSpec spec, KvCacheType type) {
+    /** Sizes of the KV cache that the options allow, the preferred one first. */
+    private static List<Integer> kvBlocks(DollyOptions options, DecoderSpec spec, ModelOptions held) {
         if (options.kvCacheTokens().isPresent()) {
-            return blocksFor(options.kvCacheTokens().getAsInt());
+            return List.of(blocksFor(options.kvCacheTokens().getAsInt()));
         }
         int context = blocksFor(spec.contextLength());
-        long blockBytes = DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(type.bytes());
+        long blockBytes =
+                DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(held.kvCacheDtype().bytes());
         long affordable = Math.min(DEFAULT_KV_BYTES / blockBytes, (long) DEFAULT_KV_CONTEXTS * context);
-        return Math.toIntExact(Math.max(context, affordable));
+        int preferred = Math.toIntExact(Math.max(context, affordable));
+        // On a CUDA device it takes nothing of the machine's memory, so that less of it would help nothing.
+        boolean isOnCpu = held.device().equals(DollyOptions.CPU_DEVICE);
+        return isOnCpu && preferred > context ? List.of(preferred, context) : List.of(preferred);
     }
 
     private static int blocksFor(int tokens) {
@@ -233,8 +245,8 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
                 + (available.swapBytes() > 0 ? " and " + MemoryPlan.text(available.swapBytes()) + " of swap" : "")
                 + ". To run it " + advice.stream().map(one -> one + ", ").collect(Collectors.joining())
                 + "free memory, make the KV cache smaller (kvCacheTokens), or take a smaller model; if only workspace"
-                + " and Java are estimated too high, turn memoryCheck off, which still refuses weights and KV cache that"
-                + " do not fit.";
+                + " and Java are estimated too high, turn memoryCheck off, which still refuses weights and KV cache"
+                + " that do not fit.";
     }
 
     private static String name(WeightType type) {

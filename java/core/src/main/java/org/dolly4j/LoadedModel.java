@@ -68,7 +68,7 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
         ModelOptions modelOptions = memory.options();
         warnOfRounding(checkpoint, options, modelOptions);
         int blocks = memory.kvCacheTokens() / DecoderSession.BLOCK_SIZE;
-        Optional<WeightCache> cache = LoadPlan.weightCache(options, plan.spec(), modelOptions);
+        Optional<WeightCache> cache = weightCache(name, plan.spec(), memory, options);
         DecoderModel weights = loadWeights(plan, modelOptions, blocks, cache, tokenizer);
         try {
             Tokenizer ready = await(tokenizer);
@@ -106,6 +106,18 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
         }
         LOG.debug("{}", chosen);
         return chosen;
+    }
+
+    private static Optional<WeightCache> weightCache(
+            String name, DecoderSpec spec, MemoryPlan memory, DollyOptions options) {
+        Optional<WeightCache> wanted = LoadPlan.weightCache(options, spec, memory.options());
+        if (wanted.isPresent() && !memory.usesWeightCache()) {
+            LOG.info(
+                    "{} is not written to the cache of packed weights: memory is too short for that. It loads as slowly"
+                            + " the next time.",
+                    name);
+        }
+        return wanted.filter(cache -> memory.usesWeightCache());
     }
 
     private static void logLoaded(ModelInfo info, long nanos) {

@@ -40,6 +40,13 @@ class LoadPlanTest {
         return LoadPlan.of(SPEC, stored, options, available, held -> Caching.NONE);
     }
 
+    /** bfloat16, of which the default KV cache would hold 3,264 tokens. */
+    private static MemoryPlan plan(DollyOptions options, Caching caching, long bytes) {
+        AvailableMemory available = new AvailableMemory(bytes, 0, "a test");
+        return LoadPlan.of(SPEC, DType.BFLOAT16, options, available, held -> caching)
+                .chosenOrThrow(options);
+    }
+
     private static Optional<WeightType> chosen(DollyOptions options, DType stored, double gigabytes) {
         return plan(options, stored, gigabytes, 0).chosen().map(plan -> plan.options()
                 .dtype());
@@ -92,6 +99,51 @@ class LoadPlanTest {
     }
 
     @Test
+    void kvCacheOfNoStatedSize_holdsOneContextBeforeATypeIsGivenUp() {
+        DollyOptions options = allowing(WeightType.BFLOAT16, WeightType.INT8);
+        MemoryPlan full = plan(options, Caching.NONE, Long.MAX_VALUE);
+        assertThat(full.kvCacheTokens()).isEqualTo(3264);
+        assertThat(plan(options, Caching.NONE, full.totalBytes()).kvCacheTokens())
+                .isEqualTo(3264);
+        MemoryPlan less = plan(options, Caching.NONE, full.totalBytes() - 1);
+        assertThat(less.kvCacheTokens()).isEqualTo(2048);
+        assertThat(less.options().dtype()).isEqualTo(WeightType.BFLOAT16);
+        assertThat(plan(options, Caching.NONE, less.totalBytes()).options().dtype())
+                .isEqualTo(WeightType.BFLOAT16);
+        assertThat(plan(options, Caching.NONE, less.totalBytes() - 1).options().dtype())
+                .isEqualTo(WeightType.INT8);
+
+        DollyOptions stated = DollyOptions.builder().kvCacheTokens(3264).build();
+        assertThatThrownBy(() -> plan(stated, Caching.NONE, full.totalBytes() - 1))
+                .isInstanceOf(MemoryShortageException.class);
+    }
+
+    @Test
+    void weights_areNotWrittenToTheCache_whereThatIsAllThatDoesNotFit() {
+        DollyOptions stated = DollyOptions.builder().kvCacheTokens(3264).build();
+        MemoryPlan written = plan(stated, Caching.WRITTEN, Long.MAX_VALUE);
+        assertThat(written.usesWeightCache()).isTrue();
+        assertThat(plan(stated, Caching.WRITTEN, written.totalBytes()).usesWeightCache())
+                .isTrue();
+        assertThat(plan(stated, Caching.WRITTEN, written.totalBytes() - 1))
+                .isEqualTo(plan(stated, Caching.NONE, written.totalBytes() - 1));
+        assertThat(plan(DollyOptions.defaults(), Caching.WRITTEN, written.totalBytes() - 1)
+                        .kvCacheTokens())
+                .isEqualTo(3264);
+        assertThat(plan(stated, Caching.FOUND, Long.MAX_VALUE).usesWeightCache())
+                .isTrue();
+    }
+
+    @Test
+    void typeOfLastResort_isOneThatTheBackendHolds() {
+        DollyOptions options = DollyOptions.builder()
+                .backend(Backend.LIBTORCH)
+                .allowedDtypes(WeightType.FLOAT32, WeightType.INT8)
+                .build();
+        assertThat(chosen(options, DType.BFLOAT16, 100)).hasValue(WeightType.FLOAT32);
+    }
+
+    @Test
     void plans_areOfAllTypesThatTheBackendHolds() {
         assertThat(plan(DollyOptions.defaults(), DType.BFLOAT16, 1, 0).plans())
                 .extracting(plan -> plan.options().dtype())
@@ -111,7 +163,7 @@ class LoadPlanTest {
                 .hasMessageContainingAll(
                         "bfloat16 takes 6.",
                         "weights 5.55 GB",
-                        "KV cache of 3,264 tokens 1.07 GB",
+                        "KV cache of 2,048 tokens 671.1 MB",
                         "Available are 5.00 GB by a test",
                         "allow int8",
                         "kvCacheTokens",

@@ -63,8 +63,8 @@ final class ModelArguments {
 
     @Option(
             names = "--no-memory-check",
-            description = "Load the model without an estimate of all its memory. Weights and KV cache that are larger than"
-                    + " the memory available are refused even so.")
+            description = "Load the model without an estimate of all its memory. Weights and KV cache that are larger"
+                    + " than the memory available are refused even so.")
     boolean noMemoryCheck;
 
     @Option(

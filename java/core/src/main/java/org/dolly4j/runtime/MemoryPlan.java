@@ -113,6 +113,11 @@ public record MemoryPlan(
         return needed <= available.bytes() || needed - available.bytes() <= available.swapBytes();
     }
 
+    /** Whether the cache of packed weights has a part in this. */
+    public boolean usesWeightCache() {
+        return isCached || loadingBytes > 0;
+    }
+
     private boolean isOnCpu() {
         return options.cudaDevice() < 0;
     }

@@ -82,7 +82,7 @@ class AvailableMemoryTest {
         write("sys/fs/cgroup/memory.current", "3000000000\n");
         write(
                 "sys/fs/cgroup/memory.stat",
-                "inactive_file 500000000\nslab_reclaimable 1500000000\nslab_unreclaimable 300000000\nslab 1800000000\n");
+                "inactive_file 500000000\nslab_reclaimable 1500000000\nslab_unreclaimable 300000000\n");
         assertThat(megabytes()).isEqualTo(3_000);
     }
 
