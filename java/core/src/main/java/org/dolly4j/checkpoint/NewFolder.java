@@ -6,6 +6,7 @@ import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -23,6 +24,12 @@ final class NewFolder implements AutoCloseable {
     /** Locked while the folder is made, which says that its maker is alive. */
     private static final String LOCK = ".dolly4j-lock";
 
+    /** Tells which disk a folder is on. */
+    @FunctionalInterface
+    interface Disks {
+        FileStore of(Path folder) throws IOException;
+    }
+
     private final Path place;
     private final Path part;
     private final FileChannel lock;
@@ -38,10 +45,14 @@ final class NewFolder implements AutoCloseable {
      * Begins a folder.
      *
      * @param folder where it will be: nothing is there yet, or an empty folder; that which holds it is made if missing
-     * @throws DollyException if something is there, or another process is making it
+     * @throws DollyException if something is there, another process is making it, or it is where a disk is mounted
      * @throws IOException if nothing can be written there
      */
     static NewFolder begin(Path folder) throws IOException {
+        return begin(folder, Files::getFileStore);
+    }
+
+    static NewFolder begin(Path folder, Disks disks) throws IOException {
         Path place = Files.isDirectory(folder)
                 ? folder.toRealPath()
                 : folder.toAbsolutePath().normalize();
@@ -50,6 +61,7 @@ final class NewFolder implements AutoCloseable {
         if (name == null) {
             throw new DollyException(folder + " is no place for a new folder. Name another one.");
         }
+        requireSameDisk(place, disks);
         Files.createDirectories(place.getParent());
         Path part = place.resolveSibling("." + name + PART_ENDING);
         try {
@@ -80,6 +92,14 @@ final class NewFolder implements AutoCloseable {
             if (files.iterator().hasNext()) {
                 throw new DollyException(place + " is there already and not empty. Name a new folder.");
             }
+        }
+    }
+
+    /** A folder beside one where a disk is mounted cannot take its place, and is on another disk. */
+    private static void requireSameDisk(Path place, Disks disks) throws IOException {
+        if (Files.isDirectory(place) && !disks.of(place).equals(disks.of(place.getParent()))) {
+            throw new DollyException(place + " is where a disk is mounted, and cannot become the new folder itself."
+                    + " Name a folder inside it, such as " + place.resolve("model") + ".");
         }
     }
 

@@ -205,6 +205,17 @@ class CheckpointConverterTest {
     }
 
     @Test
+    void placeWhereADiskIsMounted_isRefusedAtOnce() throws IOException {
+        Path mounted = Files.createDirectory(target()).toRealPath();
+        assertThatThrownBy(() -> NewFolder.begin(
+                        target(), path -> Files.getFileStore(path.equals(mounted) ? Path.of("/proc") : path)))
+                .isInstanceOf(DollyException.class)
+                .hasMessageContainingAll(mounted.toString(), "Name a folder inside it");
+        assertThat(part()).doesNotExist();
+        assertThat(mounted).isEmptyDirectory();
+    }
+
+    @Test
     void failedConversion_leavesNothing() throws IOException {
         CheckpointConverter converter = converter(GOLDENS.resolve(SEQUENTIAL), Optional.empty(), Long.MAX_VALUE);
         assertThatThrownBy(() -> converter.convertTo(target(), (bytes, total) -> {
