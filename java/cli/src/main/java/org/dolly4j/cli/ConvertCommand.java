@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
@@ -36,6 +37,11 @@ import picocli.CommandLine.Parameters;
 final class ConvertCommand implements Callable<Integer> {
     /** Most names listed in a note. */
     private static final int NAMES_SHOWN = 5;
+
+    /** What a model needs beside its weights; left behind where its link leads elsewhere, or nowhere. */
+    private static final Set<String> TOKENIZER_FILES = Set.of("tokenizer.json", "vocab.json", "merges.txt");
+
+    private static final Set<String> GENERATION_FILES = Set.of("generation_config.json");
 
     private static final long NANOS_BETWEEN_LINES = 5_000_000_000L;
 
@@ -147,6 +153,8 @@ final class ConvertCommand implements Callable<Integer> {
         note("left out, as Hugging Face does without", List.copyOf(roles.redundant()));
         note("kept, though the family has no such tensors", roles.unknown());
         note("not copied", result.notCopied());
+        warnOfMissing("tokenizer", TOKENIZER_FILES, result);
+        warnOfMissing("settings of generation", GENERATION_FILES, result);
         console.out()
                 .println(String.format(
                         Locale.ROOT,
@@ -185,6 +193,17 @@ final class ConvertCommand implements Callable<Integer> {
                                     ", ",
                                     names.stream().sorted().limit(NAMES_SHOWN).toList())
                             + (more > 0 ? " and " + more + " more" : ""));
+        }
+    }
+
+    private void warnOfMissing(String what, Set<String> files, CheckpointConverter.Result result) {
+        List<String> missing =
+                result.notCopied().stream().filter(files::contains).sorted().toList();
+        if (!missing.isEmpty()) {
+            console.err()
+                    .println("dolly: WARNING: the new folder lacks its " + what + ": " + String.join(", ", missing)
+                            + " was not copied, since links that lead out of " + source + " are not followed. Copy it"
+                            + " to " + result.folder() + " yourself.");
         }
     }
 

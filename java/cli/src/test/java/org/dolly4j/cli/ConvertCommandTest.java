@@ -2,6 +2,7 @@ package org.dolly4j.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.dolly4j.checkpoint.Checkpoint;
@@ -44,6 +45,30 @@ class ConvertCommandTest {
         assertThat(made.weightDType()).isEqualTo(DType.BFLOAT16);
         assertThat(made.format()).isEqualTo(WeightFormat.SAFETENSORS_SHARDED);
         assertThat(made.config().string("torch_dtype")).hasValue("bfloat16");
+    }
+
+    @Test
+    void tokenizerThatIsALinkElsewhere_isMissedAloud() throws Exception {
+        Path source = Files.createDirectory(folder.resolve("source"));
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(Path.of(SOURCE))) {
+            for (Path file : files) {
+                Files.copy(file, source.resolve(file.getFileName()));
+            }
+        }
+        Files.writeString(source.resolve("generation_config.json"), "{}");
+        Path elsewhere = Files.writeString(folder.resolve("elsewhere.json"), "{}");
+        Files.deleteIfExists(source.resolve("tokenizer.json"));
+        Files.createSymbolicLink(source.resolve("tokenizer.json"), elsewhere);
+
+        Run run = Run.of("convert", source.toString(), target());
+
+        assertThat(run.exitCode()).isZero();
+        assertThat(run.err())
+                .contains("dolly: WARNING: the new folder lacks its tokenizer: tokenizer.json was not copied")
+                .contains("Copy it to " + target())
+                .doesNotContain("lacks its settings of generation");
+        assertThat(folder.resolve("new/tokenizer.json")).doesNotExist();
+        assertThat(folder.resolve("new/generation_config.json")).exists();
     }
 
     @Test
