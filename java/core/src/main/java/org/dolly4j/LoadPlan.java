@@ -87,7 +87,8 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
 
     /** Hugging Face's default is float32. */
     private static DType statedType(ConfigValues config) {
-        String stated = config.string("dtype").or(() -> config.string("torch_dtype")).orElse("float32");
+        String stated =
+                config.string("dtype").or(() -> config.string("torch_dtype")).orElse("float32");
         return switch (stated) {
             case "float16" -> DType.FLOAT16;
             case "bfloat16" -> DType.BFLOAT16;
@@ -188,8 +189,8 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
             return List.of(blocksFor(options.kvCacheTokens().getAsInt()));
         }
         int context = blocksFor(spec.contextLength());
-        long blockBytes =
-                DecoderSession.BLOCK_SIZE * spec.kvBytesPerToken(held.kvCacheDtype().bytes());
+        long blockBytes = DecoderSession.BLOCK_SIZE
+                * spec.kvBytesPerToken(held.kvCacheDtype().bytes());
         long affordable = Math.min(DEFAULT_KV_BYTES / blockBytes, (long) DEFAULT_KV_CONTEXTS * context);
         int preferred = Math.toIntExact(Math.max(context, affordable));
         // On a CUDA device it takes nothing of the machine's memory, so that less of it would help nothing.

@@ -87,8 +87,7 @@ class HubModelTest {
 
     @Test
     void idOfNoModel_isSaidToBeNoFolderEither() {
-        assertThatThrownBy(
-                        () -> Dolly.load("databricks/none", options(false).build()))
+        assertThatThrownBy(() -> Dolly.load("databricks/none", options(false).build()))
                 .isInstanceOf(HubException.class)
                 .hasMessageStartingWith(
                         "There is no folder 'databricks/none', so it was taken for a model of the hub. ")
@@ -111,7 +110,8 @@ class HubModelTest {
         LoadPlan ofFolder = LoadPlan.of(TinyDolly.CHECKPOINT, TinyDolly.options());
         assertThat(plan.preferred()).isEqualTo(WeightType.BFLOAT16);
         assertThat(plan.plans()).hasSameSizeAs(ofFolder.plans());
-        assertThat(plan.plans().get(0).weights()).isEqualTo(ofFolder.plans().get(0).weights());
+        assertThat(plan.plans().get(0).weights())
+                .isEqualTo(ofFolder.plans().get(0).weights());
     }
 
     @Test

@@ -178,8 +178,7 @@ final class HubClient {
         if (hubItself) {
             token.ifPresent(value -> request.header("Authorization", "Bearer " + value));
         }
-        proxies.flatMap(all -> all.authorization(uri))
-                .ifPresent(value -> request.header("Proxy-Authorization", value));
+        proxies.flatMap(all -> all.authorization(uri)).ifPresent(value -> request.header("Proxy-Authorization", value));
         range.ifPresent(value -> request.header("Range", value));
         return request.build();
     }

@@ -95,9 +95,8 @@ record HubEnvironment(Map<String, String> variables, Path userHome) {
         } catch (URISyntaxException e) {
             problem = e.getReason();
         }
-        throw new HubException(
-                what + " is '" + USER_INFO.matcher(value).replaceFirst("$1***@") + "' (" + problem
-                        + "). Expected an address such as " + DEFAULT_ENDPOINT + ".");
+        throw new HubException(what + " is '" + USER_INFO.matcher(value).replaceFirst("$1***@") + "' (" + problem
+                + "). Expected an address such as " + DEFAULT_ENDPOINT + ".");
     }
 
     /** The folder of the cache. */

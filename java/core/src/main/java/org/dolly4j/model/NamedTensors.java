@@ -132,7 +132,8 @@ abstract sealed class NamedTensors implements Family permits GptNeoX, GptJ {
                 .filter(tensor -> !weights.contains(tensor))
                 .map(TensorLocation::name)
                 .toList();
-        boolean twice = tied && tensors.containsKey(head) && tensors.containsKey(embedding) && ties(checkpoint.config());
+        boolean twice =
+                tied && tensors.containsKey(head) && tensors.containsKey(embedding) && ties(checkpoint.config());
         return new TensorRoles(
                 buffers, twice ? Optional.of(tensors.get(head).name()) : Optional.empty(), unknown(tensors, known));
     }

@@ -163,8 +163,8 @@ class HubTest extends HubFixture {
         assertIsModel(new Hub(offline).download(MODEL));
 
         Map<String, String> socks = Map.of("HTTP_PROXY", "socks5://proxy:1080");
-        HubOptions.Builder proxied =
-                HubOptions.builder(new HubEnvironment(socks, cache.resolve("no-home"))).cacheDirectory(cache);
+        HubOptions.Builder proxied = HubOptions.builder(new HubEnvironment(socks, cache.resolve("no-home")))
+                .cacheDirectory(cache);
         assertIsModel(new Hub(proxied.offline(true).build()).download(MODEL));
         assertThatThrownBy(() -> new Hub(proxied.offline(false).build()).download(MODEL))
                 .isInstanceOf(HubException.class)
@@ -250,7 +250,9 @@ class HubTest extends HubFixture {
         hub.file(WEIGHTS, safetensors);
 
         assertThat(download()).isEqualTo(folder);
-        assertThat(names(folder)).contains("pytorch_model.bin", "generation_config.json").doesNotContain(WEIGHTS);
+        assertThat(names(folder))
+                .contains("pytorch_model.bin", "generation_config.json")
+                .doesNotContain(WEIGHTS);
 
         hub.commit = "d".repeat(40);
         assertIsModel(download());
@@ -389,9 +391,8 @@ class HubTest extends HubFixture {
 
     @Test
     void interruptionWhileFilesAreRead_isNoFailureOfTheCache() {
-        Hub interrupted = new Hub(options()
-                .progress(step -> Thread.currentThread().interrupt())
-                .build());
+        Hub interrupted = new Hub(
+                options().progress(step -> Thread.currentThread().interrupt()).build());
         assertThatThrownBy(() -> interrupted.download(MODEL)).isInstanceOf(CancellationException.class);
         assertThat(Thread.interrupted()).as("still interrupted").isTrue();
 
