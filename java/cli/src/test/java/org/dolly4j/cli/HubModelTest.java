@@ -64,7 +64,7 @@ class HubModelTest {
 
     @Test
     void infoAskAndTokenize_takeAnId() throws Exception {
-        assertThat(offline("info", "--model", ID).lines().get(0)).matches("model +org/demo");
+        assertThat(offline("info", "--model", ID).lines()).anyMatch(line -> line.matches("model +org/demo"));
         assertThat(offline("--model", ID, "--greedy", "--max-new-tokens", "2", "Hello")
                         .exitCode())
                 .isZero();
@@ -76,7 +76,7 @@ class HubModelTest {
     @Test
     void infoAskAndTokenize_takeTheFolderOfTheCache() {
         String[] model = {"--model", ID, "--revision", COMMIT, "--hub-cache", cache.toString()};
-        assertThat(with(model, "info").lines().get(0)).matches("model +org/demo");
+        assertThat(with(model, "info").lines()).anyMatch(line -> line.matches("model +org/demo"));
         assertThat(with(model, "--greedy", "--max-new-tokens", "2", "Hello").exitCode())
                 .isZero();
         assertThat(with(model, "tokenize", "--ids", "The capital").out()).isEqualTo("368 602\n");
