@@ -191,7 +191,8 @@ class EngineCountersTest {
             awaitEnd(first);
             awaitEnd(second);
             assertThat(engine.counters().preemptions()).isPositive();
-            assertThat(engine.counters().promptRows()).as("read again").isGreaterThan(40 + 41);
+            // How much of the prompts is read again hangs on how many of their blocks were still in the cache.
+            assertThat(engine.counters().promptRows()).isGreaterThanOrEqualTo(40 + 41);
             assertThat(engine.counters().generatedTokens()).isEqualTo(4 * 60);
         }
     }
