@@ -260,7 +260,7 @@ class AskCommandTest {
             value = {
                 "--greedy;--top-p;0.5;Why? | With --greedy nothing is drawn",
                 "Why;is it so? | one argument too many: 'is it so?'",
-                "tokenise;Why? | Commands are tokenize, info, download, check",
+                "tokenise;Why? | Commands are tokenize, info, download, convert, check",
                 "--greedy;info | '--greedy' stands before the command 'info'",
                 "Explain;info | 'Explain' stands before the command 'info'",
                 "--context;a;--context-file;b;Why? | --context or --context-file, not both",

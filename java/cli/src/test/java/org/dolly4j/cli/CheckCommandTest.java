@@ -113,6 +113,7 @@ class CheckCommandTest {
 
     @Test
     void unknownParts_areSkippedByName() throws IOException {
+        write("hostile/manifest.jsonl", "");
         write("speech/speech.jsonl", "{}");
 
         Run run = check(folder);
