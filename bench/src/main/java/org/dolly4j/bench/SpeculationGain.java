@@ -195,7 +195,9 @@ public final class SpeculationGain {
                     0,
                     Optional.empty(),
                     "",
-                    OptionalInt.empty()));
+                    Optional.empty(),
+                    OptionalInt.empty(),
+                    List.of()));
             for (int token : one.answer) {
                 Event event = request.next();
                 if (!(event instanceof Event.Token drawn) || drawn.token() != token) {

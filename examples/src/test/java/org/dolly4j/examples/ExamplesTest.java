@@ -47,6 +47,18 @@ class ExamplesTest {
     }
 
     @Test
+    void scoreAnswers_findsTheRightOneLikelier() {
+        String[] lines = output(ScoreAnswers::main).split("\n");
+        assertThat(lines).hasSize(2);
+        assertThat(lines[0]).endsWith("  The capital of Thailand is Bangkok.");
+        assertThat(logprob(lines[0])).isGreaterThan(logprob(lines[1]));
+    }
+
+    private static double logprob(String line) {
+        return Double.parseDouble(line.strip().split(" ")[0]);
+    }
+
+    @Test
     void chat_answersEachQuestion() {
         assertThat(output(Chat::main)).contains("The capital of Nigeria is Abuja.", "> Name the antonym of up.");
     }
@@ -59,7 +71,8 @@ class ExamplesTest {
                     .collect(Collectors.toSet());
             assertThat(examples)
                     .containsExactlyInAnyOrder(
-                            "AnswerQuestion", "StreamAnswer", "SeveralAnswers", "AskAboutText", "ClassifyRows", "Chat");
+                            "AnswerQuestion", "StreamAnswer", "SeveralAnswers", "AskAboutText", "ClassifyRows",
+                            "ScoreAnswers", "Chat");
         }
     }
 

@@ -3,7 +3,9 @@ package org.dolly4j;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.IntStream;
@@ -11,6 +13,7 @@ import org.dolly4j.engine.Request;
 import org.dolly4j.engine.RequestSpec;
 import org.dolly4j.engine.StopCondition;
 import org.dolly4j.prompt.AnswerText;
+import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -81,18 +84,22 @@ final class AnsweringModel {
         List<String> stopStrings = request.stopStrings()
                 .orElse(model.checkpoint().generationConfig().stopStrings());
         AnswerText.Rules rules = new AnswerText.Rules(stopStrings, !raw && !markedByTokens, !raw);
+        SamplingOptions sampling = request.sampling()
+                .orElseGet(request.beams().isPresent() ? defaultSampling::greedy : defaultSampling::drawn);
         RequestSpec spec = new RequestSpec(
                 prompt.ids(),
                 request.sequences(),
                 prompt.maxNewTokens(),
-                request.sampling().orElseGet(defaultSampling::drawn),
+                sampling,
                 endIds(raw),
                 request.stopTokenIds().stream().mapToInt(Integer::intValue).toArray(),
                 rules.canEnd() ? textStop(rules, request.sequences()) : StopCondition.NEVER,
                 request.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()),
                 request.deadline(),
                 request.cacheSalt(),
-                request.topLogprobs());
+                request.beams().or(() -> sampling.doSample() ? Optional.empty() : defaultSampling.beams()),
+                request.topLogprobs(),
+                List.of());
         Request running = model.engine().submit(spec);
         return new RunningGeneration(
                 running,
@@ -100,6 +107,18 @@ final class AnsweringModel {
                 rules,
                 templateTokens.endKey(),
                 request.returnFullText() ? prompt.text() : "");
+    }
+
+    /** Queues a request that scores texts, see {@link Dolly#score(GenerationRequest, List)}. */
+    RunningGeneration beginScoring(GenerationRequest request, List<String> continuations) {
+        PromptEncoder.Scored scored = promptEncoder.encode(
+                request, continuations, Arrays.stream(eosIds).findFirst());
+        int top = Math.max(1, request.topLogprobs().orElse(1)); // the likeliest token is always wanted
+        RequestSpec spec = RequestSpec.scoring(
+                scored.prompt(), scored.continuations(), request.deadline(), request.cacheSalt(), top);
+        AnswerText.Rules rules = new AnswerText.Rules(List.of(), false, false);
+        return new RunningGeneration(
+                model.engine().submit(spec), model.tokenizer(), rules, templateTokens.endKey(), "");
     }
 
     /** As in Dolly's pipeline, the end key takes the place of the end-of-sequence token where there is one. */
@@ -116,10 +135,22 @@ final class AnsweringModel {
         for (int i = 0; i < sequences; i++) {
             streams.add(new AnswerStream(model.tokenizer(), rules));
         }
-        return (sequence, token) -> {
-            AnswerStream stream = streams.get(sequence);
-            stream.append(token);
-            return stream.ending() != AnswerText.Ending.NONE;
+        return new StopCondition() {
+            @Override
+            public boolean stopsAfter(int sequence, int token) {
+                AnswerStream stream = streams.get(sequence);
+                stream.append(token);
+                return stream.ending() != AnswerText.Ending.NONE;
+            }
+
+            @Override
+            public boolean endsWith(int[] answer) {
+                AnswerStream stream = new AnswerStream(model.tokenizer(), rules);
+                for (int token : answer) {
+                    stream.append(token);
+                }
+                return stream.ending() != AnswerText.Ending.NONE;
+            }
         };
     }
 

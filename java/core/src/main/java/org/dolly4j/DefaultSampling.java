@@ -1,9 +1,12 @@
 package org.dolly4j;
 
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.DoublePredicate;
 import org.dolly4j.checkpoint.GenerationConfig;
+import org.dolly4j.sampling.BeamOptions;
+import org.dolly4j.sampling.BeamOptions.EarlyStopping;
 import org.dolly4j.sampling.SamplingOptions;
 
 /**
@@ -41,6 +44,50 @@ final class DefaultSampling {
      */
     SamplingOptions greedy() {
         return build(SamplingOptions.builder());
+    }
+
+    /**
+     * The beam search of requests that draw nothing, as {@code generate} does it with {@code num_beams}; empty for none.
+     *
+     * @throws CheckpointException if a value is out of its range
+     */
+    Optional<BeamOptions> beams() {
+        int beams = config.numBeams().orElse(1);
+        return beams == 1 ? Optional.empty() : Optional.of(beams(beams));
+    }
+
+    /**
+     * Beam search with so many beams.
+     *
+     * @throws CheckpointException if another value is out of its range, or the number is from the file and is
+     */
+    BeamOptions beams(int beams) {
+        EarlyStopping earlyStopping = config.earlyStopping()
+                .map(this::earlyStopping)
+                .orElse(BeamOptions.of(1).earlyStopping());
+        double lengthPenalty = config.lengthPenalty().orElse(BeamOptions.of(1).lengthPenalty());
+        if (config.numBeams().orElse(1) != beams) {
+            return new BeamOptions(beams, lengthPenalty, earlyStopping);
+        }
+        try {
+            return new BeamOptions(beams, lengthPenalty, earlyStopping);
+        } catch (IllegalArgumentException e) {
+            throw new CheckpointException(
+                    "%s: num_%s. Correct the file, or state the request's beams."
+                            .formatted(config.file(), e.getMessage()),
+                    e);
+        }
+    }
+
+    private EarlyStopping earlyStopping(String stated) {
+        return switch (stated) {
+            case "false" -> EarlyStopping.HEURISTIC;
+            case "true" -> EarlyStopping.WHEN_FULL;
+            case "never" -> EarlyStopping.NEVER;
+            default ->
+                throw new CheckpointException(config.file() + ": early_stopping = " + stated
+                        + " must be true, false or \"never\". Correct the file, or state the request's beams.");
+        };
     }
 
     private SamplingOptions build(SamplingOptions.Builder builder) {

@@ -22,8 +22,10 @@ import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
+import org.dolly4j.hub.HeaderFolder;
 import org.dolly4j.hub.Hub;
 import org.dolly4j.hub.HubRepository;
+import org.dolly4j.sampling.BeamOptions;
 import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.slf4j.Logger;
@@ -140,7 +142,11 @@ public final class Dolly implements AutoCloseable {
      */
     public static Dolly load(String model, DollyOptions options) {
         Path folder = folderOf(model, options);
-        return load(isOnHub(model) ? model : nameOf(folder), folder, options);
+        return load(nameOf(model, folder), folder, options);
+    }
+
+    private static String nameOf(String model, Path folder) {
+        return isOnHub(model) ? model : nameOf(folder);
     }
 
     /** The folder that a text names, see {@link #load(String, DollyOptions)}; a model of the hub is downloaded to it. */
@@ -175,7 +181,12 @@ public final class Dolly implements AutoCloseable {
         return isOnHub(model) ? fromHub(model, options, Hub::downloadTokenizer) : folderOf(model, options);
     }
 
-    private static Path fromHub(String id, DollyOptions options, BiFunction<Hub, HubRepository, Path> download) {
+    /** What stands before a model's weights, if it is one of the hub and that can be known without them. */
+    static Optional<HeaderFolder> headersOf(String model, DollyOptions options) {
+        return isOnHub(model) ? fromHub(model, options, Hub::downloadHeaders) : Optional.empty();
+    }
+
+    private static <T> T fromHub(String id, DollyOptions options, BiFunction<Hub, HubRepository, T> download) {
         HubRepository repository = new HubRepository(id, options.revision().orElse(HubRepository.DEFAULT_REVISION));
         LOG.info("There is no folder '{}': takes it for a model of the hub", id);
         try {
@@ -235,6 +246,17 @@ public final class Dolly implements AutoCloseable {
      */
     public SamplingOptions greedySampling() {
         return models.present().defaultSampling().greedy();
+    }
+
+    /**
+     * Beam search with so many beams, and with the length penalty and early stopping of generation_config.json. Requests
+     * that draw nothing and state no beams search so by themselves if that file states {@code num_beams}.
+     *
+     * @throws IllegalArgumentException if the number is out of its range
+     * @throws CheckpointException if a value of the file is
+     */
+    public BeamOptions beamSearch(int beams) {
+        return models.present().defaultSampling().beams(beams);
     }
 
     /**
@@ -385,6 +407,54 @@ public final class Dolly implements AutoCloseable {
     }
 
     /**
+     * How likely the model finds texts after a prompt without template; see {@link #score(GenerationRequest, List)}.
+     *
+     * @param prompt any text that is not empty
+     */
+    public List<ContinuationScore> score(String prompt, List<String> continuations) {
+        return score(GenerationRequest.forPrompt(prompt).build(), continuations);
+    }
+
+    /**
+     * How likely the model finds texts after a prompt: to choose among given answers, or to measure a model. Tokens are
+     * made as EleutherAI's lm-evaluation-harness makes them, so that its {@code loglikelihood} gives the same: prompt
+     * and continuation are encoded as one text, and white space at the prompt's end (in Dolly's template the newline)
+     * counts to the continuation. The prompt is computed once for all of them.
+     *
+     * @param prompt of it its text, {@code allowSpecialTokensInText}, {@code deadline}, {@code cacheSalt} and {@code
+     *     topLogprobs} count; the other options say how an answer is written, and are passed over
+     * @param continuations at least one, none empty, at most {@link GenerationRequest#MAX_SEQUENCES}
+     * @return a score for each, in their order
+     * @throws IllegalArgumentException if there is no continuation, there are too many, or one adds no token
+     * @throws ContextLengthException if one exceeds with the prompt the model's context or KV cache
+     * @throws DollyException if the deadline passes
+     * @throws RuntimeException as {@link #generate(GenerationRequest)}
+     */
+    public List<ContinuationScore> score(GenerationRequest prompt, List<String> continuations) {
+        Objects.requireNonNull(prompt, "prompt");
+        if (continuations.isEmpty() || continuations.size() > GenerationRequest.MAX_SEQUENCES) {
+            throw new IllegalArgumentException("There must be 1 to " + GenerationRequest.MAX_SEQUENCES
+                    + " continuations to score, not " + continuations.size() + ".");
+        }
+        RunningGeneration running = models.ask(model -> model.beginScoring(prompt, continuations));
+        try {
+            List<Generation> scored = running.await().generations();
+            if (scored.stream().anyMatch(one -> one.finishReason() == FinishReason.DEADLINE)) {
+                throw new DollyException("The deadline passed before all continuations were scored. Allow more time.");
+            }
+            List<ContinuationScore> scores = new ArrayList<>();
+            for (int i = 0; i < scored.size(); i++) {
+                Generation one = scored.get(i);
+                scores.add(new ContinuationScore(continuations.get(i), one.tokenIds(), one.logprobs()));
+            }
+            return scores;
+        } finally {
+            running.cancel();
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /**
      * Answers a request, and waits for nothing. Whoever cancels the future, or completes it in another way, cancels the
      * request. What is chained to it runs on a thread of this library that waits for nobody else.
      *
@@ -435,6 +505,27 @@ public final class Dolly implements AutoCloseable {
     }
 
     /**
+     * Loads another checkpoint, given as for {@link #load(String, DollyOptions)}, with the options that this one was
+     * loaded with; see {@link #reload(Path, DollyOptions)}.
+     *
+     * @throws HubException as {@link #load(String, DollyOptions)}; the checkpoint before goes on then
+     */
+    public void reload(String model) {
+        reload(model, options);
+    }
+
+    /**
+     * Loads another checkpoint, given as for {@link #load(String, DollyOptions)}; see {@link #reload(Path,
+     * DollyOptions)}.
+     *
+     * @throws HubException as {@link #load(String, DollyOptions)}; the checkpoint before goes on then
+     */
+    public void reload(String model, DollyOptions options) {
+        Path folder = folderOf(model, options);
+        reload(nameOf(model, folder), folder, options);
+    }
+
+    /**
      * Loads another checkpoint in the place of this one while requests go on. No request is lost: those that were
      * submitted before it was ready get their answers from the checkpoint before, all later ones from this. Returns
      * when the former have ended and their checkpoint's memory is free; until then there must be memory for both.
@@ -446,12 +537,16 @@ public final class Dolly implements AutoCloseable {
      */
     public void reload(Path folder, DollyOptions options) {
         Objects.requireNonNull(folder, "folder");
+        reload(nameOf(folder), folder, options);
+    }
+
+    private void reload(String name, Path folder, DollyOptions options) {
         Objects.requireNonNull(options, "options");
         if (!models.takesRequests()) {
             throw new IllegalStateException("The model was closed; load it again instead of reloading it.");
         }
         try {
-            models.replace(AnsweringModel.load(nameOf(folder), folder, options));
+            models.replace(AnsweringModel.load(name, folder, options));
         } finally {
             Reference.reachabilityFence(this);
         }

@@ -9,6 +9,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.stream.Collectors;
 import org.dolly4j.prompt.Conversation;
+import org.dolly4j.sampling.BeamOptions;
 import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.sampling.TokenLogprobs;
 
@@ -32,6 +33,7 @@ public final class GenerationRequest {
     private final Truncate truncate;
     private final Optional<Duration> deadline;
     private final String cacheSalt;
+    private final Optional<BeamOptions> beams;
     private final OptionalInt topLogprobs;
 
     private GenerationRequest(Builder builder) {
@@ -47,6 +49,7 @@ public final class GenerationRequest {
         truncate = builder.truncate;
         deadline = builder.deadline;
         cacheSalt = builder.cacheSalt;
+        beams = builder.beams;
         topLogprobs = builder.topLogprobs;
     }
 
@@ -150,6 +153,10 @@ public final class GenerationRequest {
         return cacheSalt;
     }
 
+    Optional<BeamOptions> beams() {
+        return beams;
+    }
+
     OptionalInt topLogprobs() {
         return topLogprobs;
     }
@@ -168,6 +175,7 @@ public final class GenerationRequest {
         private Truncate truncate = Truncate.NEVER;
         private Optional<Duration> deadline = Optional.empty();
         private String cacheSalt = "";
+        private Optional<BeamOptions> beams = Optional.empty();
         private OptionalInt topLogprobs = OptionalInt.empty();
 
         private Builder(Input input) {
@@ -268,6 +276,18 @@ public final class GenerationRequest {
         }
 
         /**
+         * Looks for the likeliest answers by beam search, as Hugging Face's {@code generate} does with {@code
+         * num_beams}. The {@link #sequences} are then the best answers found, at most as many as beams, and come when
+         * the search has ended; nothing is drawn, so that {@link #sampling} must be without {@code doSample}, and is
+         * greedy by default. By default there is no search, unless generation_config.json states {@code num_beams} and
+         * nothing is drawn.
+         */
+        public Builder beams(BeamOptions value) {
+            beams = Optional.of(Objects.requireNonNull(value, "beams"));
+            return this;
+        }
+
+        /**
          * Has every token come with its log-probability, and with so many of the likeliest tokens at its place. By
          * default tokens come without.
          *
@@ -306,6 +326,17 @@ public final class GenerationRequest {
                     "deadline",
                     deadline.orElse(Duration.ZERO),
                     "longer than nothing");
+            require(
+                    sequences <= beams.map(BeamOptions::beams).orElse(sequences),
+                    "sequences",
+                    sequences,
+                    "at most the number of beams, which is "
+                            + beams.map(BeamOptions::beams).orElse(0));
+            require(
+                    beams.isEmpty() || !sampling.map(SamplingOptions::doSample).orElse(false),
+                    "doSample",
+                    true,
+                    "false with beams, which draw nothing");
             int top = topLogprobs.orElse(0);
             require(top >= 0 && top <= TokenLogprobs.MAX_TOP, "topLogprobs", top, "from 0 to " + TokenLogprobs.MAX_TOP);
             return new GenerationRequest(this);

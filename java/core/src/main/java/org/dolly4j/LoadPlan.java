@@ -12,6 +12,7 @@ import java.util.stream.Collectors;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.checkpoint.ConfigValues;
 import org.dolly4j.checkpoint.DType;
+import org.dolly4j.hub.HeaderFolder;
 import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.model.Family;
 import org.dolly4j.model.WeightPlan;
@@ -70,8 +71,8 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
 
     /**
      * The plan of a model given as for {@link Dolly#load(String, DollyOptions)}, see {@link #of(Path, DollyOptions)}.
-     * Of one of the hub whose weights are not on this machine no more than configuration and tokenizer are downloaded:
-     * then the type of its weights is the one that config.json states.
+     * Of one of the hub whose weights are not on this machine no more than configuration, tokenizer and the headers of
+     * safetensors files are downloaded. Without the latter the type of its weights is the one that config.json states.
      *
      * @throws HubException as {@link Dolly#load(String, DollyOptions)}
      * @throws CheckpointException as {@link Dolly#load(String, DollyOptions)}
@@ -80,6 +81,12 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
         Path folder = Dolly.configFolderOf(model, options);
         if (Checkpoint.hasWeights(folder)) {
             return of(folder, options);
+        }
+        Optional<HeaderFolder> headers = Dolly.headersOf(model, options);
+        if (headers.isPresent()) {
+            try (HeaderFolder open = headers.get()) {
+                return of(open.path(), options);
+            }
         }
         ConfigValues config = ConfigValues.read(folder.resolve("config.json"));
         return of(Family.of(config).spec(config), statedType(config), options);

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import org.dolly4j.engine.Engine;
 
 /**
@@ -33,10 +34,19 @@ final class ModelHolder {
      * @throws IllegalStateException after close, and while the last requests are answered before
      */
     RunningGeneration begin(GenerationRequest request) {
+        return ask(model -> model.begin(request));
+    }
+
+    /**
+     * Asks the present model, and again if it was replaced meanwhile.
+     *
+     * @throws IllegalStateException as {@link #begin}
+     */
+    <T> T ask(Function<AnsweringModel, T> question) {
         while (true) {
             AnsweringModel model = present;
             try {
-                return model.begin(request);
+                return question.apply(model);
             } catch (IllegalStateException e) {
                 if (model == present) {
                     throw e;

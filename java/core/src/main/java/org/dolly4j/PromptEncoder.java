@@ -1,6 +1,8 @@
 package org.dolly4j;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -10,10 +12,14 @@ import org.dolly4j.prompt.Conversation;
 import org.dolly4j.prompt.Prompt;
 import org.dolly4j.prompt.Prompt.Kind;
 import org.dolly4j.prompt.PromptTemplate;
+import org.dolly4j.prompt.PythonWhitespace;
 import org.dolly4j.tokenizer.Tokenizer;
 
 /** Turns requests into prompt tokens that leave room for the answer. */
 final class PromptEncoder {
+    /** Characters of a text in a message. */
+    private static final int SHOWN = 60;
+
     private final Tokenizer tokenizer;
     private final PromptTemplate template;
     private final int contextLength;
@@ -52,6 +58,92 @@ final class PromptEncoder {
         Conversation.Instruction instruction = instruction(request);
         Fitted fitted = fit(instruction, request);
         return encoded(fitted.ids, request, fitted.text + "\n");
+    }
+
+    /**
+     * A prompt and what may follow it, both as tokens.
+     *
+     * @param prompt at least one token
+     * @param continuations of at least one token each
+     */
+    record Scored(int[] prompt, List<int[]> continuations) {}
+
+    /**
+     * Encodes a prompt and texts after it, as EleutherAI's lm-evaluation-harness does: text and continuation are one
+     * text, and white space at the prompt's end belongs to the continuation.
+     *
+     * @param endOfText what stands before a prompt that has no tokens, if the model knows one
+     * @throws IllegalArgumentException if the continuation adds no token, or the prompt has none and cannot
+     * @throws ContextLengthException if both exceed the context or the KV cache
+     */
+    Scored encode(GenerationRequest request, List<String> continuations, OptionalInt endOfText) {
+        Tail tail = tail(request);
+        int[] prompt = tail.encode(PythonWhitespace.stripTrailing(tail.text));
+        List<int[]> encoded = new ArrayList<>();
+        for (String continuation : continuations) {
+            int[] whole = tail.encode(tail.text + continuation);
+            if (continuation.isEmpty()) {
+                throw new IllegalArgumentException("A continuation is empty: there is nothing to score.");
+            }
+            if (whole.length <= prompt.length) {
+                throw new IllegalArgumentException("The continuation '" + shown(continuation)
+                        + "' adds no token to the prompt: its beginning makes another token of the prompt's last one."
+                        + " Begin it with a space if it is a word of its own.");
+            }
+            encoded.add(Arrays.copyOfRange(whole, prompt.length, whole.length));
+            if (whole.length > limit()) {
+                throw tooLong(whole.length, continuation);
+            }
+        }
+        if (prompt.length == 0) {
+            prompt = new int[] {
+                endOfText.orElseThrow(() -> new IllegalArgumentException("The prompt is white space, and the model has"
+                        + " no end-of-text token to stand before it: begin it with a word."))
+            };
+        }
+        return new Scored(prompt, encoded);
+    }
+
+    private ContextLengthException tooLong(int tokens, String continuation) {
+        return new ContextLengthException(format(
+                "With the continuation '%s' the prompt has %,d tokens, more than %s of %,d. Shorten it.",
+                shown(continuation),
+                tokens,
+                limit() == contextLength ? "the model's context" : "the KV cache's room",
+                limit()));
+    }
+
+    private static String shown(String text) {
+        return text.length() <= SHOWN ? text : text.substring(0, SHOWN) + "...";
+    }
+
+    /**
+     * A prompt up to its last text, which other text may go on.
+     *
+     * @param head tokens before that
+     * @param text the text
+     * @param encoder makes tokens of it
+     */
+    private record Tail(int[] head, String text, Function<String, int[]> encoder) {
+        int[] encode(String whole) {
+            return IntStream.concat(Arrays.stream(head), Arrays.stream(encoder.apply(whole)))
+                    .toArray();
+        }
+    }
+
+    private Tail tail(GenerationRequest request) {
+        int[] nothing = {};
+        if (request.input() instanceof GenerationRequest.Input.Raw raw) {
+            return new Tail(nothing, raw.text(), tokenizer::encode);
+        }
+        Conversation.Instruction instruction = instruction(request);
+        Prompt prompt = template.render(instruction.text(), instruction.context());
+        if (request.allowSpecialTokensInText()) {
+            return new Tail(nothing, prompt.text(), tokenizer::encode);
+        }
+        List<Prompt.Segment> segments = prompt.segments();
+        int last = segments.size() - 1; // a text: the template ends with one
+        return new Tail(encode(segments.subList(0, last)), segments.get(last).text(), tokenizer::encodeAsText);
     }
 
     private Encoded encoded(int[] ids, GenerationRequest request, String text) {
@@ -115,7 +207,11 @@ final class PromptEncoder {
         if (request.allowSpecialTokensInText()) {
             return tokenizer.encode(prompt.text());
         }
-        return prompt.segments().stream()
+        return encode(prompt.segments());
+    }
+
+    private int[] encode(List<Prompt.Segment> segments) {
+        return segments.stream()
                 .flatMapToInt(segment -> segment.kind() == Kind.KEY
                         ? IntStream.of(tokenizer.tokenId(segment.text()).orElseThrow())
                         : Arrays.stream(tokenizer.encodeAsText(segment.text())))

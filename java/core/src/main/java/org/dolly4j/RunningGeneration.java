@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.concurrent.CancellationException;
 import org.dolly4j.GenerationResult.Timings;
@@ -31,6 +32,7 @@ final class RunningGeneration {
         final List<Integer> tokens = new ArrayList<>();
         final List<TokenLogprobs> logprobs = new ArrayList<>();
         FinishReason finishReason = FinishReason.CANCELLED;
+        OptionalDouble score = OptionalDouble.empty();
         String unshown;
 
         Answer(AnswerStream stream, String prefix) {
@@ -49,7 +51,11 @@ final class RunningGeneration {
 
         Generation generation() {
             return new Generation(
-                    text.toString(), tokens.stream().mapToInt(Integer::intValue).toArray(), logprobs, finishReason);
+                    text.toString(),
+                    tokens.stream().mapToInt(Integer::intValue).toArray(),
+                    logprobs,
+                    score,
+                    finishReason);
         }
     }
 
@@ -114,6 +120,10 @@ final class RunningGeneration {
                     token.logprobs(),
                     token.nanos(),
                     token.finish());
+        }
+        if (event instanceof Event.Score score) {
+            answers.get(score.sequence()).score = OptionalDouble.of(score.score());
+            return Optional.empty();
         }
         if (event instanceof Event.SequenceEnd end) {
             return piece(

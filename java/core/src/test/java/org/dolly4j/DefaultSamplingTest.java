@@ -8,6 +8,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.dolly4j.checkpoint.ConfigValues;
 import org.dolly4j.checkpoint.GenerationConfig;
+import org.dolly4j.sampling.BeamOptions;
+import org.dolly4j.sampling.BeamOptions.EarlyStopping;
 import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -48,6 +50,23 @@ class DefaultSamplingTest {
         DefaultSampling emptyWord = of("{\"bad_words_ids\": [[]]}");
         assertThatThrownBy(emptyWord::greedy)
                 .hasMessageContaining("generation_config.json: bad_words_ids = [[]] must be");
+    }
+
+    @Test
+    void beams_areThoseOfTheFile_andItsOtherValuesTheDefaults() throws IOException {
+        assertThat(of("{}").beams()).isEmpty();
+        assertThat(of("{\"num_beams\": 1, \"length_penalty\": 2}").beams()).isEmpty();
+        DefaultSampling sampling = of("{\"num_beams\": 4, \"length_penalty\": 2, \"early_stopping\": \"never\"}");
+        assertThat(sampling.beams()).contains(new BeamOptions(4, 2, EarlyStopping.NEVER));
+        assertThat(sampling.beams(3)).isEqualTo(new BeamOptions(3, 2, EarlyStopping.NEVER));
+        assertThat(of("{\"early_stopping\": true}").beams(2)).isEqualTo(new BeamOptions(2, 1, EarlyStopping.WHEN_FULL));
+        assertThat(of("{\"early_stopping\": false}").beams(2)).isEqualTo(BeamOptions.of(2));
+        assertThatThrownBy(of("{\"num_beams\": 1000}")::beams)
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("generation_config.json: num_beams = 1000 must be from 1 to 64");
+        assertThatThrownBy(of("{\"num_beams\": 2, \"early_stopping\": \"soon\"}")::beams)
+                .isInstanceOf(CheckpointException.class)
+                .hasMessageContaining("generation_config.json: early_stopping = soon must be");
     }
 
     @Test

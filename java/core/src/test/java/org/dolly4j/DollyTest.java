@@ -2,6 +2,7 @@ package org.dolly4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 import static org.dolly4j.TinyDolly.CHECKPOINT;
 import static org.dolly4j.TinyDolly.CONTEXT;
 import static org.dolly4j.TinyDolly.QUESTION;
@@ -16,6 +17,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
@@ -34,6 +36,8 @@ import org.dolly4j.prompt.Conversation.Turn;
 import org.dolly4j.runtime.ModelOptions.Backend;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
+import org.dolly4j.sampling.BeamOptions;
+import org.dolly4j.sampling.BeamOptions.EarlyStopping;
 import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.sampling.TokenLogprobs;
 import org.junit.jupiter.api.AfterAll;
@@ -450,6 +454,85 @@ class DollyTest {
     }
 
     @Test
+    void beams_findAnswersAtLeastAsLikelyAsGreedy_bestFirst() {
+        GenerationRequest.Builder request =
+                GenerationRequest.forPrompt(QUESTION).maxNewTokens(6);
+        Generation greedy = dolly.generate(request.sampling(SamplingOptions.greedy())
+                        .topLogprobs(0)
+                        .build())
+                .generations()
+                .get(0);
+        assertThat(greedy.score()).isEmpty();
+        List<Generation> found = dolly.generate(request.beams(new BeamOptions(4, 0, EarlyStopping.NEVER))
+                        .sequences(4)
+                        .build())
+                .generations();
+        assertThat(found).hasSize(4).doesNotHaveDuplicates();
+        assertThat(found)
+                .allSatisfy(one -> assertThat(one.score().orElseThrow()).isEqualTo(sum(one), within(1e-3)));
+        assertThat(found)
+                .isSortedAccordingTo(Comparator.comparing(one -> -one.score().orElseThrow()));
+        assertThat(found.get(0).score().orElseThrow()).isGreaterThan(sum(greedy) - 1e-3);
+    }
+
+    private static double sum(Generation answer) {
+        return answer.logprobs().stream().mapToDouble(TokenLogprobs::logprob).sum();
+    }
+
+    @Test
+    void score_isThatOfTheAnswerAsItIsWritten() {
+        GenerationRequest raw = GenerationRequest.forPrompt("abc abc")
+                .sampling(SamplingOptions.greedy())
+                .maxNewTokens(8)
+                .topLogprobs(2)
+                .build();
+        Generation answer = dolly.generate(raw).generations().get(0);
+        List<ContinuationScore> scores = dolly.score(raw, List.of(answer.text(), " zebra", answer.text()));
+        assertThat(scores.get(0).continuation()).isEqualTo(answer.text());
+        assertThat(scores.get(0).tokenIds()).isEqualTo(answer.tokenIds());
+        assertThat(scores.get(0).logprobs()).isEqualTo(answer.logprobs());
+        assertThat(scores.get(0).logprob()).isEqualTo(sum(answer), within(1e-9));
+        assertThat(scores.get(0).isGreedy()).isTrue();
+        assertThat(scores.get(1).isGreedy()).isFalse();
+        assertThat(scores.get(1).logprob()).isNegative();
+        assertThat(scores.get(2).logprobs()).isEqualTo(answer.logprobs());
+    }
+
+    @Test
+    void score_whiteSpaceAtThePromptsEnd_countsToTheContinuation() {
+        ContinuationScore apart = dolly.score("A whale is a", List.of(" fish")).get(0);
+        ContinuationScore moved = dolly.score("A whale is a ", List.of("fish")).get(0);
+        assertThat(moved.tokenIds()).isEqualTo(apart.tokenIds());
+        assertThat(moved.logprobs()).isEqualTo(apart.logprobs());
+        ContinuationScore templated = dolly.score(
+                        GenerationRequest.forInstruction(QUESTION).build(), List.of("fish"))
+                .get(0);
+        assertThat(dolly.tokenizer().decode(templated.tokenIds(), false)).isEqualTo("\nfish");
+        assertThat(dolly.score(" \n ", List.of("fish")).get(0).logprob()).isNegative();
+    }
+
+    @Test
+    void score_ofNothing_orOfTooMuch_isRefused() {
+        assertThatThrownBy(() -> dolly.score("A", List.of()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("1 to 10000 continuations");
+        assertThatThrownBy(() -> dolly.score("A", List.of(" b", "")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("A continuation is empty");
+        assertThatThrownBy(() -> dolly.score("A", List.of("b")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("The continuation 'b' adds no token");
+        assertThatThrownBy(() -> dolly.score("A", List.of("b c ".repeat(CONTEXT))))
+                .isInstanceOf(ContextLengthException.class)
+                .hasMessageContaining("With the continuation 'b c b c");
+        GenerationRequest late =
+                GenerationRequest.forPrompt("A").deadline(Duration.ofNanos(1)).build();
+        assertThatThrownBy(() -> dolly.score(late, List.of(" b")))
+                .isInstanceOf(DollyException.class)
+                .hasMessageContaining("deadline");
+    }
+
+    @Test
     void optionsOfTheEngine_areCheckedByName() {
         assertThatThrownBy(() -> DollyOptions.builder().maxQueuedRequests(0).build())
                 .isInstanceOf(IllegalArgumentException.class)
@@ -637,6 +720,24 @@ class DollyTest {
                             .get(0)
                             .tokenIds())
                     .isNotEmpty();
+        }
+    }
+
+    @Test
+    void generationConfigWithBeams_hasRequestsSearchThatDrawNothing(@TempDir Path folder) throws IOException {
+        copyWithGenerationConfig(folder, "{\"num_beams\": 3, \"length_penalty\": 0.0}");
+        try (Dolly other = Dolly.load(folder, options())) {
+            GenerationRequest.Builder greedy = ask(4).sampling(other.greedySampling());
+            Generation answer = other.generate(greedy.build()).generations().get(0);
+            Generation stated = other.generate(greedy.beams(new BeamOptions(3, 0, EarlyStopping.HEURISTIC))
+                            .build())
+                    .generations()
+                    .get(0);
+            assertThat(answer.score()).isPresent().isEqualTo(stated.score());
+            assertThat(answer.tokenIds()).isEqualTo(stated.tokenIds());
+            assertThat(other.beamSearch(2)).isEqualTo(new BeamOptions(2, 0, EarlyStopping.HEURISTIC));
+            assertThat(other.generate(ask(4).build()).generations().get(0).score())
+                    .isEmpty();
         }
     }
 

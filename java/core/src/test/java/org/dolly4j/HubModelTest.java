@@ -95,6 +95,15 @@ class HubModelTest {
     }
 
     @Test
+    void id_canTakeTheFoldersPlace() {
+        try (Dolly dolly = Dolly.load(TinyDolly.CHECKPOINT, TinyDolly.options())) {
+            dolly.reload(LoopbackHub.ID, options(false).build());
+            assertThat(dolly.info().name()).isEqualTo(LoopbackHub.ID);
+            assertThat(answer(dolly)).isNotEmpty();
+        }
+    }
+
+    @Test
     void nameWithoutNamespace_isAFolderOnly() {
         assertThatThrownBy(() -> Dolly.load("none", options(false).build()))
                 .isInstanceOf(CheckpointException.class)
@@ -106,12 +115,27 @@ class HubModelTest {
     void memoryPlan_needsNoWeights() {
         LoadPlan plan = LoadPlan.of(LoopbackHub.ID, options(false).build());
 
-        assertThat(hub.sent("model.safetensors")).isZero();
+        assertThat(plan.plans()).isNotEmpty();
+        assertThat(hub.sent("model.safetensors")).isLessThanOrEqualTo(256 << 10);
         LoadPlan ofFolder = LoadPlan.of(TinyDolly.CHECKPOINT, TinyDolly.options());
         assertThat(plan.preferred()).isEqualTo(WeightType.BFLOAT16);
         assertThat(plan.plans()).hasSameSizeAs(ofFolder.plans());
         assertThat(plan.plans().get(0).weights())
                 .isEqualTo(ofFolder.plans().get(0).weights());
+    }
+
+    @Test
+    void memoryPlan_knowsTheTypeOfTheWeights_byTheirHeaders_andOtherwiseByTheConfiguration() throws IOException {
+        String config = Files.readString(TinyDolly.CHECKPOINT.resolve("config.json"));
+        hub.file("config.json", config.replace("bfloat16", "float32"));
+        assertThat(LoadPlan.of(LoopbackHub.ID, options(false).build()).preferred())
+                .isEqualTo(WeightType.BFLOAT16);
+        hub.storeFault = (exchange, name) -> {
+            hub.sendWhole(exchange, name);
+            return true;
+        };
+        assertThat(LoadPlan.of(LoopbackHub.ID, options(false).build()).preferred())
+                .isEqualTo(WeightType.FLOAT32);
     }
 
     @Test

@@ -8,12 +8,15 @@ import java.util.List;
 import java.util.Optional;
 import java.util.PrimitiveIterator;
 import java.util.concurrent.Callable;
+import java.util.function.IntFunction;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.dolly4j.ContextLengthException;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyException;
 import org.dolly4j.GenerationRequest;
 import org.dolly4j.GenerationResult;
+import org.dolly4j.sampling.BeamOptions;
 import org.dolly4j.sampling.SamplingOptions;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -81,7 +84,9 @@ final class AskCommand implements Callable<Integer> {
 
     @Option(
             names = "--json",
-            description = "Print a JSON object for each answer: text, token_ids, finish_reason, counts, seed, timings.")
+            description =
+                    "Print a JSON object for each answer: text, token_ids, finish_reason, counts, seed, timings; with"
+                            + " --num-beams its score.")
     boolean json;
 
     @ArgGroup(validate = false, heading = "%nAnswers:%n")
@@ -103,12 +108,13 @@ final class AskCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         List<Prompt> prompts = prompts();
+        require(json || request.topLogprobs.isEmpty(), "--top-logprobs goes with --json only.");
         // All that is wrong with the values is said before a model is loaded.
-        requests(prompts, sampling.over(SamplingOptions.dolly()));
+        requests(prompts, SamplingOptions::greedy, SamplingOptions::dolly, BeamOptions::of);
         try (OpenModel open = model.load(console)) {
             Dolly dolly = open.dolly();
-            SamplingOptions defaults = sampling.greedy ? dolly.greedySampling() : dolly.defaultSampling();
-            List<GenerationRequest> requests = requests(prompts, sampling.over(defaults));
+            List<GenerationRequest> requests =
+                    requests(prompts, dolly::greedySampling, dolly::defaultSampling, dolly::beamSearch);
             if (file.isPresent()) {
                 answerAll(dolly, prompts, requests);
             } else {
@@ -118,8 +124,17 @@ final class AskCommand implements Callable<Integer> {
         return 0;
     }
 
-    private List<GenerationRequest> requests(List<Prompt> prompts, SamplingOptions options) {
-        return prompts.stream().map(prompt -> request.request(prompt, options)).toList();
+    private List<GenerationRequest> requests(
+            List<Prompt> prompts,
+            Supplier<SamplingOptions> greedy,
+            Supplier<SamplingOptions> drawn,
+            IntFunction<BeamOptions> beams) {
+        Optional<BeamOptions> search = request.beams(beams);
+        boolean draws = !sampling.greedy && search.isEmpty();
+        SamplingOptions options = sampling.over(draws ? drawn.get() : greedy.get(), search.isPresent());
+        return prompts.stream()
+                .map(prompt -> request.request(prompt, options, search))
+                .toList();
     }
 
     private void answer(Dolly dolly, GenerationRequest asked) {

@@ -11,6 +11,7 @@ import java.util.concurrent.CountDownLatch;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.checkpoint.CheckpointConverter;
 import org.dolly4j.checkpoint.DType;
+import org.dolly4j.hub.Hub;
 import org.dolly4j.model.Family;
 import org.dolly4j.model.TensorRoles;
 import picocli.CommandLine.Command;
@@ -47,8 +48,11 @@ final class ConvertCommand implements Callable<Integer> {
 
     private final Console console;
 
-    @Parameters(index = "0", paramLabel = "SRC", description = "Folder of the model.")
-    Path source;
+    @Parameters(
+            index = "0",
+            paramLabel = "SRC",
+            description = "Folder of the model, or its id on the Hugging Face hub, from where it is downloaded.")
+    String model;
 
     @Parameters(index = "1", paramLabel = "DST", description = "Folder to be made.")
     Path target;
@@ -78,6 +82,9 @@ final class ConvertCommand implements Callable<Integer> {
             converter = ByteSize.class,
             description = "Most bytes of weights in a file, such as 5GB; 50GB by default.")
     long maxShardSize = CheckpointConverter.DEFAULT_MAX_SHARD_BYTES;
+
+    @Mixin
+    HubArguments hub = new HubArguments();
 
     @Mixin
     CommonOptions common = new CommonOptions();
@@ -145,6 +152,7 @@ final class ConvertCommand implements Callable<Integer> {
     }
 
     private void convert() {
+        Path source = hub.path(model, console, Hub::download);
         Checkpoint checkpoint = Checkpoint.open(source);
         TensorRoles roles = Family.of(checkpoint.config()).roles(checkpoint);
         CheckpointConverter converter =
@@ -153,8 +161,8 @@ final class ConvertCommand implements Callable<Integer> {
         note("left out, as Hugging Face does without", List.copyOf(roles.redundant()));
         note("kept, though the family has no such tensors", roles.unknown());
         note("not copied", result.notCopied());
-        warnOfMissing("tokenizer", TOKENIZER_FILES, result);
-        warnOfMissing("settings of generation", GENERATION_FILES, result);
+        warnOfMissing("tokenizer", TOKENIZER_FILES, source, result);
+        warnOfMissing("settings of generation", GENERATION_FILES, source, result);
         console.out()
                 .println(String.format(
                         Locale.ROOT,
@@ -196,7 +204,7 @@ final class ConvertCommand implements Callable<Integer> {
         }
     }
 
-    private void warnOfMissing(String what, Set<String> files, CheckpointConverter.Result result) {
+    private void warnOfMissing(String what, Set<String> files, Path source, CheckpointConverter.Result result) {
         List<String> missing =
                 result.notCopied().stream().filter(files::contains).sorted().toList();
         if (!missing.isEmpty()) {

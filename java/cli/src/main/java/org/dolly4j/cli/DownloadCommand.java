@@ -6,7 +6,6 @@ import org.dolly4j.hub.Hub;
 import org.dolly4j.hub.HubRepository;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** {@code dolly download}: makes sure that a model of the hub is on this machine. Needs no native code. */
@@ -33,13 +32,6 @@ final class DownloadCommand implements Callable<Integer> {
     @Parameters(paramLabel = "MODEL", description = "Id of the model, such as databricks/dolly-v2-3b.")
     String model = "";
 
-    @Option(
-            names = "--revision",
-            paramLabel = "REVISION",
-            defaultValue = HubRepository.DEFAULT_REVISION,
-            description = "Branch, tag or commit; by default ${DEFAULT-VALUE}. A commit is always the same model.")
-    String revision = HubRepository.DEFAULT_REVISION;
-
     @Mixin
     HubArguments hub = new HubArguments();
 
@@ -52,7 +44,7 @@ final class DownloadCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        HubRepository repository = new HubRepository(model, revision);
+        HubRepository repository = new HubRepository(model, hub.revision.orElse(HubRepository.DEFAULT_REVISION));
         try (DownloadPrinter printer = new DownloadPrinter(console)) {
             Path folder = new Hub(hub.options(printer)).download(repository);
             console.out().println(folder.toString());

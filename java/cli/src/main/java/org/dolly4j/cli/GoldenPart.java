@@ -24,11 +24,11 @@ enum GoldenPart {
             return TokenizerCheck.run(folder, settings.tokenizers());
         }
     },
-    /** Processors of logits, and beams. */
-    SAMPLING("{sampling,processors,beam}.jsonl") {
+    /** Processors of logits, beams, log-probabilities. */
+    SAMPLING("{sampling,processors,beam,logprobs}.jsonl") {
         @Override
         List<CheckReport> run(Path folder, Settings settings) {
-            return SamplingCheck.run(folder);
+            return SamplingCheck.run(folder, settings.options());
         }
     },
     /** Logits and tokens of checkpoints. */

@@ -3,10 +3,14 @@ package org.dolly4j.cli;
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonArray;
+import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
+import com.google.gson.JsonPrimitive;
 import java.time.Duration;
+import java.util.List;
 import org.dolly4j.Generation;
 import org.dolly4j.GenerationResult;
+import org.dolly4j.sampling.TokenLogprobs;
 
 /** Prints answers as JSON, one object a line. */
 final class JsonAnswers {
@@ -32,6 +36,10 @@ final class JsonAnswers {
         object.addProperty("sequence", sequence);
         object.addProperty("text", answer.text());
         object.add("token_ids", array(answer.tokenIds()));
+        answer.score().ifPresent(score -> object.addProperty("score", score));
+        if (!answer.logprobs().isEmpty()) {
+            object.add("logprobs", logprobs(answer.tokenIds(), answer.logprobs()));
+        }
         object.addProperty("finish_reason", NameConverter.name(answer.finishReason()));
         object.addProperty("prompt_tokens", result.promptTokens());
         object.addProperty("completion_tokens", answer.tokenIds().length);
@@ -42,6 +50,31 @@ final class JsonAnswers {
         timings.addProperty("total_seconds", seconds(result.timings().total()));
         object.add("timings", timings);
         return object;
+    }
+
+    /** The log-probability of each token, and of the likeliest ones at its place. */
+    static JsonArray logprobs(int[] ids, List<TokenLogprobs> logprobs) {
+        JsonArray array = new JsonArray(ids.length);
+        for (int i = 0; i < ids.length; i++) {
+            JsonObject token = logprob(ids[i], logprobs.get(i).logprob());
+            JsonArray top = new JsonArray();
+            logprobs.get(i).top().forEach(other -> top.add(logprob(other.tokenId(), other.logprob())));
+            token.add("top", top);
+            array.add(token);
+        }
+        return array;
+    }
+
+    private static JsonObject logprob(int id, double logprob) {
+        JsonObject object = new JsonObject();
+        object.addProperty("token_id", id);
+        addLogprob(object, logprob);
+        return object;
+    }
+
+    /** That of something impossible is null: JSON has no infinity. */
+    static void addLogprob(JsonObject object, double logprob) {
+        object.add("logprob", Double.isFinite(logprob) ? new JsonPrimitive(logprob) : JsonNull.INSTANCE);
     }
 
     static JsonArray array(int[] ids) {

@@ -24,6 +24,7 @@ public final class Main {
     /** The command line on a console. */
     static CommandLine commandLine(Console console) {
         CommandLine commands = new CommandLine(new AskCommand(console))
+                .addSubcommand(new ScoreCommand(console))
                 .addSubcommand(new TokenizeCommand(console))
                 .addSubcommand(new InfoCommand(console))
                 .addSubcommand(new DownloadCommand(console))

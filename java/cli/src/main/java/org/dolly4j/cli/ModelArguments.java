@@ -24,12 +24,6 @@ final class ModelArguments {
                     + " demo model is used.")
     Optional<String> model = Optional.empty();
 
-    @Option(
-            names = "--revision",
-            paramLabel = "REVISION",
-            description = "Branch, tag or commit of a model of the hub; by default main.")
-    Optional<String> revision = Optional.empty();
-
     @ArgGroup(validate = false, exclusive = false)
     HubArguments hub = new HubArguments();
 
@@ -104,9 +98,7 @@ final class ModelArguments {
                 return new OpenModel(Dolly.load(model.get(), optionsWith(printer)));
             }
         }
-        if (revision.isPresent()) {
-            throw new IllegalArgumentException("--revision goes with --model ID only.");
-        }
+        hub.requireNoRevision();
         Dolly demo = Dolly.demo(options().build());
         console.err()
                 .println(String.format(
@@ -126,6 +118,7 @@ final class ModelArguments {
      */
     LoadPlan plan(Console console) {
         if (model.isEmpty()) {
+            hub.requireNoRevision();
             return LoadPlan.ofDemo(options().build());
         }
         try (DownloadPrinter printer = new DownloadPrinter(console)) {
@@ -144,7 +137,7 @@ final class ModelArguments {
 
     private DollyOptions.Builder options() {
         DollyOptions.Builder builder = backend.options().threads(threads);
-        revision.ifPresent(builder::revision);
+        hub.revision.ifPresent(builder::revision);
         tokenizer.ifPresent(builder::tokenizer);
         dtype.ifPresent(builder::dtype);
         builder.allowedDtypes(allowedDtypes.toArray(WeightType[]::new));

@@ -13,10 +13,11 @@ final class OptionNames {
             "(dtype, allowedDtypes)", "(--dtype, --allow-dtype)",
             "set truncate = HEAD or TAIL", "give --truncate head or tail");
 
-    private static final Pattern LEADING = Pattern.compile("^(temperature|device|threads|sequences)\\b");
+    private static final Pattern LEADING = Pattern.compile("^(temperature|device|threads|sequences|beams)\\b");
     private static final Pattern CAMEL_CASE = Pattern.compile("\\b(?:topK|topP|minP|typicalP|(?:epsilon|eta)Cutoff"
             + "|repetitionPenalty|noRepeatNgramSize|badWordsIds|minLength|(?:min|max)NewTokens|suppressTokens"
             + "|beginSuppressTokens|kvCacheTokens|portableBits|weightCache|cacheDirectory|cacheSize|stopTokenIds"
+            + "|sequenceBias|forcedBosTokenId|forcedEosTokenIds|lengthPenalty|topLogprobs"
             + "|stopStrings|maxShardBytes|allowedDtypes)\\b");
 
     private OptionNames() {}
@@ -34,6 +35,8 @@ final class OptionNames {
     private static String option(String javaName) {
         return switch (javaName) {
             case "sequences" -> "-n";
+            case "beams" -> "--num-beams";
+            case "forcedEosTokenIds" -> "--forced-eos-token-id";
             case "cacheDirectory" -> "--cache-dir";
             case "stopTokenIds" -> "--stop-token-id";
             case "stopStrings" -> "--stop";

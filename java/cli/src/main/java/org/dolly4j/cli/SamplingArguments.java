@@ -2,7 +2,9 @@ package org.dolly4j.cli;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.dolly4j.sampling.SamplingOptions;
@@ -86,16 +88,60 @@ final class SamplingArguments {
             description = "A sequence of tokens that is never completed. May be given several times.")
     List<TokenSequence> badWordsIds = new ArrayList<>();
 
+    @Option(
+            names = "--sequence-bias",
+            paramLabel = "ID[,ID...]=X",
+            converter = Bias.Converter.class,
+            description =
+                    "Add X to the score of the last of these tokens where the others stand before it. May be given"
+                            + " several times.")
+    List<Bias> sequenceBias = new ArrayList<>();
+
+    @Option(
+            names = "--forced-bos-token-id",
+            paramLabel = "ID",
+            description = "First token of the answer to a prompt of one token.")
+    Optional<Integer> forcedBosTokenId = Optional.empty();
+
+    @Option(
+            names = "--forced-eos-token-id",
+            paramLabel = "ID",
+            split = ",",
+            description = "Tokens of which the last one of an answer of --max-new-tokens is.")
+    List<Integer> forcedEosTokenIds = new ArrayList<>();
+
+    /** What is added to the score of a sequence of tokens, as one value of an option: {@code 318,407=-2.5}. */
+    record Bias(List<Integer> ids, double value) {
+        static final class Converter implements ITypeConverter<Bias> {
+            @Override
+            public Bias convert(String value) {
+                int equals = value.lastIndexOf('=');
+                try {
+                    return new Bias(
+                            TokenSequence.ids(value.substring(0, Math.max(0, equals))),
+                            Double.parseDouble(value.substring(equals + 1)));
+                } catch (NumberFormatException e) {
+                    throw new TypeConversionException(
+                            "expected token ids with commas between them, = and a number, found '" + value + "'");
+                }
+            }
+        }
+    }
+
     /** Token ids in order, as one value of an option: {@code 318,407}. */
     record TokenSequence(List<Integer> ids) {
+        static List<Integer> ids(String value) {
+            return Arrays.stream(value.split(",", -1))
+                    .map(String::strip)
+                    .map(Integer::valueOf)
+                    .toList();
+        }
+
         static final class Converter implements ITypeConverter<TokenSequence> {
             @Override
             public TokenSequence convert(String value) {
                 try {
-                    return new TokenSequence(Arrays.stream(value.split(",", -1))
-                            .map(String::strip)
-                            .map(Integer::valueOf)
-                            .toList());
+                    return new TokenSequence(ids(value));
                 } catch (NumberFormatException e) {
                     throw new TypeConversionException(
                             "expected token ids with commas between them, found '" + value + "'");
@@ -107,14 +153,16 @@ final class SamplingArguments {
     /**
      * These options over a model's own.
      *
-     * @throws IllegalArgumentException if a value is out of its range, or contradicts --greedy
+     * @param searches whether answers are looked for by beam search
+     * @throws IllegalArgumentException if a value is out of its range, or contradicts --greedy or a search
      */
-    SamplingOptions over(SamplingOptions defaults) {
+    SamplingOptions over(SamplingOptions defaults, boolean searches) {
         SamplingOptions.Builder builder = defaults.toBuilder();
         boolean draws = Stream.of(temperature, topK, topP, minP, typicalP, epsilonCutoff, etaCutoff)
                 .anyMatch(Optional::isPresent);
-        if (greedy && draws) {
-            throw new IllegalArgumentException("With --greedy nothing is drawn, so --temperature, --top-k, --top-p,"
+        if ((greedy || searches) && draws) {
+            throw new IllegalArgumentException("With " + (greedy ? "--greedy" : "--num-beams")
+                    + " nothing is drawn, so --temperature, --top-k, --top-p,"
                     + " --min-p, --typical-p, --epsilon-cutoff and --eta-cutoff have no meaning: leave out one or the"
                     + " other.");
         }
@@ -132,6 +180,15 @@ final class SamplingArguments {
         noRepeatNgramSize.ifPresent(builder::noRepeatNgramSize);
         minLength.ifPresent(builder::minLength);
         minNewTokens.ifPresent(builder::minNewTokens);
+        forcedBosTokenId.ifPresent(builder::forcedBosTokenId);
+        if (!forcedEosTokenIds.isEmpty()) {
+            builder.forcedEosTokenIds(forcedEosTokenIds);
+        }
+        if (!sequenceBias.isEmpty()) {
+            Map<List<Integer>, Double> biases = new LinkedHashMap<>();
+            sequenceBias.forEach(bias -> biases.put(bias.ids, bias.value));
+            builder.sequenceBias(biases);
+        }
         if (!suppressTokens.isEmpty()) {
             builder.suppressTokens(suppressTokens);
         }

@@ -2,14 +2,11 @@ package org.dolly4j.cli;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import org.dolly4j.hub.Hub;
-import org.dolly4j.hub.HubRepository;
 import org.dolly4j.tokenizer.Tokenizer;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -55,12 +52,6 @@ final class TokenizeCommand implements Callable<Integer> {
                             + " by default the demo model's.")
     Optional<String> model = Optional.empty();
 
-    @Option(
-            names = "--revision",
-            paramLabel = "REVISION",
-            description = "Branch, tag or commit of a model of the hub; by default main.")
-    Optional<String> revision = Optional.empty();
-
     @Mixin
     HubArguments hub = new HubArguments();
 
@@ -95,7 +86,6 @@ final class TokenizeCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         require(!skipSpecialTokens || form.decode, "--skip-special-tokens goes with --decode only.");
-        require(revision.isEmpty() || model.isPresent(), "--revision goes with --model ID only.");
         require(!splitSpecialTokens || !form.decode, "--split-special-tokens does not go with --decode.");
         boolean reads = text.isEmpty() ? !console.inputIsTerminal() : text.get().equals("-");
         require(reads || text.isPresent(), "Give a text in quotes, or - to read it from standard input.");
@@ -112,23 +102,12 @@ final class TokenizeCommand implements Callable<Integer> {
 
     private Tokenizer tokenizer() {
         if (model.isPresent()) {
-            return Tokenizer.load(folder(model.get()));
+            return Tokenizer.load(hub.path(model.get(), console, Hub::downloadTokenizer));
         }
+        hub.requireNoRevision();
         console.err()
                 .println("dolly: these are the demo model's tokens; for others give a model's folder: --model PATH");
         return DemoTokenizer.load();
-    }
-
-    private Path folder(String name) {
-        Path path = Path.of(name);
-        if (Files.exists(path) || !HubRepository.isId(name)) {
-            require(revision.isEmpty(), "--revision goes with --model ID only.");
-            return path;
-        }
-        try (DownloadPrinter printer = new DownloadPrinter(console)) {
-            return new Hub(hub.options(printer))
-                    .downloadTokenizer(new HubRepository(name, revision.orElse(HubRepository.DEFAULT_REVISION)));
-        }
     }
 
     private void show(Tokenizer tokenizer, int[] ids) {

@@ -2,11 +2,13 @@ package org.dolly4j.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -65,6 +67,54 @@ class AskCommandTest {
         assertThat(answers.stream().map(AskCommandTest::ids).distinct()).hasSizeGreaterThan(1);
         assertThat(again.lines().stream().map(AskCommandTest::object).map(AskCommandTest::ids))
                 .isEqualTo(answers.stream().map(AskCommandTest::ids).toList());
+    }
+
+    @Test
+    void beams_areTheBestAnswers_withTheirScores() {
+        Run run = Run.of(
+                "--json",
+                "--num-beams",
+                "3",
+                "-n",
+                "3",
+                "--length-penalty",
+                "0",
+                "--max-new-tokens",
+                "12",
+                "--early-stopping",
+                "never",
+                QUESTION);
+
+        List<JsonObject> answers =
+                run.lines().stream().map(AskCommandTest::object).toList();
+        assertThat(answers).hasSize(3);
+        assertThat(answers.get(0).get("text").getAsString()).isEqualTo(ANSWER);
+        assertThat(answers).isSortedAccordingTo(Comparator.comparing(answer -> -answer.get("score")
+                .getAsDouble()));
+        assertThat(Run.of("--num-beams", "3", QUESTION).out()).isEqualTo(ANSWER + "\n");
+    }
+
+    @Test
+    void topLogprobs_comeWithEveryToken() {
+        JsonObject answer = object(
+                Run.of("--greedy", "--json", "--top-logprobs", "2", QUESTION).out());
+
+        JsonArray logprobs = answer.getAsJsonArray("logprobs");
+        assertThat(logprobs).hasSize(ANSWER_IDS.size());
+        JsonObject first = logprobs.get(0).getAsJsonObject();
+        JsonArray top = first.getAsJsonArray("top");
+        assertThat(first.get("token_id").getAsInt()).isEqualTo(ANSWER_IDS.get(0));
+        assertThat(top).hasSize(2);
+        assertThat(top.get(0).getAsJsonObject().get("logprob")).isEqualTo(first.get("logprob"));
+    }
+
+    @Test
+    void biasesAndForcedTokens_changeTheAnswer() {
+        Run biased = Run.of("--greedy", "--json", "--sequence-bias", "368,602=-100", QUESTION);
+        Run forced = Run.of("--greedy", "--json", "--forced-eos-token-id", "602", "--max-new-tokens", "5", QUESTION);
+
+        assertThat(ids(object(biased.out()))).startsWith(368).isNotEqualTo(ANSWER_IDS);
+        assertThat(ids(object(forced.out()))).hasSize(5).endsWith(602);
     }
 
     @Test
@@ -259,8 +309,15 @@ class AskCommandTest {
             delimiter = '|',
             value = {
                 "--greedy;--top-p;0.5;Why? | With --greedy nothing is drawn",
+                "--num-beams;2;--top-p;0.5;Why? | With --num-beams nothing is drawn",
+                "--num-beams;2;-n;3;Why? | -n = 3 must be at most the number of beams, which is 2",
+                "--num-beams;65;Why? | --num-beams = 65 must be from 1 to 64",
+                "--length-penalty;2;Why? | go with --num-beams only",
+                "--num-beams;2;--early-stopping;soon;Why? | expected false or never or true, found 'soon'",
+                "--top-logprobs;2;Why? | --top-logprobs goes with --json only",
+                "--sequence-bias;5;Why? | expected token ids with commas between them, = and a number, found '5'",
                 "Why;is it so? | one argument too many: 'is it so?'",
-                "tokenise;Why? | Commands are tokenize, info, download, convert, check",
+                "tokenise;Why? | Commands are score, tokenize, info, download, convert, check",
                 "--greedy;info | '--greedy' stands before the command 'info'",
                 "Explain;info | 'Explain' stands before the command 'info'",
                 "--context;a;--context-file;b;Why? | --context or --context-file, not both",

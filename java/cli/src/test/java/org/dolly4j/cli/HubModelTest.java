@@ -80,6 +80,11 @@ class HubModelTest {
         assertThat(with(model, "--greedy", "--max-new-tokens", "2", "Hello").exitCode())
                 .isZero();
         assertThat(with(model, "tokenize", "--ids", "The capital").out()).isEqualTo("368 602\n");
+        Path target = cache.resolve("converted");
+        assertThat(Run.of("convert", ID, target.toString(), "--revision", COMMIT, "--hub-cache", cache.toString())
+                        .exitCode())
+                .isZero();
+        assertThat(target.resolve("tokenizer.json")).hasSameBinaryContentAs(snapshot.resolve("tokenizer.json"));
     }
 
     /** In this process, with the arguments before those of the model if the first is a command. */
@@ -113,7 +118,7 @@ class HubModelTest {
         assertThat(Run.of("download").exitCode()).isEqualTo(2);
         assertThat(Run.of("download", "/models/x").err()).contains("is no id of a model on the hub");
         assertThat(Run.of("download", ID, "--revision", "..").err()).contains("is no revision");
-        assertThat(Run.of("--revision", "main", "Hello").err()).contains("--revision goes with --model ID only");
+        assertThat(Run.of("--revision", "main", "Hello").err()).contains("--revision goes with the id of a model");
         assertThat(Run.of("tokenize", "--revision", "main", "Hello").err()).contains("--revision goes with");
     }
 }

@@ -18,6 +18,7 @@ class MainTest {
         assertThat(run.exitCode()).isZero();
         assertThat(run.out())
                 .contains(
+                        "score",
                         "tokenize",
                         "info",
                         "download",
@@ -33,7 +34,8 @@ class MainTest {
 
     @Test
     void commands_haveHelpOfTheirOwn() {
-        for (String command : List.of("tokenize", "info", "download", "convert", "check", "cache", "cache clear")) {
+        for (String command :
+                List.of("score", "tokenize", "info", "download", "convert", "check", "cache", "cache clear")) {
             Run run = Run.of((command + " --help").split(" "));
 
             assertThat(run.exitCode()).isZero();

@@ -40,6 +40,11 @@ final class GoldenLine {
         return read(field, "a text", JsonElement::getAsString);
     }
 
+    /** A value of any kind as text. */
+    String string(String field) {
+        return read(field, "a value", JsonElement::getAsString);
+    }
+
     boolean flag(String field) {
         return read(field, "true or false", JsonElement::getAsBoolean);
     }

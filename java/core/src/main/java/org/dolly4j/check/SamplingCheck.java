@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.dolly4j.DollyOptions;
 import org.dolly4j.sampling.Candidates;
 import org.dolly4j.sampling.Sampler;
 import org.dolly4j.sampling.SamplingOptions;
@@ -27,11 +28,12 @@ public final class SamplingCheck {
     /**
      * Runs what the folder holds.
      *
-     * @param folder with {@code sampling.jsonl}, {@code processors.jsonl} or {@code beam.jsonl}
+     * @param folder with {@code sampling.jsonl}, {@code processors.jsonl}, {@code beam.jsonl} or {@code logprobs.jsonl}
+     * @param options what runs the models of the last two, which are those of the folder {@code models} beside
      * @return a report for each of these files that is there
      * @throws org.dolly4j.CheckpointException if a file cannot be read, or a line is not a JSON object
      */
-    public static List<CheckReport> run(Path folder) {
+    public static List<CheckReport> run(Path folder, DollyOptions options) {
         List<CheckReport> reports = new ArrayList<>();
         for (String name : List.of("sampling", "processors")) {
             Path file = folder.resolve(name + ".jsonl");
@@ -39,11 +41,14 @@ public final class SamplingCheck {
                 reports.add(new SamplingCheck(name).runCases(Goldens.lines(file)));
             }
         }
+        Path checkpoints = folder.resolveSibling("models").resolve("checkpoints");
         Path beam = folder.resolve("beam.jsonl");
         if (Files.exists(beam)) {
-            CheckReport report = new CheckReport("sampling/beam");
-            report.skip("beam.jsonl, " + Goldens.lines(beam).size() + " cases", "beam search: not supported yet");
-            reports.add(report);
+            reports.add(BeamCheck.run(Goldens.lines(beam), checkpoints, options));
+        }
+        Path logprobs = folder.resolve("logprobs.jsonl");
+        if (Files.exists(logprobs)) {
+            reports.add(LogprobCheck.run(Goldens.lines(logprobs), checkpoints, options));
         }
         return reports;
     }

@@ -38,6 +38,9 @@ import org.slf4j.LoggerFactory;
  * @param forcedBosTokenId first token of the answer to a prompt of one token
  * @param forcedEosTokenIds tokens of which the last one of a full answer is
  * @param stopStrings texts that end generation
+ * @param numBeams beams of a search for the likeliest answer, 1 for none
+ * @param lengthPenalty exponent of the length that divides the score of a beam
+ * @param earlyStopping when a search ends: {@code true}, {@code false} or {@code never}
  * @param renormalizeLogits normalise after the processors
  */
 public record GenerationConfig(
@@ -59,6 +62,9 @@ public record GenerationConfig(
         OptionalInt forcedBosTokenId,
         List<Integer> forcedEosTokenIds,
         List<String> stopStrings,
+        OptionalInt numBeams,
+        OptionalDouble lengthPenalty,
+        Optional<String> earlyStopping,
         Optional<Boolean> renormalizeLogits) {
     private static final Logger LOG = LoggerFactory.getLogger(GenerationConfig.class);
 
@@ -80,7 +86,6 @@ public record GenerationConfig(
             Map.entry("guidance_scale", 1.0),
             Map.entry("max_time", NEVER),
             Map.entry("num_beam_groups", 1.0),
-            Map.entry("num_beams", 1.0),
             Map.entry("num_return_sequences", 1.0),
             Map.entry("penalty_alpha", 0.0),
             Map.entry("prompt_lookup_num_tokens", 0.0),
@@ -133,6 +138,9 @@ public record GenerationConfig(
                 values.integer("forced_bos_token_id", 0, Integer.MAX_VALUE),
                 values.integers("forced_eos_token_id", 0, Integer.MAX_VALUE),
                 values.strings("stop_strings"),
+                values.integer("num_beams", 1, Integer.MAX_VALUE),
+                values.number("length_penalty"),
+                values.plain("early_stopping").map(String::valueOf),
                 values.bool("renormalize_logits"));
     }
 

@@ -12,7 +12,7 @@ import org.dolly4j.sampling.TokenLogprobs;
  * The tokens drawn for a sequence after a step: one, and another after each draft that was drawn. {@link #draw} changes
  * neither sequence nor request but their sampler, so different drawings may be made by different threads at once.
  */
-final class Drawing {
+final class Drawing implements LogitsWork {
     private final Request request;
     private final Sampler sampler;
     private final Sequence sequence;
@@ -64,13 +64,8 @@ final class Drawing {
         return drawn.get(index);
     }
 
-    /**
-     * Draws.
-     *
-     * @param logits of the whole step, of which the position is changed
-     * @param workspace of this thread
-     */
-    void draw(FloatBuffer logits, Candidates workspace) {
+    @Override
+    public void draw(FloatBuffer logits, Candidates workspace) {
         try {
             sampler.workIn(workspace);
             for (int i = 0; i <= drafts; i++) {
@@ -87,8 +82,11 @@ final class Drawing {
 
     private Drawn draw(FloatBuffer logits, int length) {
         RequestSpec spec = request.spec();
-        int token = sampler.sample(
-                logits, sequence.tokens(), length, sequence.promptLength(), spec.seedOf(sequence.index()));
+        int promptLength = sequence.promptLength();
+        int token = sampler.sample(logits, sequence.tokens(), length, promptLength, spec.seedOf(sequence.index()));
+        if (spec.isScoring()) { // the logits are in order: a token could be drawn
+            token = spec.given().get(sequence.index())[length - promptLength];
+        }
         Optional<TokenLogprobs> logprobs = spec.topLogprobs().isEmpty()
                 ? Optional.empty()
                 : Optional.of(sampler.logprobs(logits, token, spec.topLogprobs().getAsInt()));

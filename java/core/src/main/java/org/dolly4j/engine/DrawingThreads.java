@@ -58,7 +58,7 @@ final class DrawingThreads implements AutoCloseable {
      *
      * @param logits of the step that they follow
      */
-    void draw(List<Drawing> drawings, FloatBuffer logits) {
+    void draw(List<? extends LogitsWork> drawings, FloatBuffer logits) {
         if (drawings.isEmpty()) {
             return;
         }
@@ -89,13 +89,13 @@ final class DrawingThreads implements AutoCloseable {
 
     /** The drawings of a step. A helper that comes late finds none left, and touches nothing. */
     private static final class Round {
-        private final List<Drawing> drawings;
+        private final List<? extends LogitsWork> drawings;
         private final FloatBuffer logits;
         private final AtomicInteger next = new AtomicInteger();
         private final AtomicInteger left;
         private final CompletableFuture<Void> done = new CompletableFuture<>();
 
-        Round(List<Drawing> drawings, FloatBuffer logits) {
+        Round(List<? extends LogitsWork> drawings, FloatBuffer logits) {
             this.drawings = drawings;
             this.logits = logits;
             left = new AtomicInteger(drawings.size());

@@ -12,6 +12,7 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.dolly4j.ContextLengthException;
 import org.dolly4j.EngineOverloadedException;
 import org.dolly4j.runtime.DecoderSession;
+import org.dolly4j.sampling.BeamOptions;
 import org.dolly4j.sampling.Sampler;
 
 /**
@@ -120,16 +121,22 @@ public final class Engine implements AutoCloseable {
         return Double.isNaN(nanos) ? Optional.empty() : Optional.of(Duration.ofNanos((long) (nanos * queue)));
     }
 
-    private void checkFits(RequestSpec spec) {
-        for (int token : spec.prompt()) {
+    private void checkVocabulary(String holder, int[] tokens) {
+        for (int token : tokens) {
             if (token < 0 || token >= session.vocabSize()) {
                 throw new IllegalArgumentException(String.format(
                         Locale.ROOT,
-                        "The prompt holds token %,d, but the model's vocabulary is 0 to %,d. The tokenizer is not the model's.",
+                        "%s holds token %,d, but the model's vocabulary is 0 to %,d. The tokenizer is not the model's.",
+                        holder,
                         token,
                         session.vocabSize() - 1));
             }
         }
+    }
+
+    private void checkFits(RequestSpec spec) {
+        checkVocabulary("The prompt", spec.prompt());
+        spec.given().forEach(tokens -> checkVocabulary("A continuation", tokens));
         if ((long) spec.prompt().length + spec.maxNewTokens() > contextLength) {
             throw new ContextLengthException(String.format(
                     Locale.ROOT,
@@ -138,12 +145,17 @@ public final class Engine implements AutoCloseable {
                     spec.maxNewTokens(),
                     contextLength));
         }
+        int beams = spec.beams().map(BeamOptions::beams).orElse(1);
+        if (beams > session.maxLogitsRows()) {
+            throw new IllegalArgumentException("beams = " + beams + " must be at most " + session.maxLogitsRows()
+                    + ", the sequences that run together.");
+        }
         int blocks = Scheduler.leastBlocks(spec);
         if (blocks > pool.size()) {
             throw new ContextLengthException(String.format(
                     Locale.ROOT,
                     "The request needs a KV cache of %,d tokens, but the model was loaded with one of %,d. Load it with"
-                            + " a larger one, or ask for fewer tokens.",
+                            + " a larger one, or ask for fewer tokens" + (beams > 1 ? " or beams." : "."),
                     blocks * DecoderSession.BLOCK_SIZE,
                     pool.size() * DecoderSession.BLOCK_SIZE));
         }

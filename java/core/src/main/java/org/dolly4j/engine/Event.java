@@ -18,6 +18,14 @@ public sealed interface Event {
             implements Event {}
 
     /**
+     * The answer that a sequence is was found by beam search; its tokens follow.
+     *
+     * @param sequence index of the sequence in its request, the best answer first
+     * @param score log-probability divided by the power of the length that the options say
+     */
+    record Score(int sequence, double score) implements Event {}
+
+    /**
      * A sequence has no more tokens, and its last one did not say so.
      *
      * @param sequence index of the sequence in its request

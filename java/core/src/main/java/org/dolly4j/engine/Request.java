@@ -153,6 +153,17 @@ public final class Request {
         emit(new Event.Token(sequence, token, nanos, logprobs, finish));
     }
 
+    /** A sequence is an answer with this score. */
+    void emitScore(int sequence, double score) {
+        emit(new Event.Score(sequence, score));
+    }
+
+    /** A sequence ends without a token. */
+    void emitEnd(int sequence, Finish finish) {
+        endedSequences.set(sequence);
+        emit(new Event.SequenceEnd(sequence, record.sinceSubmission(), finish));
+    }
+
     private void emit(Event event) {
         events.add(event);
         tell();

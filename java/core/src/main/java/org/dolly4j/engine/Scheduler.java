@@ -1,10 +1,13 @@
 package org.dolly4j.engine;
 
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.dolly4j.runtime.DecoderSession;
+import org.dolly4j.sampling.BeamSearch;
 
 /**
  * Decides what runs next, on integers only: which tokens of which sequences, in which KV blocks. Requests begin in the
@@ -42,10 +45,17 @@ final class Scheduler {
     }
 
     /**
-     * Blocks without which a request can never run: those of one sequence. Its last token is drawn, but never cached.
+     * Blocks without which a request can never run: those of one sequence, or of all beams, which go on together and
+     * share those of the prompt. The last token is drawn, but never cached.
      */
     static int leastBlocks(RequestSpec spec) {
-        return Sequence.blocksFor(spec.prompt().length + spec.maxNewTokens() - 1);
+        int blocks = Sequence.blocksFor(spec.prompt().length + spec.maxNewTokens() - 1);
+        if (spec.beams().isEmpty()) {
+            return blocks;
+        }
+        int shared = spec.prompt().length / DecoderSession.BLOCK_SIZE;
+        // One more for each: what is cached of beams is given up only when another needs it.
+        return shared + spec.beams().get().beams() * (blocks - shared + 1);
     }
 
     /** Adds a request that came after all others and fits into the pool by itself. */
@@ -80,7 +90,12 @@ final class Scheduler {
         int end = Math.min(maxRows, plan.rows() + prefillRows);
         planPrefill(plan, end);
         admit(plan, end);
-        speculation.ifPresent(decides -> addDrafts(plan, decoded, Math.min(maxRows, mostRows), decides));
+        while (plan.rows() == 0 && !running.isEmpty()) {
+            // All that run are beams that wait for others of their search: the last ones make room for these.
+            preempt(running.get(running.size() - 1));
+            admit(plan, end);
+        }
+        addDrafts(plan, decoded, Math.min(maxRows, mostRows));
         return plan;
     }
 
@@ -110,8 +125,8 @@ final class Scheduler {
     private void planPrefill(StepPlan plan, int end) {
         for (int i = 0; i < running.size() && plan.rows() < end; i++) {
             Sequence sequence = running.get(i);
-            if (sequence.uncached() == 1) {
-                continue;
+            if (sequence.uncached() <= 1) {
+                continue; // is planned, or waits for the other beams of its search
             }
             int possible = sequence.rowsWithin(pool.availableCount());
             for (int last = running.size() - 1; possible <= 0 && last > i; last--) {
@@ -157,20 +172,28 @@ final class Scheduler {
         return needed <= pool.availableCount() || running.isEmpty();
     }
 
-    /** Adds drafts to the first slices, with what is left of rows and, beside one for each sequence, of blocks. */
-    private void addDrafts(StepPlan plan, int decoded, int end, Speculation decides) {
-        decides.begin(plan.rows());
+    /**
+     * Adds drafts to the first slices, with what is left of rows and, beside one for each sequence, of blocks. Tokens
+     * that are given are sure to be accepted.
+     */
+    private void addDrafts(StepPlan plan, int decoded, int end) {
+        speculation.ifPresent(decides -> decides.begin(plan.rows()));
         for (int i = 0; i < decoded; i++) {
             Sequence sequence = plan.slices().get(i).sequence();
-            if (sequence.length() == sequence.promptLength()) {
-                continue; // the others of its request begin with this row
+            RequestSpec spec = sequence.group().spec();
+            boolean guesses = speculation.isPresent() && spec.beams().isEmpty();
+            boolean mayDraft = spec.isScoring() || guesses;
+            if (!mayDraft || sequence.length() == sequence.promptLength()) {
+                continue; // in the latter case the others of its request begin with this row
             }
             sequence.draft();
             int free = Math.max(0, pool.availableCount() - running.size());
             int most = Math.min(
                     Math.min(sequence.drafts(), sequence.rowsWithin(free) - 1),
                     Math.min(end - plan.rows(), maxLogitsRows - plan.logitsRows()));
-            int drafts = decides.drafts(sequence.matchLength(), most, plan.rows());
+            int drafts = spec.isScoring()
+                    ? most
+                    : speculation.orElseThrow().drafts(sequence.matchLength(), most, plan.rows());
             if (drafts > 0) {
                 plan.addDrafts(i, drafts);
             }
@@ -222,6 +245,62 @@ final class Scheduler {
             forks.add(fork);
         }
         return forks;
+    }
+
+    /**
+     * Goes on with the beams of the next step of a search: the first successor of a beam takes its place, others share
+     * what is cached of it, and beams without one end.
+     *
+     * @param beams those of the last step
+     * @return the sequences of the successors, each with its new token
+     */
+    List<Sequence> succeed(List<Sequence> beams, List<BeamSearch.Successor> successors) {
+        BitSet parents = new BitSet();
+        successors.forEach(successor -> parents.set(successor.parent()));
+        BitSet indexes = new BitSet();
+        for (int i = 0; i < beams.size(); i++) {
+            if (parents.get(i)) {
+                indexes.set(beams.get(i).index());
+            } else {
+                endBeam(beams.get(i));
+            }
+        }
+        List<Sequence> next = new ArrayList<>();
+        for (BeamSearch.Successor successor : successors) {
+            Sequence parent = beams.get(successor.parent());
+            if (parents.get(successor.parent())) {
+                parents.clear(successor.parent());
+                next.add(parent);
+            } else {
+                int index = indexes.nextClearBit(0);
+                indexes.set(index);
+                next.add(forkBeam(parent, index));
+            }
+        }
+        for (int i = 0; i < next.size(); i++) {
+            next.get(i).append(successors.get(i).token());
+        }
+        return next;
+    }
+
+    private Sequence forkBeam(Sequence parent, int index) {
+        Sequence fork = parent.fork(index);
+        if (running.size() < maxLogitsRows) {
+            begin(fork);
+        } else {
+            fork.release();
+            fork.group().addWaiting(fork);
+        }
+        return fork;
+    }
+
+    private void endBeam(Sequence sequence) {
+        sequence.release();
+        if (running.remove(sequence)) {
+            sequence.group().end();
+        } else {
+            sequence.group().endWaiting(sequence);
+        }
     }
 
     /** Ends a running sequence. */

@@ -105,8 +105,16 @@ final class Sequence {
         matchLength = drafts > 0 ? matchLength + 1 : 0;
     }
 
-    /** Drafts the next tokens by what followed the last ones before. */
+    /** Drafts the next tokens: those that are given, or else by what followed the last ones before. */
     void draft() {
+        RequestSpec spec = group.spec();
+        if (spec.isScoring()) {
+            int[] given = spec.given().get(index);
+            int known = length - promptLength();
+            drafts = given.length - known - 1;
+            System.arraycopy(given, known, tokens, length, drafts);
+            return;
+        }
         PromptLookup.Match match = PromptLookup.find(tokens, length);
         matchLength = match.length();
         // The token after the drafted ones has to be drawn too.

@@ -49,7 +49,7 @@ final class SequenceGroup {
     }
 
     boolean hasUnstarted() {
-        return started < spec.sequences();
+        return started < spec.begunAtFirst();
     }
 
     /** Whether there is one to begin or go on with. While the first one reads the prompt, the others wait for it. */
@@ -81,6 +81,17 @@ final class SequenceGroup {
         running--;
         preempted.add(sequence);
         preempted.sort(BY_INDEX);
+    }
+
+    /** A sequence has to wait that did not run yet. */
+    void addWaiting(Sequence sequence) {
+        preempted.add(sequence);
+        preempted.sort(BY_INDEX);
+    }
+
+    /** A sequence that waits has ended. */
+    void endWaiting(Sequence sequence) {
+        preempted.remove(sequence);
     }
 
     /** A running sequence has ended. */

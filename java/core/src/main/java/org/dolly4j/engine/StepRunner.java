@@ -2,6 +2,7 @@ package org.dolly4j.engine;
 
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -14,6 +15,7 @@ import java.util.function.Consumer;
 import java.util.function.Predicate;
 import org.dolly4j.runtime.Batch;
 import org.dolly4j.runtime.DecoderSession;
+import org.dolly4j.sampling.BeamSearch;
 
 /**
  * Carries out what the {@link Scheduler} plans for the requests it is given: runs steps, draws tokens, and hands them
@@ -41,6 +43,9 @@ final class StepRunner {
 
     /** Those that have not ended, in the order in which they came. */
     private final Map<SequenceGroup, Request> requests = new LinkedHashMap<>();
+
+    /** Those whose search has begun. */
+    private final Map<SequenceGroup, BeamGroup> beamGroups = new HashMap<>();
 
     private long arrivals;
 
@@ -147,32 +152,89 @@ final class StepRunner {
             return;
         }
         scheduler.markCached(plan);
-        List<Drawing> drawings = drawingsAfter(plan);
-        drawingThreads.draw(drawings, logits);
-        drawings.forEach(this::take);
+        List<LogitsWork> works = worksAfter(plan);
+        drawingThreads.draw(works, logits);
+        for (LogitsWork work : works) {
+            if (work instanceof BeamDrawing beam) {
+                takeBeam(beam);
+            } else {
+                take((Drawing) work);
+            }
+        }
     }
 
     /**
      * What is to be drawn after a step: the next tokens of the sequences that are cached to their ends, and for the
-     * first one of a request, those of the others, which begin with it.
+     * first one of a request, those of the others, which begin with it; of beams, their continuations.
      */
-    private List<Drawing> drawingsAfter(StepPlan plan) {
-        List<Drawing> drawings = new ArrayList<>();
+    private List<LogitsWork> worksAfter(StepPlan plan) {
+        List<LogitsWork> works = new ArrayList<>();
         int row = 0;
         for (StepPlan.Slice slice : plan.slices()) {
             Sequence sequence = slice.sequence();
             Request request = requests.get(sequence.group());
             if (slice.isLast() && !request.hasEnded()) { // by a cancellation just before the step
-                drawings.add(new Drawing(request, sequence, row, slice.drafts()));
-                if (sequence.length() == sequence.promptLength()) {
-                    for (Sequence fork : scheduler.fork(sequence)) {
-                        drawings.add(new Drawing(request, fork, row, 0));
+                if (request.spec().beams().isPresent()) {
+                    BeamGroup beams = beamGroups.computeIfAbsent(
+                            sequence.group(), group -> new BeamGroup(group.spec(), sequence));
+                    works.add(new BeamDrawing(request, beams, sequence, row));
+                } else {
+                    works.add(new Drawing(request, sequence, row, slice.drafts()));
+                    if (sequence.length() == sequence.promptLength()) {
+                        for (Sequence fork : scheduler.fork(sequence)) {
+                            works.add(new Drawing(request, fork, row, 0));
+                        }
                     }
                 }
             }
             row += slice.logitsRows();
         }
-        return drawings;
+        return works;
+    }
+
+    /** Gives a search the continuations of one of its beams; the last ones let it go on by a token. */
+    private void takeBeam(BeamDrawing drawing) {
+        Request request = drawing.request();
+        if (request.hasEnded()) {
+            return; // broke off at another beam of this step
+        }
+        try {
+            drawing.handOver();
+            if (drawing.group().advance(scheduler)) {
+                emitAnswers(request, drawing.group().answers());
+                remove(request, Request::complete);
+            }
+        } catch (Throwable thrown) {
+            request.record().drawingFailed(thrown);
+            remove(request, broken -> broken.fail(thrown));
+        }
+    }
+
+    private static void emitAnswers(Request request, List<BeamSearch.Answer> answers) {
+        for (int i = 0; i < answers.size(); i++) {
+            BeamSearch.Answer answer = answers.get(i);
+            request.emitScore(i, answer.score());
+            int[] tokens = answer.tokens();
+            for (int t = 0; t < tokens.length; t++) {
+                Optional<Finish> finish =
+                        t < tokens.length - 1 ? Optional.empty() : Optional.of(finishOf(tokens, request.spec()));
+                request.emitToken(i, tokens[t], answer.logprobs().get(t), finish);
+            }
+        }
+        for (int i = answers.size(); i < request.spec().sequences(); i++) {
+            request.emitEnd(i, Finish.LENGTH); // the options left too few tokens to find so many
+        }
+    }
+
+    private static Finish finishOf(int[] answer, RequestSpec spec) {
+        int last = answer[answer.length - 1];
+        if (contains(spec.endIds(), last)) {
+            return Finish.END_TOKEN;
+        }
+        if (contains(spec.stopIds(), last)) {
+            return Finish.STOP_TOKEN;
+        }
+        return spec.stopCondition().endsWith(answer) ? Finish.STOP_CONDITION : Finish.LENGTH;
     }
 
     private FloatBuffer carryOut(StepPlan plan) {
@@ -207,11 +269,14 @@ final class StepRunner {
             return; // broke off at another sequence of this step
         }
         try {
-            recorder.draftsVerified(drawing.drafts());
+            boolean guesses = !request.spec().isScoring();
+            recorder.draftsVerified(guesses ? drawing.drafts() : 0);
             int accepted = 0;
             while (take(drawing.get(accepted), request, drawing.sequence()) && accepted < drawing.drafts()) {
                 drawing.sequence().markCached(1);
-                recorder.draftAccepted();
+                if (guesses) {
+                    recorder.draftAccepted();
+                }
                 accepted++;
             }
         } catch (Throwable thrown) {
@@ -224,7 +289,7 @@ final class StepRunner {
     private boolean take(Drawing.Drawn drawn, Request request, Sequence sequence) {
         int token = drawn.token();
         boolean isDraft = sequence.isDraft(token);
-        if (sequence.drafts() > 0) {
+        if (sequence.drafts() > 0 && !request.spec().isScoring()) {
             speculation.learn(sequence.matchLength(), isDraft);
         }
         sequence.append(token);
@@ -251,7 +316,7 @@ final class StepRunner {
         if (spec.stopCondition().stopsAfter(sequence.index(), token)) {
             return Optional.of(Finish.STOP_CONDITION);
         }
-        return sequence.length() - sequence.promptLength() == spec.maxNewTokens()
+        return sequence.length() - sequence.promptLength() == spec.maxNewTokensOf(sequence.index())
                 ? Optional.of(Finish.LENGTH)
                 : Optional.empty();
     }
@@ -290,6 +355,7 @@ final class StepRunner {
             Request request = entry.getValue();
             if (condition.test(request)) {
                 all.remove();
+                beamGroups.remove(entry.getKey());
                 notBegun.remove(request);
                 try {
                     scheduler.remove(entry.getKey());

@@ -18,4 +18,14 @@ public interface StopCondition {
      * @return whether it is the sequence's last one
      */
     boolean stopsAfter(int sequence, int token);
+
+    /**
+     * Looks at a whole answer, as beam search has many beginnings of one that come and go.
+     *
+     * @param answer its tokens so far, of which none but the last may end it
+     * @return whether it ends with the last one
+     */
+    default boolean endsWith(int[] answer) {
+        return false;
+    }
 }

@@ -1,5 +1,8 @@
 package org.dolly4j.hub;
 
+import java.io.IOException;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
@@ -53,12 +56,59 @@ public final class Hub {
         return download(repository, Selection.TOKENIZER);
     }
 
+    /**
+     * Asks for what stands before the tensors in a model's files of weights: which ones there are, of what type and
+     * size, and where. Nothing of that is kept in the cache but config.json and the tokenizer.
+     *
+     * @return empty if the weights are no safetensors, the server sends no parts of files, or the network must not be
+     *     used; to be closed
+     * @throws HubException as {@link #download}
+     * @throws CancellationException if the thread is interrupted
+     */
+    public Optional<HeaderFolder> downloadHeaders(HubRepository repository) {
+        if (options.offline()) {
+            return Optional.empty();
+        }
+        Path config = downloadTokenizer(repository).resolve(ModelFiles.CONFIG);
+        return orHubException(() -> {
+            HeaderFolder folder = new HeaderFolder(Files.createTempDirectory("dolly4j-headers"));
+            boolean isComplete = false;
+            try {
+                Files.copy(config, folder.path().resolve(ModelFiles.CONFIG));
+                isComplete = new HeaderDownload(options, repository).run(folder.path());
+            } catch (RangesNotServedException e) {
+                LOG.info(
+                        "The server sends no parts of files ({}): the headers of weights are not known",
+                        e.getMessage());
+            } finally {
+                if (!isComplete) {
+                    folder.close();
+                }
+            }
+            return isComplete ? Optional.of(folder) : Optional.empty();
+        });
+    }
+
     private Path download(HubRepository repository, Selection selection) {
         CachedRepository cached = new CachedRepository(options.cacheDirectory().toAbsolutePath(), repository);
+        return orHubException(() -> download(cached, selection));
+    }
+
+    /** Something that may fail as transfers do. */
+    @FunctionalInterface
+    private interface Transfer<T> {
+        T run() throws IOException, InterruptedException;
+    }
+
+    private static <T> T orHubException(Transfer<T> transfer) {
         try {
-            return download(cached, selection);
+            return transfer.run();
         } catch (UnavailableException e) {
             throw e.isInterruption() ? cancelled(e) : new HubException(e.getMessage(), e);
+        } catch (ClosedByInterruptException e) {
+            throw cancelled(e);
+        } catch (IOException e) {
+            throw new HubException("What was asked of the hub cannot be brought: " + e.getMessage() + ".", e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw cancelled(e);

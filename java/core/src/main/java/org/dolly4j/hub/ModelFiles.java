@@ -140,6 +140,13 @@ final class ModelFiles {
         return others;
     }
 
+    /** The file with the weights, or their index, if they are safetensors. */
+    static Optional<String> safetensors(Set<String> files) {
+        return Weights.of(files)
+                .filter(weights -> weights == Weights.SAFETENSORS || weights == Weights.SAFETENSORS_SHARDED)
+                .map(weights -> weights.file);
+    }
+
     /** The one of these files that lists the shards, if the weights have some. */
     static Optional<String> index(Set<String> files) {
         return Weights.of(files).filter(weights -> weights.index).map(weights -> weights.file);

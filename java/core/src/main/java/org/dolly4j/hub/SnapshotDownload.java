@@ -1,8 +1,6 @@
 package org.dolly4j.hub;
 
 import java.net.URI;
-import java.net.URLEncoder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,6 +20,7 @@ final class SnapshotDownload {
     private final HubRepository repository;
     private final Selection selection;
     private final HubClient client;
+    private final RemoteRepository remote;
 
     /** What is in the cache now, by name. */
     private final Map<String, RemoteFile> brought = new LinkedHashMap<>();
@@ -32,6 +31,7 @@ final class SnapshotDownload {
         this.selection = selection;
         repository = cached.repository();
         client = new HubClient(options, repository);
+        remote = new RemoteRepository(client, options, repository);
     }
 
     /**
@@ -46,7 +46,7 @@ final class SnapshotDownload {
      */
     Path run(Optional<String> usable) throws TransferException, InterruptedException {
         Retries retries = new Retries(usable.isPresent() ? 0 : Retries.MOST, options.firstWait());
-        RepositoryListing listing = retries.until(this::list);
+        RepositoryListing listing = remote.list(retries);
         String commit = listing.commit();
         Set<String> files = usable.equals(Optional.of(commit)) ? withPresentWeights(listing) : listing.files();
         Set<String> names = new LinkedHashSet<>(ModelFiles.needed(files, selection, repository));
@@ -76,40 +76,13 @@ final class SnapshotDownload {
         return files;
     }
 
-    private RepositoryListing list() throws TransferException, InterruptedException {
-        String revision = URLEncoder.encode(repository.revision(), StandardCharsets.UTF_8);
-        URI address = client.address("/api/models/" + repository.id() + "/revision/" + revision);
-        try (HubClient.Answer answer = client.get(address, "the list of files", Optional.empty())) {
-            byte[] text = answer.body()
-                    .readAll(RepositoryListing.MAX_BYTES)
-                    .orElseThrow(() -> new UnavailableException("The list of files of " + repository.id()
-                            + " has more than " + RepositoryListing.MAX_BYTES
-                            + " bytes, which is more than any model needs."));
-            RepositoryListing listing =
-                    RepositoryListing.parse(text, options.endpoint().toString());
-            if (HubRepository.isCommit(repository.revision())
-                    && !listing.commit().equals(repository.revision())) {
-                throw new UnavailableException(options.endpoint() + " answers with the commit " + listing.commit()
-                        + " where " + repository.revision() + " was asked for. If that is not the Hugging Face hub,"
-                        + " correct HF_ENDPOINT.");
-            }
-            return listing;
-        }
-    }
-
     /** The shards that the index names, which is brought for it. */
     private Set<String> shards(RepositoryListing listing, String index) throws TransferException, InterruptedException {
         bring(listing.commit(), Set.of(index));
         RemoteFile described = brought.get(index);
         Path file = described == null ? cached.file(listing.commit(), index) : cached.blob(described.etag());
         Set<String> shards = ModelFiles.shards(file, index);
-        for (String shard : shards) {
-            if (!listing.files().contains(shard)) {
-                throw new HubException("The model " + repository.id() + " at revision '" + repository.revision()
-                        + "' has no " + shard + ", which its " + index + " names. Choose another revision, or tell the"
-                        + " owner of the repository.");
-            }
-        }
+        remote.requireShards(shards, listing, index);
         return shards;
     }
 
@@ -118,9 +91,7 @@ final class SnapshotDownload {
         Map<RemoteFile, URI> files = new LinkedHashMap<>();
         for (String name : names) {
             if (!brought.containsKey(name) && !Files.exists(cached.file(commit, name))) {
-                URI address = client.address("/" + repository.id() + "/resolve/" + commit + "/" + name);
-                Retries retries = new Retries(Retries.MOST, options.firstWait());
-                files.put(retries.until(() -> describe(name, commit, address)), address);
+                files.put(remote.describe(commit, name), remote.address(commit, name));
             }
         }
         List<RemoteFile> absent = new ArrayList<>(files.keySet());
@@ -132,12 +103,5 @@ final class SnapshotDownload {
             new BlobDownload(client, options, cached, files.get(file), file, report).run();
         }
         files.keySet().forEach(file -> brought.put(file.name(), file));
-    }
-
-    private RemoteFile describe(String name, String commit, URI address)
-            throws TransferException, InterruptedException {
-        try (HubClient.Answer answer = client.head(address, name)) {
-            return RemoteFile.of(name, commit, answer, options);
-        }
     }
 }

@@ -27,14 +27,20 @@ public final class PythonWhitespace {
 
     /** The text without white space at its ends. */
     public static String strip(String text) {
+        String ended = stripTrailing(text);
         int start = 0;
-        int end = text.length();
-        while (start < end && is(text.charAt(start))) {
+        while (start < ended.length() && is(ended.charAt(start))) {
             start++;
         }
-        while (end > start && is(text.charAt(end - 1))) {
+        return ended.substring(start);
+    }
+
+    /** The text without white space at its end. */
+    public static String stripTrailing(String text) {
+        int end = text.length();
+        while (end > 0 && is(text.charAt(end - 1))) {
             end--;
         }
-        return text.substring(start, end);
+        return text.substring(0, end);
     }
 }

@@ -4,6 +4,8 @@ import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
 import org.dolly4j.BackendException;
 import org.dolly4j.DollyException;
 
@@ -128,6 +130,42 @@ public final class Sampler {
     }
 
     /**
+     * The likeliest next tokens for {@link BeamSearch}: there the processors work on log-probabilities, not on logits,
+     * and nothing is drawn. Parameters and exceptions are those of {@link #sample}.
+     *
+     * @param count how many at most, the likeliest first, of equal ones the lowest id; those that are impossible are
+     *     left out
+     * @param top how many of the likeliest tokens come with each, and its own likelihood; empty for none of that
+     */
+    public List<BeamSearch.Continuation> continuations(
+            FloatBuffer logits, int[] history, int historyLength, int promptLength, int count, OptionalInt top) {
+        checkLengths(logits, history, historyLength, promptLength);
+        candidates.load(logits);
+        candidates.sumWeights();
+        candidates.subtract(candidates.max() + StrictMath.log(candidates.expSum()));
+        float[] scores = candidates.vocabularyScores();
+        for (LogitsProcessor processor : processors) {
+            processor.process(scores, history, historyLength, promptLength);
+        }
+        if (!Float.isFinite(candidates.max())) {
+            throw noFiniteMaximum(logits, history, historyLength, promptLength);
+        }
+        candidates.retainBest(count);
+        List<TokenLogprobs.Alternative> best = new ArrayList<>();
+        for (int i = 0; i < candidates.count(); i++) {
+            best.add(new TokenLogprobs.Alternative(candidates.id(i), candidates.score(i)));
+        }
+        best.sort(BY_LOGPROB);
+        List<BeamSearch.Continuation> continuations = new ArrayList<>();
+        for (TokenLogprobs.Alternative one : best.subList(0, Math.min(count, best.size()))) {
+            Optional<TokenLogprobs> told =
+                    top.isEmpty() ? Optional.empty() : Optional.of(logprobs(logits, one.tokenId(), top.getAsInt()));
+            continuations.add(new BeamSearch.Continuation(one.tokenId(), (float) one.logprob(), told));
+        }
+        return continuations;
+    }
+
+    /**
      * How likely the model finds a token, whatever the options.
      *
      * @param logits as {@link #sample} takes them, and has found them in order
@@ -152,6 +190,14 @@ public final class Sampler {
 
     /** Loads and processes the scores of the whole vocabulary; the greatest is finite then. */
     private void process(FloatBuffer logits, int[] history, int historyLength, int promptLength) {
+        checkLengths(logits, history, historyLength, promptLength);
+        float max = process(logits, processors, history, historyLength, promptLength);
+        if (!Float.isFinite(max)) {
+            throw noFiniteMaximum(logits, history, historyLength, promptLength);
+        }
+    }
+
+    private void checkLengths(FloatBuffer logits, int[] history, int historyLength, int promptLength) {
         int vocabSize = candidates.vocabSize();
         if (logits.remaining() < vocabSize) {
             throw new IllegalArgumentException(
@@ -160,10 +206,6 @@ public final class Sampler {
         if (promptLength < 0 || historyLength < promptLength || history.length < historyLength) {
             throw new IllegalArgumentException("lengths must be 0 <= promptLength <= historyLength <= history.length,"
                     + " but are " + promptLength + ", " + historyLength + ", " + history.length);
-        }
-        float max = process(logits, processors, history, historyLength, promptLength);
-        if (!Float.isFinite(max)) {
-            throw noFiniteMaximum(logits, history, historyLength, promptLength);
         }
     }
 

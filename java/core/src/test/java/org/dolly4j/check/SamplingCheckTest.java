@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.dolly4j.DollyOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -14,12 +15,14 @@ class SamplingCheckTest {
 
     @Test
     void everyCaseOfHuggingFacePasses() {
-        List<CheckReport> reports = SamplingCheck.run(GOLDENS);
+        List<CheckReport> reports = SamplingCheck.run(GOLDENS, DollyOptions.defaults());
 
-        assertThat(reports).extracting(CheckReport::part).containsExactly("sampling/sampling", "sampling/processors");
+        assertThat(reports)
+                .extracting(CheckReport::part)
+                .containsExactly("sampling/sampling", "sampling/processors", "sampling/beam", "sampling/logprobs");
         assertThat(reports).flatExtracting(CheckReport::failures).isEmpty();
         assertThat(reports).flatExtracting(CheckReport::skips).isEmpty();
-        assertThat(reports).extracting(CheckReport::passed).containsExactly(328, 48);
+        assertThat(reports).extracting(CheckReport::passed).containsExactly(328, 48, 36, 16);
     }
 
     @Test
@@ -37,7 +40,7 @@ class SamplingCheckTest {
                         penalty.replace("repetition_penalty", "unheard_of"),
                         penalty.replace("\"name\"", "\"title\"").replace("\"eos\"", "\"end\"")));
 
-        CheckReport report = SamplingCheck.run(folder).get(0);
+        CheckReport report = SamplingCheck.run(folder, DollyOptions.defaults()).get(0);
 
         assertThat(report.passed()).isEqualTo(1);
         assertThat(report.failures()).hasSize(5);
@@ -50,13 +53,62 @@ class SamplingCheckTest {
     }
 
     @Test
-    void beamSearch_isSkippedByName(@TempDir Path folder) throws IOException {
-        Files.write(folder.resolve("beam.jsonl"), List.of("{}", "{}"));
+    void otherAnswersAndLogprobsFail(@TempDir Path folder) throws IOException {
+        Path sampling = Files.createDirectory(folder.resolve("sampling"));
+        Path checkpoints = Files.createDirectories(folder.resolve("models/checkpoints"));
+        String name = "neox-v5config-odd";
+        Files.createSymbolicLink(
+                checkpoints.resolve(name),
+                GOLDENS.resolveSibling("models")
+                        .resolve("checkpoints")
+                        .resolve(name)
+                        .toAbsolutePath());
+        String beam = lineOf("beam", name);
+        String logprobs = lineOf("logprobs", name);
+        Files.write(
+                sampling.resolve("beam.jsonl"),
+                List.of(
+                        beam,
+                        beam.replaceFirst("\"sequences\": \\[\\[", "$0 7, "),
+                        beam.replaceFirst("\"scores\": \\[-", "$02")));
+        Files.write(
+                sampling.resolve("logprobs.jsonl"),
+                List.of(
+                        logprobs,
+                        logprobs.replaceFirst("\"logprobs\":\\[-", "$02"),
+                        logprobs.replaceFirst("\"top_ids\":\\[", "$02"),
+                        logprobs.replaceFirst("\"top_logprobs\":\\[-", "$02")));
 
-        assertThat(SamplingCheck.run(folder)).singleElement().satisfies(report -> {
-            assertThat(report.part()).isEqualTo("sampling/beam");
-            assertThat(report.passed()).isZero();
-            assertThat(report.skips()).containsExactly("beam.jsonl, 2 cases: beam search: not supported yet");
-        });
+        List<CheckReport> reports = SamplingCheck.run(sampling, DollyOptions.defaults());
+
+        assertThat(reports).extracting(CheckReport::passed).containsExactly(1, 1);
+        assertThat(reports.get(0).failures()).hasSize(2);
+        assertThat(reports.get(0).failures().get(0)).startsWith("line 2: finds ");
+        assertThat(reports.get(0).failures().get(1)).startsWith("line 3: score 0 is ");
+        assertThat(reports.get(1).failures()).hasSize(3);
+        assertThat(reports.get(1).failures().get(0)).startsWith("line 2: continuation 0: token 0 has ");
+        assertThat(reports.get(1).failures().get(1)).contains("the likeliest at token 0 are ");
+        assertThat(reports.get(1).failures().get(2)).contains("alternative 0 at token 0 has ");
+    }
+
+    private static String lineOf(String file, String checkpoint) throws IOException {
+        return Files.readAllLines(GOLDENS.resolve(file + ".jsonl")).stream()
+                .filter(line -> line.contains(checkpoint))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    @Test
+    void beamsOfCheckpointsThatAreNotThere_areSkippedByName(@TempDir Path folder) throws IOException {
+        String line = "{\"checkpoint\": \"gone\"}";
+        Files.write(folder.resolve("beam.jsonl"), List.of(line, line));
+
+        assertThat(SamplingCheck.run(folder, DollyOptions.defaults()))
+                .singleElement()
+                .satisfies(report -> {
+                    assertThat(report.part()).isEqualTo("sampling/beam");
+                    assertThat(report.passed()).isZero();
+                    assertThat(report.skips()).singleElement().asString().startsWith("gone, 2 cases: no folder ");
+                });
     }
 }

@@ -1,8 +1,10 @@
 package org.dolly4j.engine;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import org.dolly4j.sampling.BeamOptions;
 import org.dolly4j.sampling.SamplingOptions;
 
 /** Builds a {@link RequestSpec} of what a test cares about: by default one sequence, drawn as Dolly's, with seed 0. */
@@ -19,6 +21,7 @@ final class TestSpec {
     private long seed;
     private Optional<Duration> deadline = Optional.empty();
     private String cacheSalt = "";
+    private Optional<BeamOptions> beams = Optional.empty();
     private OptionalInt topLogprobs = OptionalInt.empty();
 
     TestSpec(int[] prompt, int maxNewTokens) {
@@ -66,6 +69,13 @@ final class TestSpec {
         return this;
     }
 
+    /** Beam search, without the draws of the default. */
+    TestSpec beams(BeamOptions value) {
+        beams = Optional.of(value);
+        sampling = SamplingOptions.greedy();
+        return this;
+    }
+
     TestSpec topLogprobs(int value) {
         topLogprobs = OptionalInt.of(value);
         return this;
@@ -83,6 +93,8 @@ final class TestSpec {
                 seed,
                 deadline,
                 cacheSalt,
-                topLogprobs);
+                beams,
+                topLogprobs,
+                List.of());
     }
 }
