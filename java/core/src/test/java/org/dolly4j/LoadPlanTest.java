@@ -2,11 +2,10 @@ package org.dolly4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.dolly4j.model.PublishedSpecs.DOLLY_V2_3B;
 
 import java.util.Optional;
 import org.dolly4j.checkpoint.DType;
-import org.dolly4j.model.Activation;
-import org.dolly4j.model.DecoderSpec;
 import org.dolly4j.runtime.AvailableMemory;
 import org.dolly4j.runtime.MemoryPlan;
 import org.dolly4j.runtime.MemoryPlan.Caching;
@@ -16,34 +15,15 @@ import org.junit.jupiter.api.Test;
 
 class LoadPlanTest {
     /** The shape of dolly-v2-3b: about 11.2, 5.6, 2.9 and 1.7 GB of weights. */
-    private static final DecoderSpec SPEC = new DecoderSpec(
-            32,
-            2560,
-            32,
-            80,
-            10240,
-            50280,
-            2048,
-            20,
-            10_000,
-            Activation.GELU_ERF,
-            1e-5,
-            true,
-            false,
-            true,
-            true,
-            false,
-            false);
-
     private static LoadPlan plan(DollyOptions options, DType stored, double gigabytes, double swap) {
         AvailableMemory available = new AvailableMemory((long) (gigabytes * 1e9), (long) (swap * 1e9), "a test");
-        return LoadPlan.of(SPEC, stored, options, available, held -> Caching.NONE);
+        return LoadPlan.of(DOLLY_V2_3B, stored, options, available, held -> Caching.NONE);
     }
 
     /** bfloat16, of which the default KV cache would hold 3,264 tokens. */
     private static MemoryPlan plan(DollyOptions options, Caching caching, long bytes) {
         AvailableMemory available = new AvailableMemory(bytes, 0, "a test");
-        return LoadPlan.of(SPEC, DType.BFLOAT16, options, available, held -> caching)
+        return LoadPlan.of(DOLLY_V2_3B, DType.BFLOAT16, options, available, held -> caching)
                 .chosenOrThrow(options);
     }
 

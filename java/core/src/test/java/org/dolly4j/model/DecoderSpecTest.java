@@ -66,25 +66,7 @@ class DecoderSpecTest {
     /** GPT-J 6B: 28 layers of 4096, one norm, biases in the feed-forward block and the head alone; 6,050,882,784. */
     @Test
     void parameterCount_ofGptJ_isThePublishedOne() {
-        DecoderSpec gptJ = new DecoderSpec(
-                28,
-                4096,
-                16,
-                256,
-                16384,
-                50400,
-                2048,
-                64,
-                10_000,
-                Activation.GELU_TANH,
-                1e-5,
-                true,
-                true,
-                false,
-                true,
-                true,
-                false);
-        assertThat(gptJ.parameterCount()).isEqualTo(6_050_882_784L);
+        assertThat(PublishedSpecs.GPT_J_6B.parameterCount()).isEqualTo(6_050_882_784L);
     }
 
     @Test
@@ -96,25 +78,7 @@ class DecoderSpecTest {
     /** Dolly 3b in bfloat16: 32 layers x (K and V) x 2560 x 2 bytes = 320 KiB. */
     @Test
     void kvBytesPerToken_countKeysAndValuesOfAllLayers() {
-        DecoderSpec dolly3b = new DecoderSpec(
-                32,
-                2560,
-                32,
-                80,
-                10240,
-                50280,
-                2048,
-                20,
-                10_000,
-                Activation.GELU_ERF,
-                1e-5,
-                true,
-                false,
-                true,
-                true,
-                false,
-                false);
-        assertThat(dolly3b.kvBytesPerToken(2)).isEqualTo(320 * 1024);
+        assertThat(PublishedSpecs.DOLLY_V2_3B.kvBytesPerToken(2)).isEqualTo(320 * 1024);
     }
 
     @Test

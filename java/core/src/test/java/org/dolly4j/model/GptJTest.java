@@ -64,25 +64,7 @@ class GptJTest {
     @Test
     void gptJ6b_isReadWhole() throws IOException {
         DecoderSpec spec = spec("28", "28");
-        assertThat(spec)
-                .isEqualTo(new DecoderSpec(
-                        28,
-                        4096,
-                        16,
-                        256,
-                        16384,
-                        50400,
-                        2048,
-                        64,
-                        10_000,
-                        Activation.GELU_TANH,
-                        1e-5,
-                        true,
-                        true,
-                        false,
-                        true,
-                        true,
-                        false));
+        assertThat(spec).isEqualTo(PublishedSpecs.GPT_J_6B);
     }
 
     @Test

@@ -57,25 +57,7 @@ class GptNeoXConfigTest {
 
     @Test
     void dolly3b_isReadWhole() throws IOException {
-        assertThat(spec(DOLLY_3B))
-                .isEqualTo(new DecoderSpec(
-                        32,
-                        2560,
-                        32,
-                        80,
-                        10240,
-                        50280,
-                        2048,
-                        20,
-                        10_000,
-                        Activation.GELU_ERF,
-                        1e-5,
-                        true,
-                        false,
-                        true,
-                        true,
-                        false,
-                        false));
+        assertThat(spec(DOLLY_3B)).isEqualTo(PublishedSpecs.DOLLY_V2_3B);
     }
 
     /**

@@ -1,6 +1,7 @@
 package org.dolly4j.runtime;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.dolly4j.model.PublishedSpecs.DOLLY_V2_3B;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -28,30 +29,11 @@ class MemoryPlanTest {
             Path.of(System.getProperty("dolly4j.test.checkpoints", "src/test/resources/goldens/models/checkpoints"));
 
     /** The shape of dolly-v2-3b. */
-    private static final DecoderSpec DOLLY_3B = new DecoderSpec(
-            32,
-            2560,
-            32,
-            80,
-            10240,
-            50280,
-            2048,
-            20,
-            10_000,
-            Activation.GELU_ERF,
-            1e-5,
-            true,
-            false,
-            true,
-            true,
-            false,
-            false);
-
     private static final SessionSize SIZE = new SessionSize(204, 256, 64);
 
     private static MemoryPlan plan(WeightType type, Caching caching, long available, long swap) {
         return MemoryPlan.of(
-                DOLLY_3B,
+                DOLLY_V2_3B,
                 new ModelOptions(type, Backend.KERNELS, "cpu", 2, false),
                 SIZE,
                 caching,
@@ -155,7 +137,7 @@ class MemoryPlanTest {
     @Test
     void cudaDevice_holdsTheCache() {
         MemoryPlan plan = MemoryPlan.of(
-                DOLLY_3B,
+                DOLLY_V2_3B,
                 new ModelOptions(WeightType.BFLOAT16, Backend.LIBTORCH, "cuda", 2, false),
                 SIZE,
                 Caching.NONE,
