@@ -7,7 +7,7 @@ import org.dolly4j.sampling.TokenLogprobs;
  * How likely a model finds a text after a prompt, see {@link Dolly#score(GenerationRequest, List)}.
  *
  * @param continuation the text
- * @param tokenIds its tokens, and of the white space at the end of the prompt before it
+ * @param tokenIds its tokens; without template with those of the white space at the end of the prompt
  * @param logprobs how likely the model finds each of them, after those before
  */
 public record ContinuationScore(String continuation, int[] tokenIds, List<TokenLogprobs> logprobs) {

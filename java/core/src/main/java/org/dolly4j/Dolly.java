@@ -416,10 +416,11 @@ public final class Dolly implements AutoCloseable {
     }
 
     /**
-     * How likely the model finds texts after a prompt: to choose among given answers, or to measure a model. Tokens are
-     * made as EleutherAI's lm-evaluation-harness makes them, so that its {@code loglikelihood} gives the same: prompt
-     * and continuation are encoded as one text, and white space at the prompt's end (in Dolly's template the newline)
-     * counts to the continuation. The prompt is computed once for all of them.
+     * How likely the model finds texts after a prompt: to choose among given answers, or to measure a model. In Dolly's
+     * template each is scored as an answer: its tokens after those that {@link #generate(GenerationRequest)} begins
+     * with. Without template, tokens are made as EleutherAI's lm-evaluation-harness makes them, so that its {@code
+     * loglikelihood} gives the same: prompt and continuation are encoded as one text, and white space at the prompt's
+     * end counts to the continuation. The prompt is computed once for all of them.
      *
      * @param prompt of it its text, {@code allowSpecialTokensInText}, {@code deadline}, {@code cacheSalt} and {@code
      *     topLogprobs} count; the other options say how an answer is written, and are passed over

@@ -1,6 +1,5 @@
 package org.dolly4j;
 
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -69,39 +68,55 @@ final class PromptEncoder {
     record Scored(int[] prompt, List<int[]> continuations) {}
 
     /**
-     * Encodes a prompt and texts after it, as EleutherAI's lm-evaluation-harness does: text and continuation are one
-     * text, and white space at the prompt's end belongs to the continuation.
+     * Encodes a prompt, and texts after it. After a template each is what an answer would be. A raw prompt and its
+     * continuation are encoded as one text, as EleutherAI's lm-evaluation-harness does it, and white space at the
+     * prompt's end counts to the continuation.
      *
      * @param endOfText what stands before a prompt that has no tokens, if the model knows one
      * @throws IllegalArgumentException if the continuation adds no token, or the prompt has none and cannot
      * @throws ContextLengthException if both exceed the context or the KV cache
      */
     Scored encode(GenerationRequest request, List<String> continuations, OptionalInt endOfText) {
-        Tail tail = tail(request);
-        int[] prompt = tail.encode(PythonWhitespace.stripTrailing(tail.text));
-        List<int[]> encoded = new ArrayList<>();
-        for (String continuation : continuations) {
-            int[] whole = tail.encode(tail.text + continuation);
-            if (continuation.isEmpty()) {
-                throw new IllegalArgumentException("A continuation is empty: there is nothing to score.");
-            }
-            if (whole.length <= prompt.length) {
-                throw new IllegalArgumentException("The continuation '" + shown(continuation)
-                        + "' adds no token to the prompt: its beginning makes another token of the prompt's last one."
-                        + " Begin it with a space if it is a word of its own.");
-            }
-            encoded.add(Arrays.copyOfRange(whole, prompt.length, whole.length));
-            if (whole.length > limit()) {
-                throw tooLong(whole.length, continuation);
-            }
+        boolean special = request.allowSpecialTokensInText();
+        Scored scored = request.input() instanceof GenerationRequest.Input.Raw raw
+                ? encodeRaw(raw.text(), continuations, endOfText)
+                : new Scored(
+                        encode(instruction(request), request),
+                        continuations.stream()
+                                .map(text -> special ? tokenizer.encode(text) : tokenizer.encodeAsText(text))
+                                .toList());
+        for (int i = 0; i < continuations.size(); i++) {
+            checkScored(continuations.get(i), scored.continuations.get(i), scored.prompt);
         }
-        if (prompt.length == 0) {
-            prompt = new int[] {
-                endOfText.orElseThrow(() -> new IllegalArgumentException("The prompt is white space, and the model has"
-                        + " no end-of-text token to stand before it: begin it with a word."))
-            };
+        return scored;
+    }
+
+    private Scored encodeRaw(String text, List<String> continuations, OptionalInt endOfText) {
+        int[] prompt = tokenizer.encode(PythonWhitespace.stripTrailing(text));
+        List<int[]> encoded = continuations.stream()
+                .map(continuation -> tokenizer.encode(text + continuation))
+                .map(whole -> Arrays.copyOfRange(whole, Math.min(prompt.length, whole.length), whole.length))
+                .toList();
+        if (prompt.length > 0) {
+            return new Scored(prompt, encoded);
         }
-        return new Scored(prompt, encoded);
+        int beginning = endOfText.orElseThrow(() -> new IllegalArgumentException("The prompt is white space, and the"
+                + " model has no end-of-text token to stand before it: begin it with a word."));
+        return new Scored(new int[] {beginning}, encoded);
+    }
+
+    private void checkScored(String continuation, int[] tokens, int[] prompt) {
+        if (continuation.isEmpty()) {
+            throw new IllegalArgumentException("A continuation is empty: there is nothing to score.");
+        }
+        if (tokens.length == 0) {
+            throw new IllegalArgumentException("The continuation '" + shown(continuation)
+                    + "' adds no token to the prompt: its beginning makes another token of the prompt's last one."
+                    + " Begin it with a space if it is a word of its own.");
+        }
+        if (prompt.length + tokens.length > limit()) {
+            throw tooLong(prompt.length + tokens.length, continuation);
+        }
     }
 
     private ContextLengthException tooLong(int tokens, String continuation) {
@@ -115,35 +130,6 @@ final class PromptEncoder {
 
     private static String shown(String text) {
         return text.length() <= SHOWN ? text : text.substring(0, SHOWN) + "...";
-    }
-
-    /**
-     * A prompt up to its last text, which other text may go on.
-     *
-     * @param head tokens before that
-     * @param text the text
-     * @param encoder makes tokens of it
-     */
-    private record Tail(int[] head, String text, Function<String, int[]> encoder) {
-        int[] encode(String whole) {
-            return IntStream.concat(Arrays.stream(head), Arrays.stream(encoder.apply(whole)))
-                    .toArray();
-        }
-    }
-
-    private Tail tail(GenerationRequest request) {
-        int[] nothing = {};
-        if (request.input() instanceof GenerationRequest.Input.Raw raw) {
-            return new Tail(nothing, raw.text(), tokenizer::encode);
-        }
-        Conversation.Instruction instruction = instruction(request);
-        Prompt prompt = template.render(instruction.text(), instruction.context());
-        if (request.allowSpecialTokensInText()) {
-            return new Tail(nothing, prompt.text(), tokenizer::encode);
-        }
-        List<Prompt.Segment> segments = prompt.segments();
-        int last = segments.size() - 1; // a text: the template ends with one
-        return new Tail(encode(segments.subList(0, last)), segments.get(last).text(), tokenizer::encodeAsText);
     }
 
     private Encoded encoded(int[] ids, GenerationRequest request, String text) {
@@ -207,11 +193,7 @@ final class PromptEncoder {
         if (request.allowSpecialTokensInText()) {
             return tokenizer.encode(prompt.text());
         }
-        return encode(prompt.segments());
-    }
-
-    private int[] encode(List<Prompt.Segment> segments) {
-        return segments.stream()
+        return prompt.segments().stream()
                 .flatMapToInt(segment -> segment.kind() == Kind.KEY
                         ? IntStream.of(tokenizer.tokenId(segment.text()).orElseThrow())
                         : Arrays.stream(tokenizer.encodeAsText(segment.text())))

@@ -504,11 +504,25 @@ class DollyTest {
         ContinuationScore moved = dolly.score("A whale is a ", List.of("fish")).get(0);
         assertThat(moved.tokenIds()).isEqualTo(apart.tokenIds());
         assertThat(moved.logprobs()).isEqualTo(apart.logprobs());
-        ContinuationScore templated = dolly.score(
-                        GenerationRequest.forInstruction(QUESTION).build(), List.of("fish"))
-                .get(0);
-        assertThat(dolly.tokenizer().decode(templated.tokenIds(), false)).isEqualTo("\nfish");
         assertThat(dolly.score(" \n ", List.of("fish")).get(0).logprob()).isNegative();
+    }
+
+    @Test
+    void score_inTheTemplate_isThatOfAnAnswer() {
+        GenerationRequest request = GenerationRequest.forInstruction(QUESTION)
+                .sampling(SamplingOptions.greedy())
+                .maxNewTokens(1)
+                .topLogprobs(1)
+                .build();
+        Generation answer = dolly.generate(request).generations().get(0);
+        ContinuationScore score = dolly.score(request, List.of("fish")).get(0);
+        assertThat(score.tokenIds()).isEqualTo(dolly.tokenizer().encodeAsText("fish"));
+        assertThat(score.logprobs().get(0).top())
+                .isEqualTo(answer.logprobs().get(0).top());
+        assertThat(dolly.score(request, List.of(dolly.tokenizer().decode(answer.tokenIds(), false)))
+                        .get(0)
+                        .isGreedy())
+                .isTrue();
     }
 
     @Test
