@@ -121,12 +121,12 @@ final class CheckpointFile implements AutoCloseable {
     }
 
     /**
-     * An exception that begins with a file's path. Texts among the arguments may come from a hostile file: control
-     * characters in them are replaced and long ones are cut.
+     * An exception that begins with a file's path. Texts among the arguments may come from a hostile file: long ones are
+     * cut.
      */
     static CheckpointException error(Path path, String format, Object... args) {
         Object[] shown = Stream.of(args)
-                .map(arg -> arg instanceof String text ? printable(text) : arg)
+                .map(arg -> arg instanceof String text ? shortened(text) : arg)
                 .toArray();
         return new CheckpointException(path + ": " + String.format(Locale.ROOT, format, shown));
     }
@@ -134,12 +134,11 @@ final class CheckpointFile implements AutoCloseable {
     /** An exception about JSON that can't be read; of the parser's message the first line, the second is a link. */
     static CheckpointException notJson(Path path, String what, Exception cause) {
         String reason = String.valueOf(cause.getMessage()).lines().findFirst().orElse("");
-        return new CheckpointException(path + ": " + what + " can't be read: " + printable(reason), cause);
+        return new CheckpointException(path + ": " + what + " can't be read: " + shortened(reason), cause);
     }
 
-    private static String printable(String text) {
-        String cut = text.length() <= MAX_TEXT_IN_MESSAGE ? text : text.substring(0, MAX_TEXT_IN_MESSAGE) + "...";
-        return cut.replaceAll("\\p{Cntrl}", "?");
+    private static String shortened(String text) {
+        return text.length() <= MAX_TEXT_IN_MESSAGE ? text : text.substring(0, MAX_TEXT_IN_MESSAGE) + "...";
     }
 
     @Override

@@ -1,0 +1,72 @@
+package org.dolly4j.fuzz;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.stream.Stream;
+import org.dolly4j.CheckpointException;
+import org.dolly4j.checkpoint.Checkpoint;
+import org.dolly4j.model.Family;
+
+/** A model folder of which a fuzz target writes one file. Of one thread; deleted by whoever deletes the parent. */
+final class ModelFolder {
+    private static final Path VALID = Path.of("src/test/resources/goldens/hostile/00-valid");
+
+    private final Path folder;
+
+    /** @param copied names of files that are those of a valid model */
+    ModelFolder(String... copied) {
+        try {
+            folder = Files.createTempDirectory("dolly4j-fuzz");
+            for (String name : copied) {
+                Files.copy(VALID.resolve(name), folder.resolve(name), StandardCopyOption.REPLACE_EXISTING);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        Runtime.getRuntime().addShutdownHook(new Thread(this::delete));
+    }
+
+    private void delete() {
+        try (Stream<Path> files = Files.list(folder)) {
+            files.forEach(file -> file.toFile().delete());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } finally {
+            folder.toFile().delete();
+        }
+    }
+
+    Path path() {
+        return folder;
+    }
+
+    void write(String name, byte[] bytes) {
+        try {
+            Files.write(folder.resolve(name), bytes);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Does what loading does before weights are read; a file that is refused is refused by the exception for that. */
+    void open() {
+        try {
+            Checkpoint checkpoint = Checkpoint.open(folder);
+            checkpoint.weightDType();
+            Family.planFor(checkpoint);
+        } catch (CheckpointException e) {
+            requireUseful(e);
+        }
+    }
+
+    /** A refusal names the file, in one line of a length that a person reads. */
+    static void requireUseful(CheckpointException refusal) {
+        String message = refusal.getMessage();
+        if (message == null || message.isBlank() || message.contains("\n") || message.length() > 2000) {
+            throw new AssertionError("a refusal that helps nobody: " + message, refusal);
+        }
+    }
+}
