@@ -24,6 +24,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 READ_BYTES = 16 << 20
+HEAP_MB = 128
 
 
 def drop(path):
@@ -60,7 +61,7 @@ def hand_out_seconds(size):
 def start(model, dtype, threads, cache=None, options=()):
     """What StartUp reports of one start."""
     classpath = f"{ROOT}/bench/target/*:{ROOT}/bench/target/lib/*"
-    command = ["java", "-XX:+UseSerialGC", "-Xlog:cds*=off", *options, "-cp", classpath, "org.dolly4j.bench.StartUp"]
+    command = ["java", f"-Xmx{HEAP_MB}m", "-XX:+UseSerialGC", "-Xlog:cds*=off", *options, "-cp", classpath, "org.dolly4j.bench.StartUp"]
     command += ["--model", model, "--dtype", dtype, "--threads", str(threads)]
     command += ["--cache", cache] if cache else []
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
@@ -80,6 +81,11 @@ def over_need(starts):
 def resident(starts):
     """Most resident memory, in MB."""
     return max(one["peak_resident_bytes"] for one in starts) / 1e6
+
+
+def heap(starts):
+    """Most of Java's heap in use, in MB."""
+    return max(one["peak_heap_bytes"] for one in starts) / 1e6
 
 
 def row(*cells):
@@ -102,15 +108,16 @@ def from_files(model, files, dtypes, threads, repetitions):
     print(f"\nA cold read of the files ({size / 1e9:.2f} GB) takes {spread(reads)} s, "
           f"and to get as much memory {spread(hand_outs)} s.\n")
     row("weights", "cold load, s", "of a cold read", "warm load, s", "first token since JVM start, s", "weights, MB",
-        "KV cache, MB", "most resident, MB", "beyond the weights, MB")
-    row(*["---"] * 9)
+        "KV cache, MB", "most resident, MB", "beyond the weights, MB", f"heap of {HEAP_MB} MB used, MB")
+    row(*["---"] * 10)
     for dtype in dtypes:
         loads = [one["load_s"] for one in cold[dtype]]
         one = warm[dtype][0]
         row(dtype, spread(loads), f"{statistics.median(loads) / statistics.median(reads):.2f}",
             spread([one["load_s"] for one in warm[dtype]]), spread([one["first_token_s"] for one in warm[dtype]]),
             f"{one['weight_bytes'] / 1e6:.0f}", f"{one['kv_bytes'] / 1e6:.0f}",
-            f"{resident(cold[dtype] + warm[dtype]):.0f}", f"{over_need(cold[dtype] + warm[dtype]):.0f}")
+            f"{resident(cold[dtype] + warm[dtype]):.0f}", f"{over_need(cold[dtype] + warm[dtype]):.0f}",
+            f"{heap(cold[dtype] + warm[dtype]):.0f}")
     return {dtype: warm[dtype][0]["token"] for dtype in dtypes}
 
 
@@ -137,7 +144,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--dtypes", default="bfloat16,int8,int4")
-    parser.add_argument("--cached", default="int8,int4")
+    parser.add_argument("--cached", default="int8,int4", help="none: leaves these starts out")
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0, help="0: physical cores")
     arguments = parser.parse_args()
@@ -146,7 +153,8 @@ def main():
     if not files:
         parser.error(f"{folder} has no .safetensors or .bin file")
     tokens = from_files(arguments.model, files, arguments.dtypes.split(","), arguments.threads, arguments.starts)
-    from_cache(arguments.model, arguments.cached.split(","), arguments.threads, arguments.starts, tokens)
+    if arguments.cached != "none":
+        from_cache(arguments.model, arguments.cached.split(","), arguments.threads, arguments.starts, tokens)
 
 
 if __name__ == "__main__":

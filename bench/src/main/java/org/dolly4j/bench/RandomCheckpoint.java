@@ -39,7 +39,8 @@ public final class RandomCheckpoint {
     enum Format {
         SAFETENSORS,
         SHARDED,
-        BIN
+        BIN,
+        SHARDED_BIN
     }
 
     private RandomCheckpoint() {}
@@ -102,12 +103,14 @@ public final class RandomCheckpoint {
         }
         Files.writeString(folder.resolve("config.json"), shape.config(dtype));
         Files.writeString(folder.resolve("generation_config.json"), GENERATION_CONFIG);
-        List<TensorRule> tensors = shape.tensors(dtype, deviation, seed, format == Format.BIN);
+        List<TensorRule> tensors =
+                shape.tensors(dtype, deviation, seed, format == Format.BIN || format == Format.SHARDED_BIN);
         TensorWriter writer = new TensorWriter(threads);
         switch (format) {
             case SAFETENSORS -> writer.writeSafetensors(folder, tensors, 1);
             case SHARDED -> writer.writeSafetensors(folder, tensors, SHARDS);
             case BIN -> new TorchZipWriter(writer).write(folder.resolve("pytorch_model.bin"), tensors);
+            case SHARDED_BIN -> new TorchZipWriter(writer).writeSharded(folder, tensors, SHARDS);
         }
     }
 
@@ -136,7 +139,8 @@ public final class RandomCheckpoint {
                   --shape SHAPE      SHAPES
                   --out DIR          folder to write to; made if missing, must be empty
                   --format FORMAT    safetensors (default), sharded (several safetensors files and an index),
-                                     bin (one file as torch.save writes it, with the masks of the published ones)
+                                     bin (one file as torch.save writes it, with the masks of the published ones),
+                                     sharded_bin (several of these and an index)
                   --dtype TYPE       bfloat16 (default) or float32
                   --deviation X      of the weights (default 0.02); with about 1.4 / sqrt(hidden size) attention
                                      looks at few tokens, so that logits depend on the order of the tokens

@@ -3,6 +3,7 @@ package org.dolly4j.bench;
 import com.google.gson.JsonObject;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.lang.management.MemoryType;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -60,8 +61,17 @@ public final class StartUp {
             report.addProperty("weight_bytes", dolly.info().weightBytes());
             report.addProperty("kv_bytes", dolly.info().kvCacheBytes());
             report.addProperty("peak_resident_bytes", peakResidentBytes());
+            report.addProperty("peak_heap_bytes", peakHeapBytes());
             System.out.println(report);
         }
+    }
+
+    /** Most heap that was in use, garbage included. */
+    private static long peakHeapBytes() {
+        return ManagementFactory.getMemoryPoolMXBeans().stream()
+                .filter(pool -> pool.getType() == MemoryType.HEAP)
+                .mapToLong(pool -> pool.getPeakUsage().getUsed())
+                .sum();
     }
 
     /** Most memory that this process has had resident, mapped files included: VmHWM of Linux. */

@@ -1,21 +1,24 @@
 package org.dolly4j.bench;
 
+import com.google.gson.JsonObject;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.zip.CRC32;
 import org.dolly4j.checkpoint.DType;
 
 /**
- * Writes the one-file format of {@code torch.save} since PyTorch 1.6: an uncompressed zip file with the pickled state
+ * Writes the format of {@code torch.save} since PyTorch 1.6: an uncompressed zip file with the pickled state
  * dict and one entry per tensor, data aligned to 64 bytes, in the zip64 form where sizes need it.
  */
 final class TorchZipWriter {
@@ -49,6 +52,35 @@ final class TorchZipWriter {
 
     /** An entry whose place is known before its data is made. */
     private record Entry(byte[] name, long size, long headerOffset, long dataOffset) {}
+
+    /**
+     * Writes all tensors to several files and their index.
+     *
+     * @param files how many, of about equal size
+     */
+    void writeSharded(Path folder, List<TensorRule> tensors, int files) throws IOException {
+        long total = tensors.stream().mapToLong(TensorRule::bytes).sum();
+        JsonObject weightMap = new JsonObject();
+        int first = 0;
+        long end = 0;
+        for (int file = 1; file <= files; file++) {
+            int last = first;
+            while (last < tensors.size() && (end < total * file / files || file == files)) {
+                end += tensors.get(last++).bytes();
+            }
+            List<TensorRule> inFile = tensors.subList(first, last);
+            String name = String.format(Locale.ROOT, "pytorch_model-%05d-of-%05d.bin", file, files);
+            write(folder.resolve(name), inFile);
+            inFile.forEach(tensor -> weightMap.addProperty(tensor.name(), name));
+            first = last;
+        }
+        JsonObject metadata = new JsonObject();
+        metadata.addProperty("total_size", total);
+        JsonObject index = new JsonObject();
+        index.add("metadata", metadata);
+        index.add("weight_map", weightMap);
+        Files.writeString(folder.resolve("pytorch_model.bin.index.json"), index.toString());
+    }
 
     /** Writes all tensors to one file. */
     void write(Path path, List<TensorRule> tensors) throws IOException {

@@ -68,6 +68,10 @@ class RandomCheckpointTest {
         Map<String, Long> single = checksums(write("single", Format.SAFETENSORS, DType.BFLOAT16, 5, 1));
         Map<String, Long> sharded = checksums(write("sharded", Format.SHARDED, DType.BFLOAT16, 5, 4));
         Checkpoint bin = write("bin", Format.BIN, DType.BFLOAT16, 5, 3);
+        Checkpoint shardedBin = write("sharded_bin", Format.SHARDED_BIN, DType.BFLOAT16, 5, 3);
+        assertThat(shardedBin.tensors().values().stream().map(TensorLocation::path).distinct())
+                .hasSize(3);
+        assertThat(checksums(shardedBin)).isEqualTo(checksums(bin));
         assertThat(sharded).isEqualTo(single);
         assertThat(bin.tensors()).containsKeys(single.keySet().toArray(String[]::new));
         assertThat(checksums(bin)).containsAllEntriesOf(single);
