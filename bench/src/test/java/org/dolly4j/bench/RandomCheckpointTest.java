@@ -69,7 +69,9 @@ class RandomCheckpointTest {
         Map<String, Long> sharded = checksums(write("sharded", Format.SHARDED, DType.BFLOAT16, 5, 4));
         Checkpoint bin = write("bin", Format.BIN, DType.BFLOAT16, 5, 3);
         Checkpoint shardedBin = write("sharded_bin", Format.SHARDED_BIN, DType.BFLOAT16, 5, 3);
-        assertThat(shardedBin.tensors().values().stream().map(TensorLocation::path).distinct())
+        assertThat(shardedBin.tensors().values().stream()
+                        .map(TensorLocation::path)
+                        .distinct())
                 .hasSize(3);
         assertThat(checksums(shardedBin)).isEqualTo(checksums(bin));
         assertThat(sharded).isEqualTo(single);

@@ -71,8 +71,13 @@ class ExamplesTest {
                     .collect(Collectors.toSet());
             assertThat(examples)
                     .containsExactlyInAnyOrder(
-                            "AnswerQuestion", "StreamAnswer", "SeveralAnswers", "AskAboutText", "ClassifyRows",
-                            "ScoreAnswers", "Chat");
+                            "AnswerQuestion",
+                            "StreamAnswer",
+                            "SeveralAnswers",
+                            "AskAboutText",
+                            "ClassifyRows",
+                            "ScoreAnswers",
+                            "Chat");
         }
     }
 
