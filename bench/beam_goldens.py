@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM
 
 CHECKPOINTS = ["gptj-bf16-hd80-long", "neox-v5config-odd"]
 CASES = 18
+CASES_WITH_MORE = 8
 LEAST_DISTANCE = 1e-4
 
 
@@ -36,6 +37,19 @@ def options(draw, likely):
         params["repetition_penalty"] = 1.3
     if draw.random() < 0.3:
         params["no_repeat_ngram_size"] = 2
+    return params
+
+
+def more_options(draw, likely):
+    params = options(draw, likely) | {"num_beams": 6, "num_return_sequences": draw.randint(1, 6)}
+    changes = [
+        {"renormalize_logits": True, "repetition_penalty": 1.5},
+        {"min_new_tokens": 4},
+        {"forced_eos_token_id": params["eos_token_id"][:1]},
+        {"sequence_bias": [[[token], draw.choice([-4.0, 3.0])] for token in draw.sample(likely, 3)]},
+    ]
+    for change in draw.sample(changes, 2):
+        params |= change
     return params
 
 
@@ -64,11 +78,11 @@ def main():
         model = AutoModelForCausalLM.from_pretrained(f"{sys.argv[1]}/{name}", dtype=torch.float32).eval()
         vocabulary = model.config.vocab_size
         cases = 0
-        while cases < CASES:
+        while cases < CASES + CASES_WITH_MORE:
             prompt = draw.choices(range(vocabulary), k=draw.choice([1, 4, 20]))
             with torch.no_grad():
                 likely = model(torch.tensor([prompt])).logits[0, -1].topk(12).indices.tolist()
-            params = options(draw, likely)
+            params = options(draw, likely) if cases < CASES else more_options(draw, likely)
             sequences, scores = generate(model, prompt, params)
             if is_sure(model, prompt, params, sequences):
                 cases += 1

@@ -1,8 +1,10 @@
 // Loaded before a process's other libraries (LD_PRELOAD), notes in the file DOLLY4J_TEST_SOCKETS, a line each, the
-// sockets that the process asks for and the addresses that it contacts. With DOLLY4J_TEST_DENY it gets none.
+// sockets that the process asks for, the names that it looks up, and the addresses that it contacts. With
+// DOLLY4J_TEST_DENY it gets no socket.
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -67,4 +69,25 @@ extern "C" ssize_t sendto(int socket, const void* data, size_t bytes, int flags,
   }
   return next<ssize_t(int, const void*, size_t, int, const sockaddr*, socklen_t)>("sendto")(socket, data, bytes, flags,
                                                                                            address, length);
+}
+
+extern "C" ssize_t sendmsg(int socket, const msghdr* message, int flags) {
+  if (message->msg_name != nullptr) {
+    note_address("send", static_cast<const sockaddr*>(message->msg_name));
+  }
+  return next<ssize_t(int, const msghdr*, int)>("sendmsg")(socket, message, flags);
+}
+
+extern "C" int sendmmsg(int socket, mmsghdr* messages, unsigned count, int flags) {
+  for (unsigned i = 0; i < count; ++i) {
+    if (messages[i].msg_hdr.msg_name != nullptr) {
+      note_address("send", static_cast<const sockaddr*>(messages[i].msg_hdr.msg_name));
+    }
+  }
+  return next<int(int, mmsghdr*, unsigned, int)>("sendmmsg")(socket, messages, count, flags);
+}
+
+extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints, addrinfo** found) {
+  note("lookup", name == nullptr ? "none" : name, 0);
+  return next<int(const char*, const char*, const addrinfo*, addrinfo**)>("getaddrinfo")(name, service, hints, found);
 }

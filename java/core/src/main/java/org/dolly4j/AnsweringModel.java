@@ -13,6 +13,7 @@ import org.dolly4j.engine.Request;
 import org.dolly4j.engine.RequestSpec;
 import org.dolly4j.engine.StopCondition;
 import org.dolly4j.prompt.AnswerText;
+import org.dolly4j.sampling.BeamOptions;
 import org.dolly4j.sampling.SamplingOptions;
 import org.dolly4j.tokenizer.Tokenizer;
 import org.slf4j.Logger;
@@ -97,7 +98,7 @@ final class AnsweringModel {
                 request.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()),
                 request.deadline(),
                 request.cacheSalt(),
-                request.beams().or(() -> sampling.doSample() ? Optional.empty() : defaultSampling.beams()),
+                search(request, sampling),
                 request.topLogprobs(),
                 List.of());
         Request running = model.engine().submit(spec);
@@ -107,6 +108,13 @@ final class AnsweringModel {
                 rules,
                 templateTokens.endKey(),
                 request.returnFullText() ? prompt.text() : "");
+    }
+
+    /** The beam search that a request asks for, or else generation_config.json; one beam is none. */
+    private Optional<BeamOptions> search(GenerationRequest request, SamplingOptions sampling) {
+        return request.beams()
+                .or(() -> sampling.doSample() ? Optional.empty() : defaultSampling.beams())
+                .filter(search -> search.beams() > 1);
     }
 
     /** Queues a request that scores texts, see {@link Dolly#score(GenerationRequest, List)}. */

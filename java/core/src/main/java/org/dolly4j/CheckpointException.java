@@ -1,5 +1,7 @@
 package org.dolly4j;
 
+import java.util.regex.Pattern;
+
 /**
  * A file of a model folder (weights, config, tokenizer) is missing, damaged, or of an unsupported kind.
  *
@@ -17,6 +19,9 @@ public final class CheckpointException extends DollyException {
 
     private static final String CUT = " ... ";
 
+    /** Control characters, those that turn the direction of writing and the like, line ends, halves of characters. */
+    private static final Pattern UNREADABLE = Pattern.compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\u2028\\u2029]");
+
     /** @param message what was expected, what was found, what to do */
     public CheckpointException(String message) {
         super(readable(message));
@@ -31,11 +36,11 @@ public final class CheckpointException extends DollyException {
     }
 
     private static String readable(String message) {
-        String cut = message.length() <= MAX_LENGTH
-                ? message
-                : message.substring(0, MAX_LENGTH - LENGTH_OF_END - CUT.length())
+        String line = UNREADABLE.matcher(message).replaceAll("?");
+        return line.length() <= MAX_LENGTH
+                ? line
+                : line.substring(0, MAX_LENGTH - LENGTH_OF_END - CUT.length())
                         + CUT
-                        + message.substring(message.length() - LENGTH_OF_END);
-        return cut.replaceAll("\\p{Cntrl}", "?");
+                        + line.substring(line.length() - LENGTH_OF_END);
     }
 }

@@ -8,6 +8,8 @@ import org.dolly4j.checkpoint.GenerationConfig;
 import org.dolly4j.sampling.BeamOptions;
 import org.dolly4j.sampling.BeamOptions.EarlyStopping;
 import org.dolly4j.sampling.SamplingOptions;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The sampling that Dolly's pipeline does by default with a checkpoint: the values of generation_config.json under
@@ -16,10 +18,19 @@ import org.dolly4j.sampling.SamplingOptions;
  * for, so that it does not keep a model from being used in another way.
  */
 final class DefaultSampling {
+    private static final Logger LOG = LoggerFactory.getLogger(DefaultSampling.class);
+
     private final GenerationConfig config;
 
     DefaultSampling(GenerationConfig config) {
         this.config = config;
+        if (config.numBeams().orElse(1) > 1) {
+            LOG.warn(
+                    "{}: num_beams = {} counts for requests that draw nothing (doSample = false); those that draw do so"
+                            + " without beams.",
+                    config.file(),
+                    config.numBeams().getAsInt());
+        }
     }
 
     /**

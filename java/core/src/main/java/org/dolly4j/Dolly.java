@@ -2,7 +2,6 @@ package org.dolly4j;
 
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
-import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -146,26 +145,22 @@ public final class Dolly implements AutoCloseable {
     }
 
     private static String nameOf(String model, Path folder) {
-        return isOnHub(model) ? model : nameOf(folder);
+        return Hub.isModel(model) ? model : nameOf(folder);
     }
 
     /** The folder that a text names, see {@link #load(String, DollyOptions)}; a model of the hub is downloaded to it. */
     static Path folderOf(String model, DollyOptions options) {
         Objects.requireNonNull(model, "model");
         Objects.requireNonNull(options, "options");
-        if (isOnHub(model)) {
+        Path path = pathOf(model);
+        if (Hub.isModel(model)) {
             return fromHub(model, options, Hub::download);
         }
         if (options.revision().isPresent()) {
             throw new IllegalArgumentException("A revision ('"
                     + options.revision().get() + "') is one of a model of the hub, but '" + model + "' is a path.");
         }
-        return pathOf(model);
-    }
-
-    /** Whether a text is an id with its namespace, and there is no file or folder of that name. */
-    private static boolean isOnHub(String model) {
-        return model.contains("/") && HubRepository.isId(model) && !Files.exists(pathOf(model));
+        return path;
     }
 
     private static Path pathOf(String model) {
@@ -178,23 +173,16 @@ public final class Dolly implements AutoCloseable {
 
     /** The folder of a model's configuration: of a model of the hub no weights are downloaded for it. */
     static Path configFolderOf(String model, DollyOptions options) {
-        return isOnHub(model) ? fromHub(model, options, Hub::downloadTokenizer) : folderOf(model, options);
+        return Hub.isModel(model) ? fromHub(model, options, Hub::downloadTokenizer) : folderOf(model, options);
     }
 
     /** What stands before a model's weights, if it is one of the hub and that can be known without them. */
     static Optional<HeaderFolder> headersOf(String model, DollyOptions options) {
-        return isOnHub(model) ? fromHub(model, options, Hub::downloadHeaders) : Optional.empty();
+        return Hub.isModel(model) ? fromHub(model, options, Hub::downloadHeaders) : Optional.empty();
     }
 
-    private static <T> T fromHub(String id, DollyOptions options, BiFunction<Hub, HubRepository, T> download) {
-        HubRepository repository = new HubRepository(id, options.revision().orElse(HubRepository.DEFAULT_REVISION));
-        LOG.info("There is no folder '{}': takes it for a model of the hub", id);
-        try {
-            return download.apply(new Hub(options.hub()), repository);
-        } catch (HubException e) {
-            throw new HubException(
-                    "There is no folder '" + id + "', so it was taken for a model of the hub. " + e.getMessage(), e);
-        }
+    private static <T> T fromHub(String id, DollyOptions options, BiFunction<Hub, HubRepository, T> bring) {
+        return new Hub(options.hub()).bring(id, options.revision(), bring);
     }
 
     /** Loads the small demo model with default options; see {@link #demo(DollyOptions)}. */
@@ -409,10 +397,10 @@ public final class Dolly implements AutoCloseable {
     /**
      * How likely the model finds texts after a prompt without template; see {@link #score(GenerationRequest, List)}.
      *
-     * @param prompt any text that is not empty
+     * @param prompt any text; an empty one is the end of a text before
      */
     public List<ContinuationScore> score(String prompt, List<String> continuations) {
-        return score(GenerationRequest.forPrompt(prompt).build(), continuations);
+        return score(GenerationRequest.forScoring(prompt), continuations);
     }
 
     /**
@@ -423,7 +411,8 @@ public final class Dolly implements AutoCloseable {
      * end counts to the continuation. The prompt is computed once for all of them.
      *
      * @param prompt of it its text, {@code allowSpecialTokensInText}, {@code deadline}, {@code cacheSalt} and {@code
-     *     topLogprobs} count; the other options say how an answer is written, and are passed over
+     *     topLogprobs} count, and of a chat {@code maxNewTokens}, for which it leaves room; the other options say how
+     *     an answer is written, and are passed over
      * @param continuations at least one, none empty, at most {@link GenerationRequest#MAX_SEQUENCES}
      * @return a score for each, in their order
      * @throws IllegalArgumentException if there is no continuation, there are too many, or one adds no token
@@ -522,6 +511,7 @@ public final class Dolly implements AutoCloseable {
      * @throws HubException as {@link #load(String, DollyOptions)}; the checkpoint before goes on then
      */
     public void reload(String model, DollyOptions options) {
+        requireTakingRequests(); // before a download
         Path folder = folderOf(model, options);
         reload(nameOf(model, folder), folder, options);
     }
@@ -543,13 +533,17 @@ public final class Dolly implements AutoCloseable {
 
     private void reload(String name, Path folder, DollyOptions options) {
         Objects.requireNonNull(options, "options");
-        if (!models.takesRequests()) {
-            throw new IllegalStateException("The model was closed; load it again instead of reloading it.");
-        }
+        requireTakingRequests();
         try {
             models.replace(AnsweringModel.load(name, folder, options));
         } finally {
             Reference.reachabilityFence(this);
+        }
+    }
+
+    private void requireTakingRequests() {
+        if (!models.takesRequests()) {
+            throw new IllegalStateException("The model was closed; load it again instead of reloading it.");
         }
     }
 

@@ -105,6 +105,13 @@ public final class GenerationRequest {
         return new Builder(new Input.Raw(Objects.requireNonNull(prompt, "prompt")));
     }
 
+    /** A text that others are scored after, see {@link Dolly#score(String, List)}; it may be empty. */
+    static GenerationRequest forScoring(String prompt) {
+        Builder builder = forPrompt(prompt);
+        builder.mayBeEmpty = true;
+        return builder.build();
+    }
+
     Input input() {
         return input;
     }
@@ -170,6 +177,7 @@ public final class GenerationRequest {
         private OptionalLong seed = OptionalLong.empty();
         private Optional<List<String>> stopStrings = Optional.empty();
         private List<Integer> stopTokenIds = List.of();
+        private boolean mayBeEmpty;
         private boolean returnFullText;
         private boolean allowSpecialTokensInText;
         private Truncate truncate = Truncate.NEVER;
@@ -253,8 +261,8 @@ public final class GenerationRequest {
 
         /**
          * Sets how long the request may take from its submission on, time in the queue included. Answers that are not
-         * complete then end as they are, within a step, with {@link FinishReason#DEADLINE}. By default it may take any
-         * time.
+         * complete then end as they are (of {@link #beams}: without a token), within a step, with {@link
+         * FinishReason#DEADLINE}. By default it may take any time.
          *
          * @param value more than nothing
          */
@@ -279,8 +287,8 @@ public final class GenerationRequest {
          * Looks for the likeliest answers by beam search, as Hugging Face's {@code generate} does with {@code
          * num_beams}. The {@link #sequences} are then the best answers found, at most as many as beams, and come when
          * the search has ended; nothing is drawn, so that {@link #sampling} must be without {@code doSample}, and is
-         * greedy by default. By default there is no search, unless generation_config.json states {@code num_beams} and
-         * nothing is drawn.
+         * greedy by default. A search that a deadline ends has no answer. By default there is no search, unless
+         * generation_config.json states {@code num_beams} and nothing is drawn; one beam is no search either.
          */
         public Builder beams(BeamOptions value) {
             beams = Optional.of(Objects.requireNonNull(value, "beams"));
@@ -345,7 +353,7 @@ public final class GenerationRequest {
         private void checkText() {
             boolean raw = input instanceof Input.Raw;
             boolean accepted = raw
-                    ? !input.text().isEmpty()
+                    ? mayBeEmpty || !input.text().isEmpty()
                     : allowSpecialTokensInText || !input.text().isBlank();
             if (!accepted) {
                 throw new IllegalArgumentException(

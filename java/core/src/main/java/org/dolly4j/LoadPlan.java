@@ -86,6 +86,9 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
         if (headers.isPresent()) {
             try (HeaderFolder open = headers.get()) {
                 return of(open.path(), options);
+            } catch (CheckpointException e) {
+                throw new CheckpointException(
+                        e.getMessage().replace(headers.get().path().toString(), model), e);
             }
         }
         ConfigValues config = ConfigValues.read(folder.resolve("config.json"));

@@ -14,7 +14,6 @@ import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.junit.jupiter.api.Test;
 
 class LoadPlanTest {
-    /** The shape of dolly-v2-3b: about 11.2, 5.6, 2.9 and 1.7 GB of weights. */
     private static LoadPlan plan(DollyOptions options, DType stored, double gigabytes, double swap) {
         AvailableMemory available = new AvailableMemory((long) (gigabytes * 1e9), (long) (swap * 1e9), "a test");
         return LoadPlan.of(DOLLY_V2_3B, stored, options, available, held -> Caching.NONE);

@@ -1,6 +1,5 @@
 package org.dolly4j.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.BiFunction;
@@ -32,14 +31,12 @@ final class HubArguments {
      * @throws IllegalArgumentException if there is a revision, and the text is a path
      */
     Path path(String model, Console console, BiFunction<Hub, HubRepository, Path> download) {
-        Path path = Path.of(model);
-        if (Files.exists(path) || !model.contains("/") || !HubRepository.isId(model)) {
+        if (!Hub.isModel(model)) {
             requireNoRevision();
-            return path;
+            return Path.of(model);
         }
         try (DownloadPrinter printer = new DownloadPrinter(console)) {
-            HubRepository repository = new HubRepository(model, revision.orElse(HubRepository.DEFAULT_REVISION));
-            return download.apply(new Hub(options(printer)), repository);
+            return new Hub(options(printer)).bring(model, revision, download);
         }
     }
 

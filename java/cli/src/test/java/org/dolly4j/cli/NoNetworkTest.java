@@ -151,7 +151,7 @@ class NoNetworkTest {
                 List.of("--num-beams", "2", "--model", model.toString(), QUESTION))) {
             Watched watched = run(true, arguments.toArray(String[]::new));
             assertThat(watched.run.out()).as(watched.run.err()).isEqualTo(ANSWER);
-            assertThat(watched.contacted()).isEmpty();
+            assertThat(watched.sockets).isEmpty();
         }
         for (List<String> arguments : List.of(
                 List.of("score", "--model", model.toString(), QUESTION, "Bangkok", "Paris"),
@@ -161,7 +161,7 @@ class NoNetworkTest {
                 copy)) {
             Watched watched = run(true, arguments.toArray(String[]::new));
             assertThat(watched.run.exitCode()).as(arguments + watched.run.err()).isZero();
-            assertThat(watched.contacted()).isEmpty();
+            assertThat(watched.sockets).isEmpty();
         }
     }
 
@@ -173,7 +173,7 @@ class NoNetworkTest {
         Watched denied = run(true, ask.toArray(String[]::new));
         assertThat(denied.run.exitCode()).isEqualTo(1);
         assertThat(denied.run.err()).contains("cannot be reached");
-        assertThat(denied.sockets).isNotEmpty(); // so denials are seen, and would be above
+        assertThat(denied.sockets).isNotEmpty(); // so what is tried is seen, and would be above
 
         Watched planned = run(false, "info", "--model", ID, "--plan");
         assertThat(planned.run.exitCode()).as(planned.run.err()).isZero();
@@ -186,7 +186,7 @@ class NoNetworkTest {
         ask.addAll(0, List.of("--revision", COMMIT));
         Watched pinned = run(true, ask.toArray(String[]::new));
         assertThat(pinned.run.out()).as(pinned.run.err()).isEqualTo(ANSWER);
-        assertThat(pinned.contacted()).isEmpty();
+        assertThat(pinned.sockets).isEmpty();
     }
 
     /** An IPv4 address reads the same through a socket of IPv6. */

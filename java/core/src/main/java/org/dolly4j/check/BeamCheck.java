@@ -45,18 +45,11 @@ final class BeamCheck {
                     case "never" -> EarlyStopping.NEVER;
                     default -> EarlyStopping.HEURISTIC;
                 };
-        SamplingOptions.Builder sampling = SamplingOptions.builder();
-        if (params.has("repetition_penalty")) {
-            sampling.repetitionPenalty(params.number("repetition_penalty"));
-        }
-        if (params.has("no_repeat_ngram_size")) {
-            sampling.noRepeatNgramSize(params.integer("no_repeat_ngram_size"));
-        }
         return new RequestSpec(
                 golden.ints("prompt_ids"),
                 params.integer("num_return_sequences"),
                 params.integer("max_new_tokens"),
-                sampling.build(),
+                sampling(params),
                 params.has("eos_token_id") ? params.ints("eos_token_id") : new int[0],
                 new int[0],
                 StopCondition.NEVER,
@@ -67,6 +60,22 @@ final class BeamCheck {
                         new BeamOptions(params.integer("num_beams"), params.number("length_penalty"), earlyStopping)),
                 OptionalInt.empty(),
                 List.of());
+    }
+
+    private static SamplingOptions sampling(GoldenLine params) {
+        SamplingOptions.Builder sampling = SamplingOptions.builder();
+        for (String name : params.fields()) {
+            switch (name) {
+                case "repetition_penalty" -> sampling.repetitionPenalty(params.number(name));
+                case "no_repeat_ngram_size" -> sampling.noRepeatNgramSize(params.integer(name));
+                case "min_new_tokens" -> sampling.minNewTokens(params.integer(name));
+                case "forced_eos_token_id" -> sampling.forcedEosTokenIds(params.integers(name));
+                case "sequence_bias" -> sampling.sequenceBias(params.weightedLists(name));
+                case "renormalize_logits" -> sampling.renormalizeLogits(params.flag(name));
+                default -> {} // of the search
+            }
+        }
+        return sampling.build();
     }
 
     private String compare(GoldenLine golden, EngineCases.Outcome outcome) {

@@ -39,6 +39,7 @@ final class BeamGroup {
         int index = beams.indexOf(beam);
         if (index >= 0) {
             continuations.set(index, of);
+            beam.rest();
         }
     }
 
@@ -63,6 +64,9 @@ final class BeamGroup {
         if (Arrays.stream(spec.endIds()).anyMatch(id -> id == token)
                 || Arrays.stream(spec.stopIds()).anyMatch(id -> id == token)) {
             return true;
+        }
+        if (spec.stopCondition() == StopCondition.NEVER) {
+            return false;
         }
         Sequence sequence = beams.get(beam);
         int length = sequence.length() - sequence.promptLength();

@@ -42,14 +42,22 @@ final class RequestRecord {
     }
 
     /**
-     * A token was drawn.
+     * A token was drawn. One that was given is none that the model wrote; those of a search come together at its end, so
+     * that their times tell nothing.
      *
      * @return when
      */
     long tokenDrawn(int sequence) {
         long nanos = sinceSubmission();
+        if (spec.isScoring()) {
+            return nanos;
+        }
         generatedTokens++;
         EngineCounters counters = recorder.counters();
+        counters.token(submitted + nanos);
+        if (spec.beams().isPresent()) {
+            return nanos;
+        }
         if (firstTokenNanos == NONE) {
             firstTokenNanos = nanos;
             counters.firstToken(nanos);
@@ -58,7 +66,6 @@ final class RequestRecord {
             counters.tokenAfter(nanos - lastTokens[sequence]);
         }
         lastTokens[sequence] = nanos;
-        counters.token(submitted + nanos);
         return nanos;
     }
 

@@ -91,7 +91,7 @@ final class Scheduler {
         planPrefill(plan, end);
         admit(plan, end);
         while (plan.rows() == 0 && !running.isEmpty()) {
-            // All that run are beams that wait for others of their search: the last ones make room for these.
+            // All that run are beams that rest until others of their search are as far: they make room for these.
             preempt(running.get(running.size() - 1));
             admit(plan, end);
         }
@@ -145,7 +145,7 @@ final class Scheduler {
 
     private void admit(StepPlan plan, int end) {
         for (SequenceGroup group : groups) {
-            while (group.hasWaiting()) {
+            while (group.hasWaiting() && !readsPrompt(group)) {
                 if (plan.rows() >= end || running.size() == maxLogitsRows) {
                     return;
                 }
@@ -161,6 +161,13 @@ final class Scheduler {
                 plan.add(sequence, Math.min(sequence.uncached(), end - plan.rows()));
             }
         }
+    }
+
+    /** Whether a beam of a search reads the prompt: the others wait for it, and then share it. */
+    private boolean readsPrompt(SequenceGroup group) {
+        int shared = group.spec().prompt().length / DecoderSession.BLOCK_SIZE * DecoderSession.BLOCK_SIZE;
+        return group.spec().beams().isPresent()
+                && running.stream().anyMatch(beam -> beam.group() == group && beam.cached() < shared);
     }
 
     /** Whether all uncached tokens fit beside those of other prompts and a block more for each running sequence. */
@@ -285,7 +292,7 @@ final class Scheduler {
 
     private Sequence forkBeam(Sequence parent, int index) {
         Sequence fork = parent.fork(index);
-        if (running.size() < maxLogitsRows) {
+        if (running.contains(parent) && running.size() < maxLogitsRows) {
             begin(fork);
         } else {
             fork.release();

@@ -25,6 +25,9 @@ final class Sequence {
 
     private int matchLength;
 
+    /** Whether what follows is known, and waits for that of other beams. */
+    private boolean resting;
+
     private Sequence(SequenceGroup group, int index, BlockPool pool, int[] tokens, int length) {
         this.group = group;
         this.index = index;
@@ -101,8 +104,18 @@ final class Sequence {
     /** Adds a token; the draft of it, if there is one, stands behind the others until then. */
     void append(int token) {
         drafts = isDraft(token) ? drafts - 1 : 0;
+        resting = false;
         tokens[length++] = token;
         matchLength = drafts > 0 ? matchLength + 1 : 0;
+    }
+
+    /** What may follow a beam is known: there is nothing to run of it until it has its next token. */
+    void rest() {
+        resting = true;
+    }
+
+    boolean isResting() {
+        return resting;
     }
 
     /** Drafts the next tokens: those that are given, or else by what followed the last ones before. */

@@ -3,6 +3,7 @@ package org.dolly4j.engine;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 
 /** The sequences of one request: those that run, those that had to give their blocks up, and those not begun yet. */
 final class SequenceGroup {
@@ -54,13 +55,18 @@ final class SequenceGroup {
 
     /** Whether there is one to begin or go on with. While the first one reads the prompt, the others wait for it. */
     boolean hasWaiting() {
-        return !preempted.isEmpty() || (hasUnstarted() && (started == 0 || promptCached));
+        return firstPreempted().isPresent() || (hasUnstarted() && (started == 0 || promptCached));
+    }
+
+    private Optional<Sequence> firstPreempted() {
+        return preempted.stream().filter(sequence -> !sequence.isResting()).findFirst();
     }
 
     /** The waiting sequence that comes first. */
     Sequence firstWaiting(BlockPool pool) {
-        if (!preempted.isEmpty()) {
-            return preempted.get(0);
+        Optional<Sequence> first = firstPreempted();
+        if (first.isPresent()) {
+            return first.get();
         }
         if (next == null || next.index() != started) {
             next = Sequence.of(this, started, pool);

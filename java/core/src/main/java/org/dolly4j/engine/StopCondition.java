@@ -8,7 +8,17 @@ package org.dolly4j.engine;
 @FunctionalInterface
 public interface StopCondition {
     /** Never ends a sequence. */
-    StopCondition NEVER = (sequence, token) -> false;
+    StopCondition NEVER = new StopCondition() {
+        @Override
+        public boolean stopsAfter(int sequence, int token) {
+            return false;
+        }
+
+        @Override
+        public boolean endsWith(int[] answer) {
+            return false;
+        }
+    };
 
     /**
      * Looks at the next token of a sequence. Not asked for tokens that end the sequence anyway.
@@ -24,8 +34,9 @@ public interface StopCondition {
      *
      * @param answer its tokens so far, of which none but the last may end it
      * @return whether it ends with the last one
+     * @throws UnsupportedOperationException unless it is made for beam search too
      */
     default boolean endsWith(int[] answer) {
-        return false;
+        throw new UnsupportedOperationException("This condition does not look at whole answers.");
     }
 }

@@ -49,7 +49,7 @@ final class HeaderDownload {
      * @throws IOException if the folder cannot be written
      */
     boolean run(Path folder) throws IOException, RangesNotServedException, InterruptedException {
-        RepositoryListing listing = remote.list(new Retries(Retries.MOST, options.firstWait()));
+        RepositoryListing listing = remote.list(new Retries(1, options.firstWait())); // it was asked just before
         String commit = listing.commit();
         Optional<String> weights = ModelFiles.safetensors(listing.files());
         if (weights.isEmpty()) {

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
+import java.util.function.BiFunction;
 import org.dolly4j.HubException;
 import org.dolly4j.hub.ModelFiles.Selection;
 import org.slf4j.Logger;
@@ -29,6 +30,30 @@ public final class Hub {
     /** A hub with these options. */
     public Hub(HubOptions options) {
         this.options = Objects.requireNonNull(options, "options");
+    }
+
+    /** Whether a text is an id with its namespace, and there is no file or folder of that name. */
+    public static boolean isModel(String text) {
+        return text.contains("/") && HubRepository.isId(text) && !Files.exists(Path.of(text));
+    }
+
+    /**
+     * Brings something of a model that {@link #isModel} says is one of the hub.
+     *
+     * @param id of the model
+     * @param revision if it is not the default
+     * @param bring what to do with it
+     * @throws HubException as what brings it; says that there is no folder of that name
+     */
+    public <T> T bring(String id, Optional<String> revision, BiFunction<Hub, HubRepository, T> bring) {
+        HubRepository repository = new HubRepository(id, revision.orElse(HubRepository.DEFAULT_REVISION));
+        LOG.info("There is no folder '{}': takes it for a model of the hub", id);
+        try {
+            return bring.apply(this, repository);
+        } catch (HubException e) {
+            throw new HubException(
+                    "There is no folder '" + id + "', so it was taken for a model of the hub. " + e.getMessage(), e);
+        }
     }
 
     /**
@@ -60,8 +85,8 @@ public final class Hub {
      * Asks for what stands before the tensors in a model's files of weights: which ones there are, of what type and
      * size, and where. Nothing of that is kept in the cache but config.json and the tokenizer.
      *
-     * @return empty if the weights are no safetensors, the server sends no parts of files, or the network must not be
-     *     used; to be closed
+     * @return empty if the weights are no safetensors, there is no config.json, the server sends no parts of files, or
+     *     the network cannot or must not be used; to be closed
      * @throws HubException as {@link #download}
      * @throws CancellationException if the thread is interrupted
      */
@@ -70,6 +95,9 @@ public final class Hub {
             return Optional.empty();
         }
         Path config = downloadTokenizer(repository).resolve(ModelFiles.CONFIG);
+        if (!Files.exists(config)) {
+            return Optional.empty();
+        }
         return orHubException(() -> {
             HeaderFolder folder = new HeaderFolder(Files.createTempDirectory("dolly4j-headers"));
             boolean isComplete = false;
@@ -80,6 +108,11 @@ public final class Hub {
                 LOG.info(
                         "The server sends no parts of files ({}): the headers of weights are not known",
                         e.getMessage());
+            } catch (TransferException | UnavailableException e) {
+                if (e instanceof UnavailableException unavailable && unavailable.isInterruption()) {
+                    throw unavailable;
+                }
+                LOG.warn("{}: the headers of weights are not known", e.getMessage());
             } finally {
                 if (!isComplete) {
                     folder.close();
@@ -108,7 +141,7 @@ public final class Hub {
         } catch (ClosedByInterruptException e) {
             throw cancelled(e);
         } catch (IOException e) {
-            throw new HubException("What was asked of the hub cannot be brought: " + e.getMessage() + ".", e);
+            throw new HubException("What was asked of the hub cannot be brought: " + e + ".", e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw cancelled(e);

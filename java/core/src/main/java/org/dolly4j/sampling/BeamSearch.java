@@ -40,7 +40,11 @@ public final class BeamSearch {
     private record Hypothesis(Link last, float score, boolean isFinished) {}
 
     /** A beam with one more token. */
-    private record Candidate(int beam, Continuation continuation, float score, boolean ends) {}
+    private record Candidate(int beam, Continuation continuation, float score, boolean ends) {
+        Candidate ending(boolean does) {
+            return new Candidate(beam, continuation, score, does);
+        }
+    }
 
     /**
      * A token that may come next.
@@ -137,15 +141,17 @@ public final class BeamSearch {
     /** The likeliest of all continuations of all beams. */
     private List<Candidate> best(List<List<Continuation>> continuations, Ending ending) {
         List<Candidate> all = new ArrayList<>();
-        boolean isLast = length + 1 == maxNewTokens;
         for (int beam = 0; beam < running.size(); beam++) {
             for (Continuation one : continuations.get(beam)) {
-                boolean ends = isLast || ending.endsWith(beam, one.token);
-                all.add(new Candidate(beam, one, running.get(beam).score + one.logprob, ends));
+                all.add(new Candidate(beam, one, running.get(beam).score + one.logprob, false));
             }
         }
         all.sort(Comparator.comparing(candidate -> -candidate.score)); // stable: beams, and tokens, stay in order
-        return all.subList(0, Math.min(kept, all.size()));
+        boolean isLast = length + 1 == maxNewTokens;
+        return all.stream()
+                .limit(kept)
+                .map(one -> one.ending(isLast || ending.endsWith(one.beam, one.continuation.token)))
+                .toList();
     }
 
     /** Takes the answers that end now and are among the best of the step, as far as they are better than others. */

@@ -150,19 +150,41 @@ public final class Sampler {
         if (!Float.isFinite(candidates.max())) {
             throw noFiniteMaximum(logits, history, historyLength, promptLength);
         }
+        for (LogitsWarper warper : warpers) { // without draws there is none but the normalization
+            warper.warp(candidates);
+        }
+        List<TokenLogprobs.Alternative> best = best(count, 0);
+        Optional<RowLogprobs> told =
+                top.isEmpty() ? Optional.empty() : Optional.of(rowLogprobs(logits, top.getAsInt()));
+        return best.stream()
+                .map(one -> new BeamSearch.Continuation(
+                        one.tokenId(), (float) one.logprob(), told.map(row -> row.of(logits, one.tokenId()))))
+                .toList();
+    }
+
+    /** What is told of every token of a row: what its logit has to be lessened by, and the likeliest ones. */
+    private record RowLogprobs(double offset, List<TokenLogprobs.Alternative> top) {
+        TokenLogprobs of(FloatBuffer logits, int token) {
+            return new TokenLogprobs(logits.get(logits.position() + token) - offset, top);
+        }
+    }
+
+    private RowLogprobs rowLogprobs(FloatBuffer logits, int top) {
+        candidates.load(logits);
+        candidates.sumWeights();
+        double offset = candidates.max() + StrictMath.log(candidates.expSum());
+        return new RowLogprobs(offset, top > 0 ? best(top, offset) : List.of());
+    }
+
+    /** So many of the candidates with the greatest scores, lessened by something, the greatest first. */
+    private List<TokenLogprobs.Alternative> best(int count, double offset) {
         candidates.retainBest(count);
         List<TokenLogprobs.Alternative> best = new ArrayList<>();
         for (int i = 0; i < candidates.count(); i++) {
-            best.add(new TokenLogprobs.Alternative(candidates.id(i), candidates.score(i)));
+            best.add(new TokenLogprobs.Alternative(candidates.id(i), candidates.score(i) - offset));
         }
         best.sort(BY_LOGPROB);
-        List<BeamSearch.Continuation> continuations = new ArrayList<>();
-        for (TokenLogprobs.Alternative one : best.subList(0, Math.min(count, best.size()))) {
-            Optional<TokenLogprobs> told =
-                    top.isEmpty() ? Optional.empty() : Optional.of(logprobs(logits, one.tokenId(), top.getAsInt()));
-            continuations.add(new BeamSearch.Continuation(one.tokenId(), (float) one.logprob(), told));
-        }
-        return continuations;
+        return best.subList(0, Math.min(count, best.size()));
     }
 
     /**
@@ -173,19 +195,7 @@ public final class Sampler {
      * @param top how many of the likeliest tokens to add, at most {@link TokenLogprobs#MAX_TOP}
      */
     public TokenLogprobs logprobs(FloatBuffer logits, int token, int top) {
-        candidates.load(logits);
-        candidates.sumWeights();
-        double offset = candidates.max() + StrictMath.log(candidates.expSum());
-        double logprob = candidates.score(token) - offset;
-        List<TokenLogprobs.Alternative> best = new ArrayList<>();
-        if (top > 0) {
-            candidates.retainBest(top);
-            for (int i = 0; i < candidates.count(); i++) {
-                best.add(new TokenLogprobs.Alternative(candidates.id(i), candidates.score(i) - offset));
-            }
-            best.sort(BY_LOGPROB);
-        }
-        return new TokenLogprobs(logprob, best.subList(0, Math.min(top, best.size())));
+        return rowLogprobs(logits, top).of(logits, token);
     }
 
     /** Loads and processes the scores of the whole vocabulary; the greatest is finite then. */

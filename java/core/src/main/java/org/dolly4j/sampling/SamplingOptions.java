@@ -41,7 +41,8 @@ import java.util.OptionalInt;
  * @param forcedEosTokenIds tokens of which the answer's last one is, if nothing ended it before; default none
  * @param suppressTokens tokens that are never chosen; ids outside the vocabulary have no effect
  * @param beginSuppressTokens tokens that the answer never begins with; ids outside the vocabulary have no effect
- * @param renormalizeLogits whether the scores are made log-probabilities at last; changes no choice. Default false
+ * @param renormalizeLogits whether the scores are made log-probabilities at last; changes no choice but those of beam
+ *     search. Default false
  */
 public record SamplingOptions(
         boolean doSample,

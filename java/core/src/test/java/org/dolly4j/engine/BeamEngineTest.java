@@ -24,7 +24,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60)
 class BeamEngineTest {
     private static final int VOCAB = 40;
-    private static final int CONTEXT = 400;
+    private static final int CONTEXT = 1000;
 
     private static int[] prompt(int length) {
         return new Random(length).ints(length, 0, VOCAB).toArray();
@@ -126,6 +126,39 @@ class BeamEngineTest {
     @Test
     void answersAreTheSame_whereBeamsHaveToGiveUpTheirBlocks() throws InterruptedException {
         runAll(new FakeDecoderSession(VOCAB, 24, 16, 6), 60);
+    }
+
+    @Test
+    void searchesOfAsManyBlocksAsThereAre_endBesideOtherRequests() throws InterruptedException {
+        for (int seed = 0; seed < 150; seed++) {
+            Random random = new Random(seed);
+            int beams = 2 + random.nextInt(9);
+            RequestSpec search = new TestSpec(prompt(1 + random.nextInt(200)), 1 + random.nextInt(70))
+                    .beams(new BeamOptions(beams, 1, EarlyStopping.NEVER))
+                    .sequences(beams)
+                    .build();
+            int blocks = Scheduler.leastBlocks(search);
+            FakeDecoderSession session =
+                    new FakeDecoderSession(VOCAB, blocks, 16 + random.nextInt(500), beams + random.nextInt(3));
+            EngineOptions options = new EngineOptions(100, Duration.ofSeconds(1), random.nextBoolean(), true);
+            try (Engine engine = new Engine("beams " + seed, session, CONTEXT, 1, options)) {
+                List<Request> searches = new ArrayList<>();
+                for (int i = 0; i < 3; i++) {
+                    int most = blocks * 16;
+                    int length = 1 + random.nextInt(Math.min(most - 1, 300));
+                    engine.submit(new TestSpec(prompt(length), 1 + random.nextInt(Math.min(most - length, 300)))
+                            .seed(i)
+                            .build());
+                    searches.add(engine.submit(search));
+                }
+                List<List<Integer>> expected = expected(search);
+                for (Request request : searches) {
+                    assertThat(answers(request)).as("seed " + seed).isEqualTo(expected);
+                }
+                assertThat(engine.drain(Duration.ofSeconds(30))).isTrue();
+                assertThat(engine.availableBlocks()).isEqualTo(blocks);
+            }
+        }
     }
 
     @Test

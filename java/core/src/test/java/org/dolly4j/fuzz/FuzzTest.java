@@ -27,6 +27,7 @@ class FuzzTest {
     static {
         TARGETS.putAll(Map.of(
                 ConfigTarget.class, 4 << 10,
+                IndexTarget.class, 8 << 10,
                 PickleTarget.class, 4 << 10,
                 SafetensorsTarget.class, 8 << 10,
                 TokenizerTarget.class, 8 << 10,

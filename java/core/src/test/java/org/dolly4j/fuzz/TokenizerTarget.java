@@ -19,7 +19,7 @@ public final class TokenizerTarget {
             tokenizer.decode(ids, false);
             tokenizer.decode(tokenizer.encodeAsText(TEXT), true);
         } catch (CheckpointException e) {
-            ModelFolder.requireUseful(e);
+            FOLDER.requireUseful(e);
         }
     }
 }

@@ -2,6 +2,7 @@ package org.dolly4j.model;
 
 /** What the config.json of published models says, for tests. */
 public final class PublishedSpecs {
+    /** About 11.2 GB of weights in float32, 5.6 in bfloat16, 2.9 in int8 and 1.7 in int4. */
     public static final DecoderSpec DOLLY_V2_3B = new DecoderSpec(
             32,
             2560,
