@@ -6,6 +6,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.dolly4j.runtime.DecoderSession;
 import org.dolly4j.sampling.BeamSearch;
 
@@ -143,24 +144,44 @@ final class Scheduler {
         }
     }
 
+    /**
+     * Begins what waits, as long as there is room: first a sequence of each request, in the order in which they came,
+     * then the others. So a request for many answers leaves every row that becomes free to those that came later.
+     */
     private void admit(StepPlan plan, int end) {
+        if (admit(SequenceGroup::comesFirst, plan, end)) {
+            admit(group -> true, plan, end);
+        }
+    }
+
+    /** Begins what waits of some requests, and says whether there was room for all. */
+    private boolean admit(Predicate<SequenceGroup> isMeant, StepPlan plan, int end) {
         for (SequenceGroup group : groups) {
-            while (group.hasWaiting() && !readsPrompt(group)) {
-                if (plan.rows() >= end || running.size() == maxLogitsRows) {
-                    return;
+            while (group.hasWaiting() && isMeant.test(group) && !readsPrompt(group)) {
+                if (!admit(group, plan, end)) {
+                    return false;
                 }
-                Sequence sequence = group.firstWaiting(pool);
-                int found = sequence.takeKnownBlocks();
-                if (!hasRoomFor(sequence)) {
-                    sequence.release();
-                    return;
-                }
-                lookedUpTokens += sequence.length();
-                foundTokens += found;
-                begin(sequence);
-                plan.add(sequence, Math.min(sequence.uncached(), end - plan.rows()));
             }
         }
+        return true;
+    }
+
+    /** Begins the first waiting sequence of a request, or says that there is no room. */
+    private boolean admit(SequenceGroup group, StepPlan plan, int end) {
+        if (plan.rows() >= end || running.size() == maxLogitsRows) {
+            return false;
+        }
+        Sequence sequence = group.firstWaiting(pool);
+        int found = sequence.takeKnownBlocks();
+        if (!hasRoomFor(sequence)) {
+            sequence.release();
+            return false;
+        }
+        lookedUpTokens += sequence.length();
+        foundTokens += found;
+        begin(sequence);
+        plan.add(sequence, Math.min(sequence.uncached(), end - plan.rows()));
+        return true;
     }
 
     /** Whether a beam of a search reads the prompt: the others wait for it, and then share it. */
@@ -241,11 +262,15 @@ final class Scheduler {
 
     /**
      * Begins sequences of a request that share the prompt with its first one, which has just been cached and has no
-     * token of its own yet; as many as there is room for. The others begin later.
+     * token of its own yet; as many as there is room for, unless another request waits for its first one. The others
+     * begin later.
      */
     List<Sequence> fork(Sequence first) {
         SequenceGroup group = first.group();
         List<Sequence> forks = new ArrayList<>();
+        if (groups.stream().anyMatch(other -> other.running() == 0 && other.hasWaiting())) {
+            return forks;
+        }
         while (group.hasUnstarted() && running.size() < maxLogitsRows && pool.availableCount() > running.size()) {
             Sequence fork = first.fork(group.started());
             begin(fork);

@@ -58,6 +58,11 @@ final class SequenceGroup {
         return firstPreempted().isPresent() || (hasUnstarted() && (started == 0 || promptCached));
     }
 
+    /** Whether there is one to go on with, or none of them runs. */
+    boolean comesFirst() {
+        return running == 0 || firstPreempted().isPresent();
+    }
+
     private Optional<Sequence> firstPreempted() {
         return preempted.stream().filter(sequence -> !sequence.isResting()).findFirst();
     }

@@ -111,7 +111,24 @@ final class StepTimes {
         while (rows > 0 && !(expected(rows) <= nanos)) {
             rows--;
         }
-        return rows;
+        return rows == 0 || rows == most ? rows : Math.max(rows, retried(rows, nanos, most));
+    }
+
+    /**
+     * Rows of a size that was too slow when it was last seen, if that is so long ago that it may be another by now: as
+     * many as end in time if each takes as long as those of a smaller size. Without that a spell of other load would
+     * keep steps small for ever.
+     */
+    private int retried(int rows, long nanos, int most) {
+        int size = size(rows + 1);
+        if (steps - seenAt[size] <= STEPS_BELIEVED) {
+            return rows;
+        }
+        int end = rows + 1;
+        while (end < most && size(end + 1) == size) {
+            end++;
+        }
+        return (int) Math.min(end, nanos / (expected(rows) / rows));
     }
 
     /**

@@ -318,6 +318,26 @@ class SchedulerTest {
     }
 
     @Test
+    void requestForManyAnswers_leavesTheNextFreeRowToWhoeverCameLater() {
+        BlockPool pool = new BlockPool(1000, true);
+        Scheduler scheduler = new Scheduler(pool, 64, 4, Optional.empty());
+        SequenceGroup many = new SequenceGroup(spec(tokens(1, 20), 100, 50), 0, "");
+        scheduler.add(many);
+        scheduler.markCached(scheduler.plan(64, 64));
+        Sequence first = scheduler.running().get(0);
+        List<Sequence> forks = scheduler.fork(first);
+        assertThat(forks).hasSize(3);
+        SequenceGroup later = new SequenceGroup(spec(tokens(7, 20), 2, 50), 1, "");
+        scheduler.add(later);
+        assertThat(scheduler.plan(64, 64).slices())
+                .noneMatch(slice -> slice.sequence().group() == later);
+        scheduler.end(forks.get(0));
+        scheduler.plan(64, 64);
+        assertThat(later.running()).isEqualTo(1);
+        assertThat(many.running()).isEqualTo(3);
+    }
+
+    @Test
     void promptLongerThanTheBudget_isReadInPieces_besideWhatIsDecoded() {
         Simulation simulation = new Simulation(40, 64, 8, true);
         simulation.submit(spec(tokens(0, 4), 1, 20));

@@ -82,4 +82,23 @@ class StepTimesTest {
         times.add(4, 300);
         assertThat(times.ratio(1, 4)).isEqualTo(3);
     }
+
+    @Test
+    void sizeThatWasTooSlow_isTriedAgainMuchLater_andBelievedThen() {
+        StepTimes times = new StepTimes(256);
+        for (int i = 0; i < 5; i++) {
+            times.add(64, 64_000);
+            times.add(100, 1_000_000);
+            times.add(200, 2_000_000);
+        }
+        assertThat(times.rowsWithin(300_000, 256)).isEqualTo(64);
+        for (int i = 0; i < 1_001; i++) {
+            times.add(64, 64_000);
+        }
+        assertThat(times.rowsWithin(300_000, 256)).isEqualTo(128);
+        times.add(128, 128_000);
+        assertThat(times.rowsWithin(300_000, 256)).isEqualTo(256);
+        times.add(256, 1_000_000);
+        assertThat(times.rowsWithin(300_000, 256)).isEqualTo(128);
+    }
 }
