@@ -177,12 +177,14 @@ INSTANTIATE_TEST_SUITE_P(Isas, PackedLinearOf, every_isa(), isa_name);
 
 // On every CPU what the kernels of others have: one to four blocks at once, sums of groups in registers, and not.
 struct ManyRegisters : Generic {
-  static constexpr bool kKeepsSums = true;
+  static constexpr int kDotsAtOnce = 16;
+  static constexpr int kMostDots = 24;
+  static constexpr int kSumsKept = 12;
 };
 
 TEST(PackedLinearSkeletons, haveTheBitsOfTheOracleWithManyRegisters) {
   using Sizes = LoopSizes<4, 8, 4, 8192, 8192>;
-  using GroupSizes = LoopSizes<6, 12, 4, 8192, 8192>;
+  using GroupSizes = LoopSizes<6, 12, 4, 8192, 8192, 12>;
   EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<PairSums<Generic>, Sizes>>(), kBfloat16Pairs), kNone);
   EXPECT_EQ(shapes_that_differ(kernels<VectorLinear<GroupSums<ManyRegisters, Int8Groups>, GroupSizes>>(), kInt8),
             kNone);

@@ -34,7 +34,7 @@ struct Avx2 {
   };
   static constexpr int kDotsAtOnce = 8;
   static constexpr int kMostDots = 4;
-  static constexpr bool kKeepsSums = false;
+  static constexpr int kSumsKept = 0;
   // Products of bytes without sign by bytes with it overflow 16 bits, so both are widened to these: numbers 0 and 2,
   // and 1 and 3, of every four, as pairs whose products are added to 32 bits.
   struct Bytes {
@@ -175,7 +175,7 @@ struct Avx2 {
     };
     return {broadcast_pair(from), broadcast_pair(from + 2)};
   }
-  static ByteDots no_byte_dots() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+  static ByteDots byte_dots(std::int32_t all) { return {_mm256_set1_epi32(all), _mm256_set1_epi32(all)}; }
   static ByteDots dot(Bytes w, ByteQuad x, ByteDots a) {
     add(_mm256_madd_epi16(w.even.low, x.even), a.low);
     add(_mm256_madd_epi16(w.even.high, x.even), a.high);

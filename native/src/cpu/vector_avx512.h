@@ -19,8 +19,9 @@ struct Avx512 {
   using Quads = __m512i;
   using Quad = __m512i;
   using Dots = __m512i;
-  static constexpr int kDotsAtOnce = 8;  // as the others have it, though 32 bits hold any number
-  static constexpr bool kKeepsSums = true;
+  static constexpr int kDotsAtOnce = 16;
+  static constexpr int kMostDots = 24;
+  static constexpr int kSumsKept = 12;
   using Bytes = Quads;
   using ByteNumber = std::int8_t;
   using ByteDots = Dots;
@@ -74,7 +75,7 @@ struct Avx512 {
   static void spread_bytes(const std::int8_t* from, ByteNumber* to, int count) {
     __builtin_memcpy(to, from, static_cast<unsigned>(count));
   }
-  static ByteDots no_byte_dots() { return no_dots(); }
+  static ByteDots byte_dots(std::int32_t all) { return _mm512_set1_epi32(all); }
 
   static F add(F a, F b) { return _mm512_add_ps(a, b); }
   static F sub(F a, F b) { return _mm512_sub_ps(a, b); }

@@ -44,11 +44,11 @@ struct Generic {
   };
   static constexpr int kDotsAtOnce = 8;
   static constexpr int kMostDots = 4;  // Dots or ByteDots that the registers hold beside what is multiplied
-  // Whether registers hold the float32 sums of a panel beside as many dot products. A Dots has to hold those of a whole
-  // group then, 16.
-  static constexpr bool kKeepsSums = false;
+  // How many float32 sums they hold beside as many dot products.
+  static constexpr int kSumsKept = 0;
 
-  // The same with numbers of all 8 bits, and no limit: what is multiplied may be laid out in another way for that.
+  // The same with numbers of all 8 bits, and no limit: what is multiplied may be laid out in another way for that. Dots
+  // are of this type where kDotsAtOnce is 16, a group's.
   using Bytes = Quads;
   using ByteNumber = std::int8_t;
   using ByteDots = Dots;
@@ -174,7 +174,14 @@ struct Generic {
   static void spread_bytes(const std::int8_t* from, ByteNumber* to, int count) {
     std::memcpy(to, from, static_cast<std::size_t>(count));
   }
-  static ByteDots no_byte_dots() { return {}; }
+  // All lanes that number.
+  static ByteDots byte_dots(std::int32_t all) {
+    ByteDots dots;
+    for (std::int32_t& lane : dots.lane) {
+      lane = all;
+    }
+    return dots;
+  }
 
   static F add(F a, F b) {
     return each([&](int i) { return a.lane[i] + b.lane[i]; });

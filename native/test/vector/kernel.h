@@ -38,14 +38,14 @@ struct ArrayFunctions {
     computed("load float16", V::load(reinterpret_cast<const float16*>(operands.pairs)));
     auto dots = V::no_dots();
     const auto quads = V::load_quads(operands.quads);
-    for (int i = 0; i < V::kDotsAtOnce; i += 2) {
+    for (int i = 0; i < 8; i += 2) {  // which all vectors hold
       dots = V::dot(V::low(quads), V::broadcast_quad(operands.numbers + i), dots);
       dots = V::dot(V::high(quads), V::broadcast_quad(operands.numbers + i + 4), dots);
     }
     moved("dot", V::to_float(dots));
     typename V::ByteNumber spread[16];
     V::spread_bytes(operands.numbers, spread, 16);
-    auto byte_dots = V::no_byte_dots();
+    auto byte_dots = V::byte_dots(0);
     for (int i = 0; i < 16; i += 4) {
       byte_dots = V::dot(V::load_bytes(operands.quads), V::broadcast_quad(spread + i), byte_dots);
     }

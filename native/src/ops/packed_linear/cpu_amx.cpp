@@ -39,18 +39,18 @@ class AmxLinear {
   static std::int64_t larger(std::int64_t a, std::int64_t b) { return a < b ? b : a; }
 };
 
-template <int kFewRows, template <class> class Groups, template <class> class Tiles>
-using AmxGroups = AmxLinear<kFewRows, VectorLinear<GroupSums<Avx512, Groups>, Avx512GroupSizes>,
-                            GroupTileLinear<AmxTiles, Avx512, Tiles>>;
+template <int kFewRows, template <class> class Groups, class Sizes, template <class> class Tiles>
+using AmxGroups =
+    AmxLinear<kFewRows, VectorLinear<GroupSums<Avx512, Groups>, Sizes>, GroupTileLinear<AmxTiles, Avx512, Tiles>>;
 
 }  // namespace
 
 PackedLinear packed_linear_amx(WeightType type) {
   switch (type) {
     case WeightType::int8:
-      return kernels<AmxGroups<kFewRowsOfInt8, Int8Groups, Int8Tiles>>();
+      return kernels<AmxGroups<kFewRowsOfInt8, Int8Groups, Avx512Int8Sizes, Int8Tiles>>();
     case WeightType::int4:
-      return kernels<AmxGroups<kFewRowsOfInt4, Int4Groups, Int4Tiles>>();
+      return kernels<AmxGroups<kFewRowsOfInt4, Int4Groups, Avx512Int4Sizes, Int4Tiles>>();
     default:
       return kernels<
           AmxLinear<kFewRowsOfBfloat16, VectorLinear<TileSums<Avx512>, Avx512Sizes>, TileLinear<AmxTiles, Avx512>>>();

@@ -10,7 +10,7 @@ PackedLinear packed_linear_avx2(WeightType type, SumOrder order) {
   // or 8.
   using Sizes = LoopSizes<5, 5, 8, 4096, 8192>;
   using GroupSizes = LoopSizes<4, 16, 8, 2048, 4096>;
-  return fma_kernels<Avx2, Sizes, GroupSizes>(type, order);
+  return fma_kernels<Avx2, Sizes, GroupSizes, GroupSizes>(type, order);
 }
 
 }  // namespace dolly4j

@@ -6,7 +6,7 @@
 namespace dolly4j {
 
 PackedLinear packed_linear_avx512(WeightType type, SumOrder order) {
-  return fma_kernels<Avx512, Avx512Sizes, Avx512GroupSizes>(type, order);
+  return fma_kernels<Avx512, Avx512Sizes, Avx512Int8Sizes, Avx512Int4Sizes>(type, order);
 }
 
 }  // namespace dolly4j

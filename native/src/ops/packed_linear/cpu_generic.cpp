@@ -6,7 +6,7 @@ namespace dolly4j {
 
 PackedLinear packed_linear_generic(WeightType type, SumOrder order) {
   using Sizes = LoopSizes<4, 4, 8, 4096, 8192>;
-  return fma_kernels<Generic, Sizes, Sizes>(type, order);
+  return fma_kernels<Generic, Sizes, Sizes, Sizes>(type, order);
 }
 
 }  // namespace dolly4j

@@ -13,8 +13,8 @@ PackedLinear kernels() {
   return {Linear::prepare, Linear::run, Linear::prepared_bytes, Linear::scratch_bytes};
 }
 
-// Sizes: LoopSizes; GroupSizes, those of int8 and int4.
-template <class V, class Sizes, class GroupSizes>
+// LoopSizes for each kind of weights.
+template <class V, class Sizes, class Int8Sizes, class Int4Sizes>
 PackedLinear fma_kernels(WeightType type, SumOrder order) {
   switch (type) {
     case WeightType::float32:
@@ -23,11 +23,11 @@ PackedLinear fma_kernels(WeightType type, SumOrder order) {
       return order == SumOrder::pairs ? kernels<VectorLinear<PairSums<V>, Sizes>>()
                                       : kernels<VectorLinear<TileSums<V>, Sizes>>();
     case WeightType::int8:
-      return kernels<VectorLinear<GroupSums<V, Int8Groups>, GroupSizes>>();
+      return kernels<VectorLinear<GroupSums<V, Int8Groups>, Int8Sizes>>();
     case WeightType::int4:
       break;
   }
-  return kernels<VectorLinear<GroupSums<V, Int4Groups>, GroupSizes>>();
+  return kernels<VectorLinear<GroupSums<V, Int4Groups>, Int4Sizes>>();
 }
 
 }  // namespace

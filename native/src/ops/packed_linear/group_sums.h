@@ -15,7 +15,7 @@ template <class Number>
 struct GroupPairInputs {
   alignas(16) Number number[2][kGroupInputs];
   float scale[2];
-  float start[2];  // what sums start from: minus what they end up too large by, see read_group
+  std::int32_t start[2];  // what sums start from: minus what they end up too large by, see read_group
 };
 
 constexpr int kQuadInputs = 4;
@@ -31,9 +31,10 @@ struct Int8Groups {
   static constexpr int kLineInputs = kQuadInputs;
   static constexpr int kScaleBytes = 0;  // of a group
   static constexpr int kLinesAtOnce = kGroupInputs / kLineInputs;
+  static constexpr bool kDotsHoldStart = true;
 
   static Weights load(const std::uint8_t* line) { return V::load_bytes(line); }
-  static Dots none() { return V::no_byte_dots(); }
+  static Dots from(std::int32_t start) { return V::byte_dots(start); }
   [[gnu::always_inline]] static Dots dot(const Weights& weights, int, const Number* x, Dots dots) {
     return V::dot(weights, V::broadcast_quad(x), dots);
   }
@@ -53,12 +54,19 @@ struct Int4Groups {
   static constexpr int kLineInputs = 2 * kQuadInputs;
   static constexpr int kScaleBytes = kBlockOutputs * 2;
   static constexpr int kLinesAtOnce = V::kDotsAtOnce * kQuadInputs / kLineInputs;
+  static constexpr bool kDotsHoldStart = V::kDotsAtOnce * kQuadInputs == kGroupInputs;
 
   static Weights load(const std::uint8_t* line) {
     const auto quads = V::load_quads(line);
     return {V::low(quads), V::high(quads)};
   }
-  static Dots none() { return V::no_dots(); }
+  static Dots from(std::int32_t start) {
+    if constexpr (kDotsHoldStart) {
+      return V::byte_dots(start);
+    } else {
+      return V::no_dots();
+    }
+  }
   [[gnu::always_inline]] static Dots dot(const Weights& weights, int quad, const Number* x, Dots dots) {
     return V::dot(quad == 0 ? weights.low : weights.high, V::broadcast_quad(x + quad * kQuadInputs), dots);
   }
@@ -96,13 +104,13 @@ struct GroupSums {
         read(numbers);
         V::spread_bytes(numbers, to->number[group], kGroupInputs);
       }
-      to->start[group] = -excess;
+      to->start[group] = -static_cast<std::int32_t>(excess);
     }
   }
 
   template <int R, int B>
   [[gnu::noinline]] static void add_tiles(const SumPanel<X>& panel) {
-    if constexpr (V::kKeepsSums) {
+    if constexpr (R * B <= V::kSumsKept) {
       add_keeping_sums<R, B>(panel);
     } else {
       add_by_groups<R, B>(panel);
@@ -128,7 +136,7 @@ struct GroupSums {
         for (int b = 0; b < B; ++b) {
 #pragma GCC unroll 16
           for (int r = 0; r < R; ++r) {
-            dots[b][r] = Groups::none();
+            dots[b][r] = Groups::from(x[r].start[group]);
           }
         }
         for (int four = 0; four < kGroupLines; four += 4) {
@@ -155,12 +163,11 @@ struct GroupSums {
         }
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const F start = V::set(x[r].start[group]);
 #pragma GCC unroll 4
           for (int b = 0; b < B; ++b) {
             const F factor =
                 Groups::factor(weight + group * Groups::kScaleBytes + b * panel.block_bytes, x[r].scale[group]);
-            sum.a[b][r] = V::fma(V::add(start, V::to_float(dots[b][r])), factor, sum.a[b][r]);
+            sum.a[b][r] = V::fma(V::to_float(dots[b][r]), factor, sum.a[b][r]);
           }
         }
       }
@@ -211,7 +218,7 @@ struct GroupSums {
       for (int b = 0; b < Blocks; ++b) {
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          dots[b][r] = Groups::none();
+          dots[b][r] = Groups::from(x[r].start[group]);
         }
       }
       // Four at a time, which g++ unrolls without a rest.
@@ -236,7 +243,12 @@ struct GroupSums {
       for (int b = 0; b < Blocks; ++b) {
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          sum[b][r] = V::add(first == 0 ? V::set(x[r].start[group]) : sum[b][r], V::to_float(dots[b][r]));
+          const F dot = V::to_float(dots[b][r]);
+          if constexpr (Groups::kDotsHoldStart) {
+            sum[b][r] = dot;
+          } else {
+            sum[b][r] = V::add(first == 0 ? V::set(static_cast<float>(x[r].start[group])) : sum[b][r], dot);
+          }
         }
       }
     }

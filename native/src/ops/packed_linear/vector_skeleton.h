@@ -28,10 +28,12 @@ namespace dolly4j {
 namespace {
 
 // How much goes through the loops at a time, as measured on the CPUs that a kernel is for.
-template <int kRows, int kSums, int kBlocksOfFewRows, int kBytesOfFewRows, int kBytesOfManyRows>
+template <int kRows, int kSums, int kBlocksOfFewRows, int kBytesOfFewRows, int kBytesOfManyRows,
+          int kRowsOfOnlyPanel = kRows>
 struct LoopSizes {
-  static constexpr int kMaxRows = kRows;       // of a panel
-  static constexpr int kAccumulators = kSums;  // rows x blocks in registers
+  static constexpr int kMaxRows = kRows;                   // of a panel
+  static constexpr int kMaxRowsOfOnly = kRowsOfOnlyPanel;  // of one that has all rows
+  static constexpr int kAccumulators = kSums;              // rows x blocks in registers, up to kMaxRows
   // While all rows are in one panel: blocks of a band, so many streams of memory, and bytes of a block's chunk.
   static constexpr int kFewRowsBlocks = kBlocksOfFewRows;
   static constexpr int kFewRowsBytes = kBytesOfFewRows;
@@ -97,7 +99,7 @@ class VectorLinear {
       : args_(args),
         first_row_(first_row),
         rows_(rows),
-        panels_(rows, Sizes::kMaxRows),
+        panels_(rows, rows <= Sizes::kMaxRowsOfOnly ? Sizes::kMaxRowsOfOnly : Sizes::kMaxRows),
         input_tiles_(tiles_of(args.x.inputs)),
         band_(panels_.count == 1 ? Sizes::kFewRowsBlocks : kManyRowsBlocks),
         chunk_(panels_.count == 1 ? tiles_in(Sizes::kFewRowsBytes) : tiles_in(Sizes::kManyRowsBytes)),
@@ -149,7 +151,7 @@ class VectorLinear {
             LinearResults<typename Sums::V>::prefetch(args_, first_block + block + b, first_row_ + panels_.first(i),
                                                       panels_.size(i));
           }
-          add_tiles<Sizes::kMaxRows>(panels_.size(i), count, panel);
+          add_tiles<Sizes::kMaxRowsOfOnly>(panels_.size(i), count, panel);
           for (int b = 0; last && b < count; ++b) {
             LinearResults<typename Sums::V>::finish(args_, first_block + block + b, first_row_ + panels_.first(i),
                                                     panels_.size(i), panel.sums + b * panel.block_sums);
@@ -181,11 +183,12 @@ class VectorLinear {
             ahead_step};
   }
 
-  // How many of the blocks left fit in the registers together.
+  // Whether so many blocks go at once: as many as fit in the registers, and two where not even their sums have to.
+  static constexpr bool go_at_once(int rows, int blocks) {
+    return rows <= Sizes::kMaxRows ? blocks * rows <= Sizes::kAccumulators : blocks <= 2;
+  }
   static int at_once(int rows, int blocks_left) {
-    return blocks_left >= 4 && 4 * rows <= Sizes::kAccumulators   ? 4
-           : blocks_left >= 2 && 2 * rows <= Sizes::kAccumulators ? 2
-                                                                  : 1;
+    return blocks_left >= 4 && go_at_once(rows, 4) ? 4 : blocks_left >= 2 && go_at_once(rows, 2) ? 2 : 1;
   }
 
   template <int R>
@@ -196,13 +199,13 @@ class VectorLinear {
         return;
       }
     }
-    if constexpr (4 * R <= Sizes::kAccumulators) {
+    if constexpr (go_at_once(R, 4)) {
       if (blocks == 4) {
         Sums::template add_tiles<R, 4>(panel);
         return;
       }
     }
-    if constexpr (2 * R <= Sizes::kAccumulators) {
+    if constexpr (go_at_once(R, 2)) {
       if (blocks == 2) {
         Sums::template add_tiles<R, 2>(panel);
         return;
