@@ -423,7 +423,8 @@ public final class DollyOptions {
         /**
          * Sets how long a step should take at most, 200 ms by default: longer prompts are read in pieces, between which
          * the answers being written go on, and cancelled requests end. A shorter time makes these smoother, a longer
-         * one lets long prompts be read sooner.
+         * one lets long prompts be read sooner. Where the answers alone take more than half of it, a step with prompts
+         * takes up to twice as long as one without; and it reads at least 16 tokens, however long that takes.
          *
          * @param value milliseconds, at least 1
          */

@@ -25,6 +25,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.dolly4j.runtime.ModelOptions.WeightType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -272,5 +273,56 @@ class DollyLifecycleTest {
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("closed");
         assertThat(threadNames()).noneMatch(name -> name.startsWith("dolly4j-engine-dolly-tiny"));
+    }
+
+    private static void reload(Dolly dolly, int times) {
+        for (int i = 0; i < times; i++) {
+            dolly.reload(DemoQuestions.MODEL);
+            dolly.generate(ask(4).build());
+        }
+    }
+
+    /** A model has 7 MB of weights; the allocator's stock grows by some 30 MB in the first hundred reloads. */
+    @Test
+    void reloads_leaveNoMemoryBehind() throws Exception {
+        DollyOptions options = DollyOptions.builder()
+                .dtype(WeightType.INT8)
+                .kvCacheTokens(2048)
+                .build();
+        try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, options)) {
+            int reloads = 60;
+            reload(dolly, reloads);
+            long before = ResidentMemory.bytes();
+            reload(dolly, reloads);
+            assertThat((ResidentMemory.bytes() - before) >> 20).isLessThan(reloads);
+        }
+    }
+
+    private static ModelInfo info(DollyOptions.Builder builder) {
+        try (Dolly dolly = Dolly.load(CHECKPOINT, builder.build())) {
+            return dolly.info();
+        }
+    }
+
+    @Test
+    void whatAReloadMakesLessOf_forMemoryAlone_isSaid() {
+        ModelInfo before = info(options().toBuilder().dtype(WeightType.BFLOAT16).kvCacheTokens(4096));
+        ModelInfo smallerCache =
+                info(options().toBuilder().dtype(WeightType.BFLOAT16).kvCacheTokens(2048));
+        ModelInfo smallerType =
+                info(options().toBuilder().dtype(WeightType.INT8).kvCacheTokens(4096));
+        DollyOptions free = options().toBuilder()
+                .allowedDtypes(WeightType.BFLOAT16, WeightType.INT8)
+                .build();
+        assertThat(Dolly.lostByReload(before, smallerCache, free))
+                .hasValueSatisfying(text -> assertThat(text).contains("2,048 tokens", "4,096", "kvCacheTokens"));
+        assertThat(Dolly.lostByReload(before, smallerType, free))
+                .hasValueSatisfying(text -> assertThat(text).contains("INT8", "BFLOAT16", "allowedDtypes"));
+        assertThat(Dolly.lostByReload(before, before, free)).isEmpty();
+        assertThat(Dolly.lostByReload(smallerCache, before, free)).isEmpty();
+        DollyOptions stated = options().toBuilder().kvCacheTokens(2048).build();
+        assertThat(Dolly.lostByReload(before, smallerCache, stated)).isEmpty();
+        DollyOptions otherType = options().toBuilder().dtype(WeightType.INT8).build();
+        assertThat(Dolly.lostByReload(before, smallerType, otherType)).isEmpty();
     }
 }

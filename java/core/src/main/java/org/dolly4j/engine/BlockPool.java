@@ -1,5 +1,6 @@
 package org.dolly4j.engine;
 
+import java.security.SecureRandom;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
@@ -14,6 +15,9 @@ final class BlockPool {
     static final long NOTHING = 0;
 
     private static final int NONE = -1;
+
+    private static final long HASH_SEED = new SecureRandom().nextLong();
+    private static final long HASH_FACTOR = 0x9E3779B97F4A7C15L;
 
     private final int[] holders;
     private final int[] free;
@@ -51,9 +55,15 @@ final class BlockPool {
                     && salt.equals(that.salt);
         }
 
+        /** No one who does not know the seed can find prompts that collide, to make others' look-ups slow. */
         @Override
         public int hashCode() {
-            return (Arrays.hashCode(tokens) * 31 + Long.hashCode(before)) * 31 + salt.hashCode();
+            long hash = (HASH_SEED ^ before) * HASH_FACTOR ^ salt.hashCode();
+            for (int token : tokens) {
+                hash = (hash ^ token) * HASH_FACTOR;
+                hash ^= hash >>> 29;
+            }
+            return (int) (hash >>> 32);
         }
     }
 

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.Queue;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
@@ -221,6 +222,7 @@ public final class Engine implements AutoCloseable {
      * there was to do before.
      */
     private boolean takeOver() {
+        Set<Request> withdrawn;
         lock.lock();
         try {
             while (!closed && takesRequests && arrived.isEmpty() && cancelled.isEmpty() && steps.isIdle()) {
@@ -239,11 +241,13 @@ public final class Engine implements AutoCloseable {
                     throw e;
                 }
             }
-            while (!cancelled.isEmpty()) {
-                steps.remove(cancelled.remove(), request -> request.end(Finish.CANCELLED));
-            }
+            withdrawn = Set.copyOf(cancelled);
+            cancelled.clear();
         } finally {
             lock.unlock();
+        }
+        if (!withdrawn.isEmpty()) {
+            steps.removeIf(withdrawn::contains, request -> request.end(Finish.CANCELLED));
         }
         steps.removeIf(Request::isLate, request -> request.end(Finish.DEADLINE));
         return !closed;

@@ -25,7 +25,16 @@ final class StepRunner {
     /**
      * Fewest tokens of prompts that a step takes if there are as many, however long it takes: prompts have to go on.
      */
-    private static final int MIN_PREFILL_ROWS = 2 * DecoderSession.BLOCK_SIZE;
+    private static final int MIN_PREFILL_ROWS = DecoderSession.BLOCK_SIZE;
+
+    /** As many before any step was seen. */
+    private static final int FIRST_PREFILL_ROWS = 2 * DecoderSession.BLOCK_SIZE;
+
+    /**
+     * How much longer a step may take by prompts, where it takes long without them: fewer rows would cost them much,
+     * as weights are read in every step.
+     */
+    private static final int MOST_BY_PROMPTS = 2;
 
     /** Weight of the newest step in the means that waits are estimated by: of some hundred, as long as answers are. */
     private static final double NEWEST_STEP = 0.005;
@@ -139,8 +148,14 @@ final class StepRunner {
     }
 
     private void runStep() {
-        int rows = stepTimes.rowsWithin(options.maxStep().toNanos(), session.maxRows());
-        StepPlan plan = scheduler.plan(Math.max(MIN_PREFILL_ROWS, rows - scheduler.decodingCount()), rows);
+        long maxStep = options.maxStep().toNanos();
+        int decoding = scheduler.decodingCount();
+        long withoutPrompts = stepTimes.nanos(Math.max(1, decoding));
+        long withPrompts = Math.max(maxStep, MOST_BY_PROMPTS * withoutPrompts);
+        int prefillRows = stepTimes.rowsWithin(withPrompts, session.maxRows()) - decoding;
+        int leastPrefillRows = withoutPrompts == 0 ? FIRST_PREFILL_ROWS : MIN_PREFILL_ROWS;
+        StepPlan plan = scheduler.plan(
+                Math.max(leastPrefillRows, prefillRows), stepTimes.rowsWithin(maxStep, session.maxRows()));
         if (plan.rows() == 0) {
             return; // all were cancelled
         }

@@ -79,6 +79,11 @@ final class StepTimes {
         seenAt[size] = ++steps;
     }
 
+    /** Nanoseconds that a step is expected to take, 0 if none was seen. */
+    long nanos(int rows) {
+        return (long) expected(rows);
+    }
+
     /** Nanoseconds that a step is expected to take, or NaN if none was seen. */
     private double expected(int rows) {
         double most = byRow(rows);

@@ -479,6 +479,49 @@ class EngineTest {
     }
 
     @Test
+    void stepWithPrompts_takesNoMoreThanTwiceAsLong_whereOneWithoutTakesLonger() throws Exception {
+        FakeDecoderSession session = new FakeDecoderSession(VOCAB, 80, 128, 8)
+                .withTimePerStep(Duration.ofMillis(20))
+                .withTimePerRow(Duration.ofMillis(1));
+        EngineOptions options = new EngineOptions(10, Duration.ofMillis(10), true, false);
+        try (Engine engine = new Engine("test", session, 640, THREADS, options)) {
+            Request decoded = engine.submit(spec(prompt(1), 1, 200, 1));
+            for (int i = 0; i < 5; i++) {
+                decoded.next();
+            }
+            Outcome.of(engine.submit(spec(prompt(600), 1, 1, 1)));
+            decoded.cancel();
+            // 20 + 1 ms without: 22 rows end within 42.
+            assertThat(session.mostRows()).isBetween(18, 28);
+        }
+    }
+
+    @Test
+    void manyCancelledAtOnce_allEndAndNobodyElseDoes() throws Exception {
+        FakeDecoderSession session = session(20).gated();
+        EngineOptions options = new EngineOptions(5_000, Duration.ofMillis(200), true, true);
+        try (Engine engine = new Engine("test", session, CONTEXT, THREADS, options)) {
+            Request first = engine.submit(spec(prompt(20), 1, 4, 1));
+            List<Request> others = new ArrayList<>();
+            for (int i = 0; i < 2_000; i++) {
+                others.add(engine.submit(spec(prompt(20), 1, 4, i)));
+            }
+            session.letRun(1); // the others are the engine's now
+            while (session.steps() < 2) {
+                Thread.sleep(1);
+            }
+            others.forEach(Request::cancel);
+            session.letRun(10);
+            assertThat(Outcome.of(first).tokens.get(0)).isEqualTo(expected(first.spec(), 0));
+            for (Request other : others) {
+                assertThat(Outcome.of(other).finishes).containsExactly(Finish.CANCELLED);
+            }
+            assertThat(engine.drain(Duration.ofSeconds(30))).isTrue();
+            assertThat(engine.availableBlocks()).isEqualTo(20);
+        }
+    }
+
+    @Test
     void cancel_isSeenWithinOneStep_andFreesTheBlocks() throws Exception {
         FakeDecoderSession session = session(20).gated();
         try (Engine engine = engine(session)) {

@@ -10,6 +10,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import org.dolly4j.runtime.DecoderSession;
+import org.dolly4j.sampling.BeamOptions;
+import org.dolly4j.sampling.BeamSearch;
 import org.junit.jupiter.api.Test;
 
 /** Plans, carried out without a model: on a cache of numbers that tell which tokens they were made of. */
@@ -31,6 +33,24 @@ class SchedulerTest {
         return mix(before * 31 + token + 1);
     }
 
+    private static long stateOf(int[] tokens) {
+        long state = 0;
+        for (int token : tokens) {
+            state = state(state, token);
+        }
+        return state;
+    }
+
+    /** Some parents and tokens for the next step of a search, by what its beams are. */
+    private static List<BeamSearch.Successor> successors(List<Long> states, RequestSpec spec, int vocabSize) {
+        List<BeamSearch.Successor> successors = new ArrayList<>();
+        for (int i = 0; i < spec.beams().orElseThrow().beams(); i++) {
+            int parent = draw(states.get(0), 1000 + i, states.size());
+            successors.add(new BeamSearch.Successor(parent, draw(states.get(parent), i, vocabSize)));
+        }
+        return successors;
+    }
+
     /** One of 256 tokens, or of a few, so that answers repeat themselves. */
     private static int draw(long state, int sequence, int vocabSize) {
         return (int) (((mix(state + sequence) >>> 32) * vocabSize) >>> 32);
@@ -47,9 +67,11 @@ class SchedulerTest {
         final StepTimes times;
         final long[] cache;
         final Map<SequenceGroup, Map<Integer, List<Integer>>> drawn = new HashMap<>();
+        final Map<SequenceGroup, List<Sequence>> beams = new HashMap<>();
         long arrivals;
         long acceptedDrafts;
         long rejectedDrafts;
+        int searches;
         int steps;
 
         Simulation(int blocks, int maxRows, int maxSequences, boolean keeps) {
@@ -105,7 +127,9 @@ class SchedulerTest {
             plan.slices().forEach(this::checkContents);
             scheduler.markCached(plan);
             for (StepPlan.Slice slice : plan.slices()) {
-                if (slice.isLast()) {
+                if (slice.isLast() && slice.sequence().group().spec().beams().isPresent()) {
+                    goOn(slice.sequence());
+                } else if (slice.isLast()) {
                     draw(slice);
                 }
             }
@@ -147,14 +171,11 @@ class SchedulerTest {
         private void draw(StepPlan.Slice slice) {
             Sequence sequence = slice.sequence();
             List<Sequence> forks = sequence.length() == sequence.promptLength() ? scheduler.fork(sequence) : List.of();
-            long state = 0;
-            for (int i = 0; i < sequence.length(); i++) {
-                state = state(state, sequence.tokens()[i]);
-            }
+            long state = stateOf(sequence);
             long forked = state;
             int accepted = 0;
             for (boolean goesOn = true; goesOn; ) {
-                int token = SchedulerTest.draw(state, sequence.index(), vocabSize);
+                int token = next(sequence, state);
                 goesOn = append(sequence, token) && accepted < slice.drafts();
                 if (goesOn) {
                     sequence.markCached(1);
@@ -162,10 +183,53 @@ class SchedulerTest {
                     state = state(state, token);
                 }
             }
-            acceptedDrafts += accepted;
-            rejectedDrafts += slice.drafts() - accepted;
+            if (sequence.group().spec().isScoring()) {
+                check(accepted == slice.drafts(), "a token that is given was not accepted");
+            } else {
+                acceptedDrafts += accepted;
+                rejectedDrafts += slice.drafts() - accepted;
+            }
             for (Sequence fork : forks) {
-                append(fork, SchedulerTest.draw(forked, fork.index(), vocabSize));
+                append(fork, next(fork, forked));
+            }
+        }
+
+        private int next(Sequence sequence, long state) {
+            RequestSpec spec = sequence.group().spec();
+            return spec.isScoring()
+                    ? spec.given().get(sequence.index())[sequence.length() - sequence.promptLength()]
+                    : SchedulerTest.draw(state, sequence.index(), vocabSize);
+        }
+
+        private static long stateOf(Sequence sequence) {
+            return SchedulerTest.stateOf(Arrays.copyOf(sequence.tokens(), sequence.length()));
+        }
+
+        /** What follows a beam is known now; with the last one, the search goes on by a token, or ends. */
+        private void goOn(Sequence beam) {
+            SequenceGroup group = beam.group();
+            List<Sequence> all = beams.computeIfAbsent(group, key -> List.of(beam));
+            check(all.contains(beam) && !beam.isResting(), "a beam runs that does not count");
+            beam.rest();
+            if (!all.stream().allMatch(Sequence::isResting)) {
+                return;
+            }
+            List<BeamSearch.Successor> successors =
+                    successors(all.stream().map(Simulation::stateOf).toList(), group.spec(), vocabSize);
+            if (beam.length() - beam.promptLength() == group.spec().maxNewTokens() - 1) {
+                for (int i = 0; i < successors.size(); i++) {
+                    Sequence parent = all.get(successors.get(i).parent());
+                    List<Integer> tokens = new ArrayList<>();
+                    for (int at = parent.promptLength(); at < parent.length(); at++) {
+                        tokens.add(parent.tokens()[at]);
+                    }
+                    tokens.add(successors.get(i).token());
+                    drawn.get(group).put(i, tokens);
+                }
+                scheduler.remove(group);
+                searches++;
+            } else {
+                beams.put(group, scheduler.succeed(all, successors));
             }
         }
 
@@ -177,7 +241,7 @@ class SchedulerTest {
                     .computeIfAbsent(sequence.index(), index -> new ArrayList<>())
                     .add(token);
             if (sequence.length() - sequence.promptLength()
-                    == sequence.group().spec().maxNewTokens()) {
+                    == sequence.group().spec().maxNewTokensOf(sequence.index())) {
                 scheduler.end(sequence);
                 return false;
             }
@@ -203,18 +267,42 @@ class SchedulerTest {
         /** All answers of a request that ended are what it alone would have been given. */
         void checkAnswers(SequenceGroup group) {
             RequestSpec spec = group.spec();
+            if (spec.beams().isPresent()) {
+                check(beamsAlone(spec).equals(List.copyOf(drawn.get(group).values())), "beams have other answers");
+                return;
+            }
             for (int i = 0; i < spec.sequences(); i++) {
-                long state = 0;
-                for (int token : spec.prompt()) {
-                    state = state(state, token);
-                }
+                long state = SchedulerTest.stateOf(spec.prompt());
                 List<Integer> expected = new ArrayList<>();
-                for (int n = 0; n < spec.maxNewTokens(); n++) {
+                if (spec.isScoring()) {
+                    Arrays.stream(spec.given().get(i)).forEach(expected::add);
+                }
+                for (int n = 0; n < spec.maxNewTokens() && !spec.isScoring(); n++) {
                     expected.add(SchedulerTest.draw(state, i, vocabSize));
                     state = state(state, expected.get(n));
                 }
                 check(expected.equals(drawn.get(group).get(i)), "sequence " + i + " has another answer");
             }
+        }
+
+        private List<List<Integer>> beamsAlone(RequestSpec spec) {
+            List<int[]> all = List.of(spec.prompt());
+            for (int n = 0; n < spec.maxNewTokens(); n++) {
+                List<int[]> before = all;
+                all = successors(before.stream().map(SchedulerTest::stateOf).toList(), spec, vocabSize).stream()
+                        .map(successor -> {
+                            int[] parent = before.get(successor.parent());
+                            int[] longer = Arrays.copyOf(parent, parent.length + 1);
+                            longer[parent.length] = successor.token();
+                            return longer;
+                        })
+                        .toList();
+            }
+            return all.stream()
+                    .map(tokens -> Arrays.stream(tokens, spec.prompt().length, tokens.length)
+                            .boxed()
+                            .toList())
+                    .toList();
         }
 
         private static void check(boolean holds, String otherwise) {
@@ -246,9 +334,10 @@ class SchedulerTest {
         while (requests > 0 || !simulation.scheduler.isIdle()) {
             while (requests > 0 && (simulation.scheduler.isIdle() || random.nextInt(4) == 0)) {
                 requests--;
-                RequestSpec spec = randomSpec(random, beginning, blocks);
+                RequestSpec spec = randomSpec(random, beginning, blocks, maxSequences);
                 groups.add(simulation.submit(spec));
-                work += spec.sequences() * (spec.prompt().length + spec.maxNewTokens());
+                int sequences = spec.beams().map(BeamOptions::beams).orElse(spec.sequences());
+                work += sequences * (spec.prompt().length + spec.maxNewTokens());
             }
             if (random.nextInt(40) == 0) {
                 SequenceGroup group = groups.get(random.nextInt(groups.size()));
@@ -267,7 +356,7 @@ class SchedulerTest {
         return simulation;
     }
 
-    private static RequestSpec randomSpec(Random random, int[] beginning, int blocks) {
+    private static RequestSpec randomSpec(Random random, int[] beginning, int blocks, int maxSequences) {
         int most = blocks * DecoderSession.BLOCK_SIZE;
         int[] own = random.ints(1 + random.nextInt(20), 0, 200).toArray();
         int same = random.nextInt(beginning.length + 1);
@@ -277,7 +366,24 @@ class SchedulerTest {
             prompt = Arrays.copyOf(prompt, most);
         }
         int maxNewTokens = 1 + random.nextInt(Math.min(24, most - prompt.length + 1));
-        return spec(prompt, 1 + random.nextInt(3) * random.nextInt(3), maxNewTokens);
+        int sequences = 1 + random.nextInt(3) * random.nextInt(3);
+        int kind = random.nextInt(8);
+        if (kind == 0) {
+            List<int[]> given = new ArrayList<>();
+            for (int i = 0; i < sequences; i++) {
+                given.add(random.ints(1 + random.nextInt(maxNewTokens), 0, 3).toArray());
+            }
+            return RequestSpec.scoring(prompt, given, Optional.empty(), "", 0);
+        }
+        if (kind == 1 && maxSequences > 1) {
+            RequestSpec search = new TestSpec(prompt, maxNewTokens)
+                    .beams(BeamOptions.of(2 + random.nextInt(maxSequences - 1)))
+                    .build();
+            if (Scheduler.leastBlocks(search) <= blocks) {
+                return search;
+            }
+        }
+        return spec(prompt, sequences, maxNewTokens);
     }
 
     @Test
@@ -285,12 +391,14 @@ class SchedulerTest {
         long preemptions = 0;
         long rejectedDrafts = 0;
         long acceptedDrafts = 0;
+        long searches = 0;
         for (long seed = 0; seed < SCRIPTS; seed++) {
             try {
                 Simulation simulation = run(seed);
                 preemptions += simulation.scheduler.preemptions();
                 acceptedDrafts += simulation.acceptedDrafts;
                 rejectedDrafts += simulation.rejectedDrafts;
+                searches += simulation.searches;
             } catch (RuntimeException | Error e) {
                 throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
             }
@@ -298,6 +406,7 @@ class SchedulerTest {
         assertThat(preemptions).as("scripts that are not too easy").isGreaterThan(SCRIPTS / 10);
         assertThat(acceptedDrafts).isGreaterThan(SCRIPTS / 10);
         assertThat(rejectedDrafts).isGreaterThan(SCRIPTS / 10);
+        assertThat(searches).isGreaterThan(SCRIPTS / 10);
     }
 
     private static int[] tokens(int first, int count) {

@@ -27,6 +27,7 @@ public final class FakeDecoderSession implements DecoderSession {
     private final FloatBuffer logits;
     private final AtomicInteger steps = new AtomicInteger();
     private final Semaphore permits = new Semaphore(0);
+    private volatile Duration timePerStep = Duration.ZERO;
     private volatile Duration timePerRow = Duration.ZERO;
     private volatile boolean gated;
     private volatile boolean aborted;
@@ -74,6 +75,12 @@ public final class FakeDecoderSession implements DecoderSession {
     /** Makes a step take so long for each of its rows. */
     public FakeDecoderSession withTimePerRow(Duration time) {
         timePerRow = time;
+        return this;
+    }
+
+    /** Makes a step take so long beside what its rows take. */
+    public FakeDecoderSession withTimePerStep(Duration time) {
+        timePerStep = time;
         return this;
     }
 
@@ -157,7 +164,7 @@ public final class FakeDecoderSession implements DecoderSession {
         checkThread();
         steps.incrementAndGet();
         waitForPermit();
-        long end = System.nanoTime() + timePerRow.toNanos() * batch.rows();
+        long end = System.nanoTime() + timePerStep.toNanos() + timePerRow.toNanos() * batch.rows();
         while (System.nanoTime() < end) {
             LockSupport.parkNanos(end - System.nanoTime()); // may return early
         }
