@@ -48,7 +48,7 @@ inline std::string describe(const PackedLinearShape& shape) {
 
 inline std::vector<PackedLinearShape> tiny_packed_linear_shapes(WeightType type, SumOrder order) {
   std::vector<PackedLinearShape> shapes;
-  for (const int count : {1, 3, 17, 40}) {
+  for (const int count : {1, 3, 9, 17, 40}) {
     for (const LinearResult result : {LinearResult::store, LinearResult::gelu, LinearResult::add}) {
       const bool bias = result != LinearResult::store;
       const bool addend = result == LinearResult::add;
@@ -80,6 +80,7 @@ inline std::vector<PackedLinearShape> packed_linear_shapes(WeightType type, SumO
   // More inputs than a chunk holds, with rows beyond it; of the last shapes more than any, also the last one not full,
   // and more blocks than a band.
   shapes.push_back({3, 48, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
+  shapes.push_back({9, 48, 1060, type, order, LinearResult::add, GeluForm::erf, true, false});
   shapes.push_back({40, 33, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
   shapes.push_back({500, 17, 1060, type, order, LinearResult::store, GeluForm::erf, true, false});
   shapes.push_back({40, 33, 1400, type, order, LinearResult::add, GeluForm::erf, true, true});

@@ -96,7 +96,7 @@ TEST_P(PackedLinearOf, aRowDependsOnNoOther) {
 
 TEST_P(PackedLinearOf, aRowWithANumberThatIsNoneIsNaNAndNoOtherIs) {
   for (const Kind& kind : {kInt8, kInt4}) {
-    for (const int rows : {3, 40}) {
+    for (const int rows : {3, 9, 40}) {
       const PackedLinearShape shape{rows,          70,   250,  kind.type, kind.order, LinearResult::store,
                                     GeluForm::erf, true, false};
       const PackedLinearCase test(shape, 3);
@@ -289,7 +289,7 @@ struct KeepsDenormals : Linear {
   }
 };
 
-// Of 12 shapes.
+// Of 15 shapes.
 TEST(PackedLinearMistakes, denormalsThatAreNotFlushedAreFound) {
   using Sizes = LoopSizes<4, 4, 8, 4096, 8192>;
   const auto found = [](const PackedLinear& kernel, const Kind& kind) {

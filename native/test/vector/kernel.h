@@ -45,7 +45,7 @@ struct ArrayFunctions {
     moved("dot", V::to_float(dots));
     typename V::ByteNumber spread[16];
     V::spread_bytes(operands.numbers, spread, 16);
-    auto byte_dots = V::byte_dots(0);
+    auto byte_dots = V::byte_dots(-64 * 127 * 128);  // the least that kernels start from
     for (int i = 0; i < 16; i += 4) {
       byte_dots = V::dot(V::load_bytes(operands.quads), V::broadcast_quad(spread + i), byte_dots);
     }

@@ -8,7 +8,6 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Queue;
@@ -465,9 +464,9 @@ public final class Dolly implements AutoCloseable {
      * Answers a request as a stream with back-pressure: nothing is handed out that was not asked for. Every subscriber
      * has the request begin anew, and ends it by cancelling its subscription. Subscribers are called on threads of this
      * library, one thread at a time for each; one that stalls or throws does so for itself alone, while its answer is
-     * being written: what it has not asked for waits in the heap, no more than the tokens that the request may write,
-     * of less than 100 bytes each without log-probabilities. One that blocks keeps its thread. A request that cannot begin, or breaks off, ends as {@code onError} with what {@link
-     * #generate(GenerationRequest)} throws.
+     * being written: what it has not asked for waits in the heap, no more than the tokens that the request may write, of
+     * less than 100 bytes each without log-probabilities. One that blocks keeps its thread. A request that cannot begin,
+     * or breaks off, ends as {@code onError} with what {@link #generate(GenerationRequest)} throws.
      */
     public Flow.Publisher<TextPiece> publisher(GenerationRequest request) {
         Objects.requireNonNull(request, "request");
@@ -522,10 +521,10 @@ public final class Dolly implements AutoCloseable {
     /**
      * Loads another checkpoint in the place of this one while requests go on. No request is lost: those that were
      * submitted before it was ready get their answers from the checkpoint before, all later ones from this. Returns
-     * when the former have ended and their checkpoint's memory is free; until then there must be memory for both. If
-     * options that leave the choice make less of the new one for that, in a smaller type or with a smaller KV cache, a
-     * warning says so.
-     * {@link #info()} and {@link #metrics()} are of the newest checkpoint, the latter begin anew with it.
+     * when the former have ended and their checkpoint's memory is free; until then there must be memory for both: where
+     * the options leave the choice of type or KV cache, less may be made of the new one for that, as at any load, and
+     * is logged at INFO. {@link #info()} and {@link #metrics()} are of the newest checkpoint, the latter begin anew with
+     * it.
      *
      * @throws CheckpointException as {@link #load(Path, DollyOptions)}; the checkpoint before goes on then
      * @throws BackendException as {@link #load(Path, DollyOptions)}; the checkpoint before goes on then
@@ -539,37 +538,11 @@ public final class Dolly implements AutoCloseable {
     private void reload(String name, Path folder, DollyOptions options) {
         Objects.requireNonNull(options, "options");
         requireTakingRequests();
-        ModelInfo before = info();
         try {
             models.replace(AnsweringModel.load(name, folder, options));
-            lostByReload(before, info(), options).ifPresent(LOG::warn);
         } finally {
             Reference.reachabilityFence(this);
         }
-    }
-
-    /** What a checkpoint has less of than the one before, if that is only because both were loaded for a while. */
-    static Optional<String> lostByReload(ModelInfo before, ModelInfo after, DollyOptions options) {
-        String why =
-                ": memory was short while both checkpoints were loaded. Load it anew to have it back, or state %s to"
-                        + " have such a reload refused.";
-        if (options.allowedDtypes().contains(before.dtype()) && after.dtype().compareTo(before.dtype()) > 0) {
-            return Optional.of(after.name() + " is held in " + after.dtype() + " since the reload, not in "
-                    + before.dtype() + " as before" + String.format(Locale.ROOT, why, "no smaller allowedDtypes"));
-        }
-        if (options.kvCacheTokens().isEmpty()
-                && after.contextLength() == before.contextLength()
-                && after.dtype() == before.dtype()
-                && after.kvCacheTokens() < before.kvCacheTokens()) {
-            return Optional.of(String.format(
-                    Locale.ROOT,
-                    "%s has a KV cache of %,d tokens since the reload, not of %,d as before" + why,
-                    after.name(),
-                    after.kvCacheTokens(),
-                    before.kvCacheTokens(),
-                    "kvCacheTokens"));
-        }
-        return Optional.empty();
     }
 
     private void requireTakingRequests() {

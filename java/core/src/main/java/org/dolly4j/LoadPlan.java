@@ -208,6 +208,11 @@ public record LoadPlan(List<MemoryPlan> plans, WeightType preferred, Optional<Me
         return isOnCpu && preferred > context ? List.of(preferred, context) : List.of(preferred);
     }
 
+    /** Tokens of the KV cache of a model held so if memory allows. */
+    static int preferredKvCacheTokens(DollyOptions options, DecoderSpec spec, ModelOptions held) {
+        return kvBlocks(options, spec, held).get(0) * DecoderSession.BLOCK_SIZE;
+    }
+
     private static int blocksFor(int tokens) {
         return (tokens - 1) / DecoderSession.BLOCK_SIZE + 1;
     }

@@ -96,6 +96,16 @@ record LoadedModel(Checkpoint checkpoint, Tokenizer tokenizer, ModelInfo info, D
                     MemoryPlan.text(chosen.available().bytes()),
                     chosen.available().source());
         }
+        int kvCacheTokens = LoadPlan.preferredKvCacheTokens(options, weights.spec(), chosen.options());
+        if (chosen.kvCacheTokens() < kvCacheTokens) {
+            LOG.info(
+                    "{} has a KV cache of {} tokens: one of {} does not fit into the {} that are available by {}",
+                    name,
+                    chosen.kvCacheTokens(),
+                    kvCacheTokens,
+                    MemoryPlan.text(chosen.available().bytes()),
+                    chosen.available().source());
+        }
         if (options.memoryCheck() && !chosen.fits() && !chosen.isCached()) {
             LOG.warn(
                     "{} does not fit into the {} that are available by {}, and will be slow: {}",

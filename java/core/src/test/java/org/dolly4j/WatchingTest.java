@@ -15,6 +15,7 @@ import jdk.jfr.Recording;
 import jdk.jfr.consumer.RecordedEvent;
 import jdk.jfr.consumer.RecordingFile;
 import org.dolly4j.runtime.ModelOptions.WeightType;
+import org.dolly4j.sampling.SamplingOptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -69,8 +70,15 @@ class WatchingTest {
                 }
             }
             dolly.generate(ask().deadline(Duration.ofNanos(1)).build());
-            dolly.publisher(ask().build()).subscribe(new Throwing());
+            // So long that it has not ended when its subscriber throws.
+            GenerationRequest brokenOff = ask().maxNewTokens(1500)
+                    .sampling(SamplingOptions.builder().minNewTokens(1500).build())
+                    .build();
+            dolly.publisher(brokenOff).subscribe(new Throwing());
             while (dolly.metrics().requests().cancelled() == 0) {
+                if (dolly.metrics().requests().completed() > 2) {
+                    throw new AssertionError("the request whose subscriber threw went on to its end");
+                }
                 Thread.sleep(1);
             }
             int refused = 0;

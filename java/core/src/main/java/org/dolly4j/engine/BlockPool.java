@@ -58,12 +58,19 @@ final class BlockPool {
         /** No one who does not know the seed can find prompts that collide, to make others' look-ups slow. */
         @Override
         public int hashCode() {
-            long hash = (HASH_SEED ^ before) * HASH_FACTOR ^ salt.hashCode();
+            long hash = mix(HASH_SEED, before);
             for (int token : tokens) {
-                hash = (hash ^ token) * HASH_FACTOR;
-                hash ^= hash >>> 29;
+                hash = mix(hash, token);
+            }
+            for (int i = 0; i < salt.length(); i++) {
+                hash = mix(hash, salt.charAt(i));
             }
             return (int) (hash >>> 32);
+        }
+
+        private static long mix(long hash, long next) {
+            long mixed = (hash ^ next) * HASH_FACTOR;
+            return mixed ^ (mixed >>> 29);
         }
     }
 

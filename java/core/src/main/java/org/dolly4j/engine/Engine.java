@@ -2,6 +2,8 @@ package org.dolly4j.engine;
 
 import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.Iterator;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -38,7 +40,7 @@ public final class Engine implements AutoCloseable {
 
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition();
-    private final Queue<Request> arrived = new ArrayDeque<>();
+    private final Set<Request> arrived = new LinkedHashSet<>();
     private final Queue<Request> cancelled = new ArrayDeque<>();
     private boolean takesRequests = true;
     private volatile boolean closed;
@@ -232,8 +234,9 @@ public final class Engine implements AutoCloseable {
                 drained = true;
                 return false;
             }
-            while (!arrived.isEmpty()) {
-                Request request = arrived.remove();
+            for (Iterator<Request> all = arrived.iterator(); all.hasNext(); ) {
+                Request request = all.next();
+                all.remove();
                 try {
                     steps.add(request);
                 } catch (RuntimeException | Error e) {

@@ -81,8 +81,9 @@ final class Scheduler {
     /**
      * The next step. It has rows unless there are none to run.
      *
-     * @param prefillRows most rows for prompts, at least 1, beside the one of each sequence that is being decoded
-     * @param mostRows rows of the step beyond which no drafts are added
+     * @param prefillRows most rows for prompts and given tokens, at least 1, beside the one of each sequence that is
+     *     being decoded
+     * @param mostRows rows of the step beyond which no guessed drafts are added
      */
     StepPlan plan(int prefillRows, int mostRows) {
         StepPlan plan = new StepPlan();
@@ -96,7 +97,7 @@ final class Scheduler {
             preempt(running.get(running.size() - 1));
             admit(plan, end);
         }
-        addDrafts(plan, decoded, Math.min(maxRows, mostRows));
+        addDrafts(plan, decoded, end, Math.min(maxRows, mostRows));
         return plan;
     }
 
@@ -202,9 +203,12 @@ final class Scheduler {
 
     /**
      * Adds drafts to the first slices, with what is left of rows and, beside one for each sequence, of blocks. Tokens
-     * that are given are sure to be accepted.
+     * that are given are sure to be accepted: they are read as those of prompts are.
+     *
+     * @param givenEnd rows of the step beyond which no given tokens are added
+     * @param guessedEnd the same for guesses
      */
-    private void addDrafts(StepPlan plan, int decoded, int end) {
+    private void addDrafts(StepPlan plan, int decoded, int givenEnd, int guessedEnd) {
         speculation.ifPresent(decides -> decides.begin(plan.rows()));
         for (int i = 0; i < decoded; i++) {
             Sequence sequence = plan.slices().get(i).sequence();
@@ -215,6 +219,7 @@ final class Scheduler {
                 continue; // in the latter case the others of its request begin with this row
             }
             sequence.draft();
+            int end = spec.isScoring() ? givenEnd : guessedEnd;
             int free = Math.max(0, pool.availableCount() - running.size());
             int most = Math.min(
                     Math.min(sequence.drafts(), sequence.rowsWithin(free) - 1),

@@ -27,14 +27,14 @@ final class StepRunner {
      */
     private static final int MIN_PREFILL_ROWS = DecoderSession.BLOCK_SIZE;
 
-    /** As many before any step was seen. */
+    /** Fewest in the first step, before it is known how long steps take. */
     private static final int FIRST_PREFILL_ROWS = 2 * DecoderSession.BLOCK_SIZE;
 
     /**
-     * How much longer a step may take by prompts, where it takes long without them: fewer rows would cost them much,
-     * as weights are read in every step.
+     * How many times as long as without prompts a step may take with them, where it takes long without: fewer rows
+     * would cost prompts much, as weights are read in every step.
      */
-    private static final int MOST_BY_PROMPTS = 2;
+    private static final int MOST_WITH_PROMPTS = 2;
 
     /** Weight of the newest step in the means that waits are estimated by: of some hundred, as long as answers are. */
     private static final double NEWEST_STEP = 0.005;
@@ -150,10 +150,9 @@ final class StepRunner {
     private void runStep() {
         long maxStep = options.maxStep().toNanos();
         int decoding = scheduler.decodingCount();
-        long withoutPrompts = stepTimes.nanos(Math.max(1, decoding));
-        long withPrompts = Math.max(maxStep, MOST_BY_PROMPTS * withoutPrompts);
+        long withPrompts = Math.max(maxStep, MOST_WITH_PROMPTS * stepTimes.leastNanos(Math.max(1, decoding)));
         int prefillRows = stepTimes.rowsWithin(withPrompts, session.maxRows()) - decoding;
-        int leastPrefillRows = withoutPrompts == 0 ? FIRST_PREFILL_ROWS : MIN_PREFILL_ROWS;
+        int leastPrefillRows = stepTimes.isEmpty() ? FIRST_PREFILL_ROWS : MIN_PREFILL_ROWS;
         StepPlan plan = scheduler.plan(
                 Math.max(leastPrefillRows, prefillRows), stepTimes.rowsWithin(maxStep, session.maxRows()));
         if (plan.rows() == 0) {

@@ -79,9 +79,26 @@ final class StepTimes {
         seenAt[size] = ++steps;
     }
 
-    /** Nanoseconds that a step is expected to take, 0 if none was seen. */
-    long nanos(int rows) {
-        return (long) expected(rows);
+    /** Whether no step was seen. */
+    boolean isEmpty() {
+        return steps == 0;
+    }
+
+    /**
+     * Nanoseconds that a step takes at least: where its size was not seen, as long as one of the next smaller size seen,
+     * 0 if there is none.
+     */
+    long leastNanos(int rows) {
+        int seen = size(rows);
+        while (seen >= 0 && Double.isNaN(nanosPerRow[seen])) {
+            seen--;
+        }
+        return seen < 0 ? 0 : (long) (nanosPerRow[seen] * Math.min(rows, mostRows(seen)));
+    }
+
+    /** Most rows of a size. */
+    private static int mostRows(int size) {
+        return size < LARGEST_SINGLE ? size + 1 : LARGEST_SINGLE << (size - LARGEST_SINGLE + 1);
     }
 
     /** Nanoseconds that a step is expected to take, or NaN if none was seen. */

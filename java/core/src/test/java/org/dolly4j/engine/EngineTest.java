@@ -491,8 +491,8 @@ class EngineTest {
             }
             Outcome.of(engine.submit(spec(prompt(600), 1, 1, 1)));
             decoded.cancel();
-            // 20 + 1 ms without: 22 rows end within 42.
-            assertThat(session.mostRows()).isBetween(18, 28);
+            // 20 + 1 ms without: 22 rows end within 42, some more where that was held up; 33 would be no limit.
+            assertThat(session.mostRows()).isBetween(18, 31);
         }
     }
 

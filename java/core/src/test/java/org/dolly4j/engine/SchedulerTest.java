@@ -109,9 +109,9 @@ class SchedulerTest {
             StepPlan plan = scheduler.plan(prefillRows, mostRows);
             check(plan.rows() > 0, "a step without rows");
             check(plan.rows() <= maxRows, "too many rows");
-            int drafts = plan.slices().stream().mapToInt(StepPlan.Slice::drafts).sum();
-            check(plan.rows() - drafts <= decoding + prefillRows, "more rows than the budget");
-            check(drafts == 0 || plan.rows() <= mostRows, "more drafts than there is time for");
+            int guesses = drafts(plan, false);
+            check(plan.rows() - guesses <= decoding + prefillRows, "more rows than the budget");
+            check(guesses == 0 || plan.rows() - drafts(plan, true) <= mostRows, "more drafts than there is time for");
             check(plan.slices().size() <= maxSequences, "too many sequences");
             int logitsRows =
                     plan.slices().stream().mapToInt(StepPlan.Slice::logitsRows).sum();
@@ -135,6 +135,13 @@ class SchedulerTest {
             }
             checkBlocks();
             return plan;
+        }
+
+        private static int drafts(StepPlan plan, boolean given) {
+            return plan.slices().stream()
+                    .filter(slice -> slice.sequence().group().spec().isScoring() == given)
+                    .mapToInt(StepPlan.Slice::drafts)
+                    .sum();
         }
 
         private int slot(Sequence sequence, int position) {

@@ -101,4 +101,22 @@ class StepTimesTest {
         times.add(256, 1_000_000);
         assertThat(times.rowsWithin(300_000, 256)).isEqualTo(128);
     }
+
+    @Test
+    void leastTimeOfASizeNotSeen_isThatOfTheNextSmallerOne_howeverMoreRowsItHas() {
+        StepTimes times = new StepTimes(256);
+        assertThat(times.isEmpty()).isTrue();
+        assertThat(times.leastNanos(1)).isZero();
+        times.add(40, 400);
+        assertThat(times.isEmpty()).isFalse();
+        assertThat(times.leastNanos(1)).isZero();
+        assertThat(times.leastNanos(40)).isEqualTo(400);
+        assertThat(times.leastNanos(200)).isEqualTo(640); // of 33 to 64 rows, at 10 each
+        times.add(1, 60);
+        assertThat(times.leastNanos(1)).isEqualTo(60);
+        assertThat(times.leastNanos(10)).isEqualTo(60);
+        times.add(8, 64);
+        assertThat(times.leastNanos(10)).isEqualTo(64);
+        assertThat(times.leastNanos(20)).isEqualTo(64);
+    }
 }
