@@ -2,6 +2,8 @@ package org.dolly4j.engine;
 
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.Comparator;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
@@ -12,11 +14,12 @@ import org.dolly4j.sampling.BeamSearch;
 
 /**
  * Decides what runs next, on integers only: which tokens of which sequences, in which KV blocks. Requests begin in the
- * order in which they came, as soon as there is room for their prompts; from then on each has a row in every step until
- * it ends (continuous batching), and what a step has room for beside these rows goes to prompts, in pieces (chunked
- * prefill), and what is left then to drafts of the next tokens ({@link Speculation}). If blocks run out, the sequence
- * that came last gives its own up and computes them again later: so the one that came first always goes on, and every
- * request that fits by itself ends. Not thread-safe; knows no clock and no model.
+ * order in which they came, as soon as there is room for their prompts. What a step has room for beside a row for each
+ * sequence that is being decoded (continuous batching) goes to prompts, in pieces (chunked prefill): half of it at least
+ * to the oldest, the rest to shorter ones first, which so need not wait for a long one; and what is left then to drafts
+ * of the next tokens ({@link Speculation}). If blocks run out, the sequence that came last gives its own up and computes
+ * them again later: so the one that came first always goes on, and every request that fits by itself ends. Not
+ * thread-safe; knows no clock and no model.
  */
 final class Scheduler {
     private final BlockPool pool;
@@ -90,12 +93,11 @@ final class Scheduler {
         planDecoding(plan);
         int decoded = plan.slices().size();
         int end = Math.min(maxRows, plan.rows() + prefillRows);
-        planPrefill(plan, end);
-        admit(plan, end);
+        planPrompts(plan, admit(), end);
         while (plan.rows() == 0 && !running.isEmpty()) {
             // All that run are beams that rest until others of their search are as far: they make room for these.
             preempt(running.get(running.size() - 1));
-            admit(plan, end);
+            planPrompts(plan, admit(), end);
         }
         addDrafts(plan, decoded, end, Math.min(maxRows, mostRows));
         return plan;
@@ -124,24 +126,67 @@ final class Scheduler {
         return true;
     }
 
-    private void planPrefill(StepPlan plan, int end) {
-        for (int i = 0; i < running.size() && plan.rows() < end; i++) {
-            Sequence sequence = running.get(i);
-            if (sequence.uncached() <= 1) {
-                continue; // is planned, or waits for the other beams of its search
+    /**
+     * Shares rows out among the sequences that have more to read than what was drawn last.
+     *
+     * @param admitted those that have just begun
+     */
+    private void planPrompts(StepPlan plan, Set<Sequence> admitted, int end) {
+        List<Sequence> reading = new ArrayList<>();
+        for (Sequence sequence : running) {
+            if (sequence.uncached() > 1 || admitted.contains(sequence)) {
+                foundTokens += sequence.takeKnownBlocks(); // others may have read the same meanwhile
+                reading.add(sequence);
             }
-            int possible = sequence.rowsWithin(pool.availableCount());
-            for (int last = running.size() - 1; possible <= 0 && last > i; last--) {
-                if (running.get(last).uncached() == 1) {
-                    break; // is planned
-                }
-                preempt(running.get(last));
-                possible = sequence.rowsWithin(pool.availableCount());
+        }
+        if (reading.isEmpty()) {
+            return;
+        }
+        Sequence oldest = reading.get(0);
+        List<Sequence> shorter = shorterOnes(reading);
+        int half = (end - plan.rows()) / 2;
+        int spared =
+                shorter.stream().mapToInt(Sequence::uncached).reduce(0, (rows, more) -> Math.min(half, rows + more));
+        Set<Sequence> planned = new HashSet<>();
+        planPrompt(plan, oldest, planned, end - spared);
+        shorter.forEach(sequence -> planPrompt(plan, sequence, planned, end));
+        reading.forEach(sequence -> planPrompt(plan, sequence, planned, end));
+    }
+
+    /**
+     * Those that have less left to read than the oldest one, the shortest first; without those that go on as it does or
+     * as another of them, and will find in the cache what that one reads.
+     */
+    private static List<Sequence> shorterOnes(List<Sequence> reading) {
+        Sequence oldest = reading.get(0);
+        List<Sequence> shorter = new ArrayList<>();
+        for (Sequence sequence : reading) {
+            if (sequence.uncached() < oldest.uncached()
+                    && !sequence.follows(oldest)
+                    && shorter.stream().noneMatch(sequence::follows)) {
+                shorter.add(sequence);
             }
-            int rows = Math.min(possible, Math.min(sequence.uncached(), end - plan.rows()));
-            if (rows > 0) {
-                plan.add(sequence, rows);
+        }
+        shorter.sort(Comparator.comparingInt(Sequence::uncached));
+        return shorter;
+    }
+
+    private void planPrompt(StepPlan plan, Sequence sequence, Set<Sequence> planned, int end) {
+        if (plan.rows() >= end || planned.contains(sequence) || !running.contains(sequence)) {
+            return;
+        }
+        int possible = sequence.rowsWithin(pool.availableCount());
+        for (int last = running.size() - 1; possible <= 0 && running.get(last) != sequence; last--) {
+            if (running.get(last).uncached() == 1 || planned.contains(running.get(last))) {
+                break;
             }
+            preempt(running.get(last));
+            possible = sequence.rowsWithin(pool.availableCount());
+        }
+        int rows = Math.min(possible, Math.min(sequence.uncached(), end - plan.rows()));
+        if (rows > 0) {
+            plan.add(sequence, rows);
+            planned.add(sequence);
         }
     }
 
@@ -149,30 +194,33 @@ final class Scheduler {
      * Begins what waits, as long as there is room: first a sequence of each request, in the order in which they came,
      * then the others. So a request for many answers leaves every row that becomes free to those that came later.
      */
-    private void admit(StepPlan plan, int end) {
-        if (admit(SequenceGroup::comesFirst, plan, end)) {
-            admit(group -> true, plan, end);
+    private Set<Sequence> admit() {
+        Set<Sequence> admitted = new HashSet<>();
+        if (admit(SequenceGroup::comesFirst, admitted)) {
+            admit(group -> true, admitted);
         }
+        return admitted;
     }
 
     /** Begins what waits of some requests, and says whether there was room for all. */
-    private boolean admit(Predicate<SequenceGroup> isMeant, StepPlan plan, int end) {
+    private boolean admit(Predicate<SequenceGroup> isMeant, Set<Sequence> admitted) {
         for (SequenceGroup group : groups) {
             while (group.hasWaiting() && isMeant.test(group) && !readsPrompt(group)) {
-                if (!admit(group, plan, end)) {
+                Sequence sequence = group.firstWaiting(pool);
+                if (!admit(sequence)) {
                     return false;
                 }
+                admitted.add(sequence);
             }
         }
         return true;
     }
 
-    /** Begins the first waiting sequence of a request, or says that there is no room. */
-    private boolean admit(SequenceGroup group, StepPlan plan, int end) {
-        if (plan.rows() >= end || running.size() == maxLogitsRows) {
+    /** Begins a waiting sequence, or says that there is no room. */
+    private boolean admit(Sequence sequence) {
+        if (running.size() == maxLogitsRows) {
             return false;
         }
-        Sequence sequence = group.firstWaiting(pool);
         int found = sequence.takeKnownBlocks();
         if (!hasRoomFor(sequence)) {
             sequence.release();
@@ -181,7 +229,6 @@ final class Scheduler {
         lookedUpTokens += sequence.length();
         foundTokens += found;
         begin(sequence);
-        plan.add(sequence, Math.min(sequence.uncached(), end - plan.rows()));
         return true;
     }
 
@@ -250,9 +297,9 @@ final class Scheduler {
 
     private void preempt(Sequence sequence) {
         running.remove(sequence);
+        preemptions += sequence.blocks() > 0 ? 1 : 0;
         sequence.release();
         sequence.group().preempt(sequence);
-        preemptions++;
     }
 
     /** Counts the rows of a step that has run as cached, but for drafts. */

@@ -153,13 +153,14 @@ final class Sequence {
     }
 
     /**
-     * Takes cached blocks that hold the first tokens, all but the last at most.
+     * Takes cached blocks that hold the next tokens, all but the last at most, unless the last block held is not full.
      *
      * @return tokens that are cached by that
      */
     int takeKnownBlocks() {
+        int before = cached;
         int most = (length - 1) / DecoderSession.BLOCK_SIZE;
-        while (blocks < most) {
+        while (cached == blocks * DecoderSession.BLOCK_SIZE && blocks < most) {
             int block = pool.find(contentsOf(blocks));
             if (block < 0) {
                 break;
@@ -167,10 +168,24 @@ final class Sequence {
             pool.retain(block);
             blockTable[blocks++] = block;
             contents = pool.identity(block);
+            identified = blocks;
+            cached += DecoderSession.BLOCK_SIZE;
         }
-        identified = blocks;
-        cached = blocks * DecoderSession.BLOCK_SIZE;
-        return cached;
+        return cached - before;
+    }
+
+    /**
+     * Whether another sequence is about to read the tokens of the next block, so that {@link #takeKnownBlocks} will find
+     * it.
+     */
+    boolean follows(Sequence other) {
+        int end = (blocks + 1) * DecoderSession.BLOCK_SIZE;
+        return cached == blocks * DecoderSession.BLOCK_SIZE
+                && end < length
+                && end <= other.length
+                && other.cached >= cached
+                && other.group.salt().equals(group.salt())
+                && Arrays.equals(tokens, 0, end, other.tokens, 0, end);
     }
 
     private BlockPool.Contents contentsOf(int block) {

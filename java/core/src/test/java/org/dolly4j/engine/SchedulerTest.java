@@ -107,6 +107,7 @@ class SchedulerTest {
             steps++;
             int decoding = scheduler.decodingCount();
             StepPlan plan = scheduler.plan(prefillRows, mostRows);
+            checkShare(plan, decoding, prefillRows);
             check(plan.rows() > 0, "a step without rows");
             check(plan.rows() <= maxRows, "too many rows");
             int guesses = drafts(plan, false);
@@ -135,6 +136,23 @@ class SchedulerTest {
             }
             checkBlocks();
             return plan;
+        }
+
+        /** The oldest prompt gets half of the rows for prompts, if it has as many, unless there are no blocks. */
+        private void checkShare(StepPlan plan, int decoding, int prefillRows) {
+            Optional<Sequence> oldest = scheduler.running().stream()
+                    .filter(sequence -> sequence.uncached() > 1)
+                    .findFirst();
+            int single = (int) plan.slices().stream()
+                    .filter(slice -> slice.sequence().uncached() == 1)
+                    .count();
+            int budget = Math.min(prefillRows - Math.max(0, single - decoding), maxRows - single);
+            int rows = plan.slices().stream()
+                    .filter(slice -> oldest.filter(slice.sequence()::equals).isPresent())
+                    .mapToInt(StepPlan.Slice::rows)
+                    .sum();
+            int share = Math.min(oldest.map(Sequence::uncached).orElse(0), budget - budget / 2);
+            check(rows >= share || pool.availableCount() == 0, "the oldest prompt has too small a share");
         }
 
         private static int drafts(StepPlan plan, boolean given) {
@@ -464,6 +482,55 @@ class SchedulerTest {
             rows.add(simulation.step(8).rows());
         }
         assertThat(rows).containsExactly(1 + 8, 1 + 8, 1 + 4, 2);
+    }
+
+    /** Rows of each sequence in a step. */
+    private static List<Integer> rowsOf(StepPlan plan, SequenceGroup... groups) {
+        return Arrays.stream(groups)
+                .map(group -> plan.slices().stream()
+                        .filter(slice -> slice.sequence().group() == group)
+                        .mapToInt(StepPlan.Slice::rows)
+                        .sum())
+                .toList();
+    }
+
+    @Test
+    void shortPromptsBehindALongOne_areReadBesideIt_theShortestFirst() {
+        Simulation simulation = new Simulation(100, 64, 8, true);
+        SequenceGroup first = simulation.submit(spec(tokens(0, 100), 1, 20));
+        SequenceGroup second = simulation.submit(spec(tokens(200, 120), 1, 20));
+        SequenceGroup middle = simulation.submit(spec(tokens(400, 12), 1, 20));
+        SequenceGroup small = simulation.submit(spec(tokens(600, 6), 1, 20));
+        SequenceGroup[] all = {first, second, middle, small};
+        List<List<Integer>> steps = new ArrayList<>();
+        for (int i = 0; i < 9; i++) {
+            steps.add(rowsOf(simulation.step(20), all));
+        }
+        assertThat(steps)
+                .containsExactly(
+                        List.of(10, 0, 4, 6),
+                        List.of(12, 0, 8, 1),
+                        List.of(20, 0, 1, 1),
+                        List.of(20, 0, 1, 1),
+                        List.of(20, 0, 1, 1),
+                        List.of(18, 2, 1, 1),
+                        List.of(1, 20, 1, 1),
+                        List.of(1, 20, 1, 1),
+                        List.of(1, 20, 1, 1));
+    }
+
+    @Test
+    void shortPromptThatBeginsAsALongOne_waitsForWhatThatOneReads() {
+        Simulation simulation = new Simulation(100, 64, 8, true);
+        SequenceGroup large = simulation.submit(spec(tokens(0, 100), 1, 20));
+        int[] beginning = Arrays.copyOf(tokens(0, 32), 37);
+        SequenceGroup small = simulation.submit(spec(beginning, 1, 20));
+        List<List<Integer>> steps = new ArrayList<>();
+        for (int i = 0; i < 4; i++) {
+            steps.add(rowsOf(simulation.step(16), large, small));
+        }
+        assertThat(steps).containsExactly(List.of(16, 0), List.of(16, 0), List.of(11, 5), List.of(16, 1));
+        assertThat(simulation.scheduler.foundTokens()).isEqualTo(32);
     }
 
     @Test
