@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Fuzzes the readers of model files, and keeps the inputs that reach most in java/core/src/test/resources/fuzz.
 #
-#   bench/fuzz.sh SECONDS [ConfigTarget|IndexTarget|PickleTarget|SafetensorsTarget|TokenizerTarget|TorchFileTarget ...]
+#   bench/fuzz.sh SECONDS [TARGET ...]
+#
+# Targets: ConfigTarget, IndexTarget, PickleTarget, SafetensorsTarget, TokenizerTarget, TorchFileTarget, VocabularyTarget.
 #
 # SECONDS for each target, one after the other. `mvn verify` fuzzes each for some seconds too (-Ddolly4j.fuzz.seconds=N).
 # Needs the classes of java/core's tests: mvn test-compile.

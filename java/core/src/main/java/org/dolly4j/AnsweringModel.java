@@ -87,18 +87,20 @@ final class AnsweringModel {
         AnswerText.Rules rules = new AnswerText.Rules(stopStrings, !raw && !markedByTokens, !raw);
         SamplingOptions sampling = request.sampling()
                 .orElseGet(request.beams().isPresent() ? defaultSampling::greedy : defaultSampling::drawn);
+        Optional<BeamOptions> search = search(request, sampling);
+        int sequences = request.sequences().orElseGet(() -> defaultSampling.sequences(sampling, search));
         RequestSpec spec = new RequestSpec(
                 prompt.ids(),
-                request.sequences(),
+                sequences,
                 prompt.maxNewTokens(),
                 sampling,
                 endIds(raw),
                 request.stopTokenIds().stream().mapToInt(Integer::intValue).toArray(),
-                rules.canEnd() ? textStop(rules, request.sequences()) : StopCondition.NEVER,
+                rules.canEnd() ? textStop(rules, sequences) : StopCondition.NEVER,
                 request.seed().orElseGet(() -> ThreadLocalRandom.current().nextLong()),
                 request.deadline(),
                 request.cacheSalt(),
-                search(request, sampling),
+                search,
                 request.topLogprobs(),
                 List.of());
         Request running = model.engine().submit(spec);

@@ -90,6 +90,33 @@ final class DefaultSampling {
         }
     }
 
+    /**
+     * Answers to a request that states no number. Of the best token at every step there is one answer only, for which
+     * {@code generate} refuses to be asked for more.
+     *
+     * @param sampling how tokens are chosen
+     * @param search how answers are looked for, if they are
+     * @throws CheckpointException if the number is more than one request, or a search of so many beams, may ask for
+     */
+    int sequences(SamplingOptions sampling, Optional<BeamOptions> search) {
+        int stated = config.numReturnSequences().orElse(1);
+        if (!sampling.doSample() && search.isEmpty()) {
+            return 1;
+        }
+        int most = search.map(BeamOptions::beams).orElse(GenerationRequest.MAX_SEQUENCES);
+        if (stated > most) {
+            throw new CheckpointException(String.format(
+                    Locale.ROOT,
+                    "%s: num_return_sequences = %,d must be at most %,d%s. Correct the file, or state the request's"
+                            + " sequences.",
+                    config.file(),
+                    stated,
+                    most,
+                    search.isPresent() ? ", the number of beams" : ""));
+        }
+        return stated;
+    }
+
     private EarlyStopping earlyStopping(String stated) {
         return switch (stated) {
             case "false" -> EarlyStopping.HEURISTIC;

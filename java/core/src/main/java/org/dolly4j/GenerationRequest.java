@@ -24,7 +24,7 @@ public final class GenerationRequest {
     private final Input input;
     private final Optional<SamplingOptions> sampling;
     private final OptionalInt maxNewTokens;
-    private final int sequences;
+    private final OptionalInt sequences;
     private final OptionalLong seed;
     private final Optional<List<String>> stopStrings;
     private final List<Integer> stopTokenIds;
@@ -124,7 +124,7 @@ public final class GenerationRequest {
         return maxNewTokens;
     }
 
-    int sequences() {
+    OptionalInt sequences() {
         return sequences;
     }
 
@@ -173,7 +173,7 @@ public final class GenerationRequest {
         private final Input input;
         private Optional<SamplingOptions> sampling = Optional.empty();
         private OptionalInt maxNewTokens = OptionalInt.empty();
-        private int sequences = 1;
+        private OptionalInt sequences = OptionalInt.empty();
         private OptionalLong seed = OptionalLong.empty();
         private Optional<List<String>> stopStrings = Optional.empty();
         private List<Integer> stopTokenIds = List.of();
@@ -205,9 +205,12 @@ public final class GenerationRequest {
             return this;
         }
 
-        /** Sets how many answers are drawn, from 1 to {@link #MAX_SEQUENCES}; by default 1. */
+        /**
+         * Sets how many answers are drawn, from 1 to {@link #MAX_SEQUENCES}. By default 1, or what
+         * generation_config.json states as {@code num_return_sequences} where answers are drawn or searched for.
+         */
         public Builder sequences(int value) {
-            sequences = value;
+            sequences = OptionalInt.of(value);
             return this;
         }
 
@@ -314,10 +317,11 @@ public final class GenerationRequest {
         public GenerationRequest build() {
             checkText();
             require(maxNewTokens.orElse(1) >= 1, "maxNewTokens", maxNewTokens.orElse(1), "at least 1");
+            int stated = sequences.orElse(1);
             require(
-                    sequences >= 1 && sequences <= MAX_SEQUENCES,
+                    stated >= 1 && stated <= MAX_SEQUENCES,
                     "sequences",
-                    sequences,
+                    stated,
                     String.format(Locale.ROOT, "from 1 to %,d", MAX_SEQUENCES));
             require(
                     stopTokenIds.stream().allMatch(id -> id >= 0),
@@ -335,9 +339,9 @@ public final class GenerationRequest {
                     deadline.orElse(Duration.ZERO),
                     "longer than nothing");
             require(
-                    sequences <= beams.map(BeamOptions::beams).orElse(sequences),
+                    stated <= beams.map(BeamOptions::beams).orElse(stated),
                     "sequences",
-                    sequences,
+                    stated,
                     "at most the number of beams, which is "
                             + beams.map(BeamOptions::beams).orElse(0));
             require(

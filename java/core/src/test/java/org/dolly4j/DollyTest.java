@@ -755,6 +755,31 @@ class DollyTest {
         }
     }
 
+    @Test
+    void generationConfigWithReturnSequences_hasRequestsThatStateNoNumberGetSoMany(@TempDir Path folder)
+            throws IOException {
+        copyWithGenerationConfig(folder, "{\"num_return_sequences\": 3}");
+        try (Dolly other = Dolly.load(folder, options())) {
+            GenerationRequest.Builder drawn = ask(4).seed(1);
+            List<Generation> answers = other.generate(drawn.build()).generations();
+            assertThat(answers).hasSize(3);
+            assertThat(other.generate(drawn.sequences(1).build()).generations())
+                    .singleElement()
+                    .extracting(Generation::text)
+                    .isEqualTo(answers.get(0).text());
+            GenerationRequest.Builder greedy = ask(4).sampling(other.greedySampling());
+            assertThat(other.generate(greedy.build()).generations()).hasSize(1);
+            assertThat(other.generate(greedy.beams(BeamOptions.of(4)).build()).generations())
+                    .hasSize(3);
+            assertThatThrownBy(
+                            () -> other.generate(greedy.beams(BeamOptions.of(2)).build()))
+                    .isInstanceOf(CheckpointException.class)
+                    .hasMessage(folder.resolve("generation_config.json")
+                            + ": num_return_sequences = 3 must be at most 2, the number of beams. Correct the file, or"
+                            + " state the request's sequences.");
+        }
+    }
+
     private static void copyWithGenerationConfig(Path folder, String config) throws IOException {
         copyCheckpoint(folder);
         Files.writeString(folder.resolve("generation_config.json"), config);

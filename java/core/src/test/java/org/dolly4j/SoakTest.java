@@ -37,9 +37,10 @@ class SoakTest {
     /** A user who waits that much longer than the test goes on for waits for ever. */
     private static final int LOST_SECONDS = 300;
 
+    /** In each of the first two quarters of the time: the first ones fill the allocators' stocks. */
     private static final int RELOADS = 5;
 
-    /** Memory that may come and go beside what the first quarter of the time has seen. */
+    /** Memory that may come and go beside what was there after the first quarter of the time. */
     private static final long HEAP_SLACK_BYTES = 48L << 20;
 
     /**
@@ -101,14 +102,10 @@ class SoakTest {
                 .mapToObj(user -> CompletableFuture.runAsync(
                         () -> ask(dolly, new Random(user), end), task -> new Thread(task, "user-" + user).start()))
                 .toList();
-        Thread.sleep(TIME.toMillis() / 4);
+        reload(dolly);
         long heapBytes = heapBytes();
         long nativeBytes = NativeMemory.bytes();
-        for (int i = 0; i < RELOADS; i++) {
-            // Beside the time in which the one before ends its last requests.
-            Thread.sleep(TIME.toMillis() / 4 / RELOADS);
-            dolly.reload(DemoQuestions.MODEL);
-        }
+        reload(dolly);
         CompletableFuture.allOf(users.toArray(CompletableFuture[]::new))
                 .get(TIME.toSeconds() + LOST_SECONDS, TimeUnit.SECONDS);
         awaitIdle(dolly);
@@ -136,6 +133,14 @@ class SoakTest {
         assertThat(NativeMemory.bytes()).isLessThan(nativeBytes + NATIVE_SLACK_BYTES);
         assertThat(dolly.close(Duration.ofMinutes(1))).isTrue();
         awaitThreads(threadsBefore);
+    }
+
+    /** For a quarter of the time, each reload beside the last requests of the model before. */
+    private static void reload(Dolly dolly) throws InterruptedException {
+        for (int i = 0; i < RELOADS; i++) {
+            Thread.sleep(TIME.toMillis() / 4 / RELOADS);
+            dolly.reload(DemoQuestions.MODEL);
+        }
     }
 
     /** One user, who asks one thing after another in some way. */

@@ -32,10 +32,14 @@ final class TinyDolly {
                 .seed(7);
     }
 
-    /** Some 1,900 tokens that no end key cuts short. */
+    /** Some 1,900 tokens, four times, that no end key cuts short and none can guess. */
     static GenerationRequest endless() {
         return ask(1900)
-                .sampling(SamplingOptions.builder().minNewTokens(1900).build())
+                .sequences(4)
+                .sampling(SamplingOptions.builder()
+                        .doSample(true)
+                        .minNewTokens(1900)
+                        .build())
                 .build();
     }
 

@@ -41,6 +41,7 @@ import org.slf4j.LoggerFactory;
  * @param numBeams beams of a search for the likeliest answer, 1 for none
  * @param lengthPenalty exponent of the length that divides the score of a beam
  * @param earlyStopping when a search ends: {@code true}, {@code false} or {@code never}
+ * @param numReturnSequences answers to a request that states no number
  * @param renormalizeLogits normalise after the processors
  */
 public record GenerationConfig(
@@ -65,6 +66,7 @@ public record GenerationConfig(
         OptionalInt numBeams,
         OptionalDouble lengthPenalty,
         Optional<String> earlyStopping,
+        OptionalInt numReturnSequences,
         Optional<Boolean> renormalizeLogits) {
     private static final Logger LOG = LoggerFactory.getLogger(GenerationConfig.class);
 
@@ -86,7 +88,6 @@ public record GenerationConfig(
             Map.entry("guidance_scale", 1.0),
             Map.entry("max_time", NEVER),
             Map.entry("num_beam_groups", 1.0),
-            Map.entry("num_return_sequences", 1.0),
             Map.entry("penalty_alpha", 0.0),
             Map.entry("prompt_lookup_num_tokens", 0.0),
             Map.entry("remove_invalid_values", false),
@@ -141,6 +142,7 @@ public record GenerationConfig(
                 values.integer("num_beams", 1, Integer.MAX_VALUE),
                 values.number("length_penalty"),
                 values.plain("early_stopping").map(String::valueOf),
+                values.integer("num_return_sequences", 1, Integer.MAX_VALUE),
                 values.bool("renormalize_logits"));
     }
 

@@ -32,7 +32,7 @@ class GenerationConfigTest {
                 "bad_words_ids": [[5], [6, 7]], "suppress_tokens": [8], "begin_suppress_tokens": [9, 10],
                 "min_length": 11, "min_new_tokens": 12, "sequence_bias": [[[13, 14], -1.5], [[15], 2]],
                 "forced_bos_token_id": 16, "forced_eos_token_id": [17, 18], "stop_strings": ["### End"], "num_beams": 4,
-                "length_penalty": 2, "early_stopping": true, "renormalize_logits": true}
+                "length_penalty": 2, "early_stopping": true, "num_return_sequences": 3, "renormalize_logits": true}
                 """);
         assertThat(config)
                 .isEqualTo(new GenerationConfig(
@@ -57,6 +57,7 @@ class GenerationConfigTest {
                         OptionalInt.of(4),
                         OptionalDouble.of(2),
                         Optional.of("true"),
+                        OptionalInt.of(3),
                         Optional.of(true)));
     }
 
@@ -81,7 +82,7 @@ class GenerationConfigTest {
         assertThat(
                         ignored(
                                 """
-                        {"num_return_sequences": 2, "encoder_no_repeat_ngram_size": 3, "max_time": 10,
+                        {"encoder_no_repeat_ngram_size": 3, "max_time": 10,
                         "remove_invalid_values": true, "prompt_lookup_num_tokens": 10,
                         "guidance_scale": "strong", "watermarking_config": {"bias": 2.0}}
                         """))
@@ -89,14 +90,13 @@ class GenerationConfigTest {
                         "encoder_no_repeat_ngram_size",
                         "guidance_scale",
                         "max_time",
-                        "num_return_sequences",
                         "prompt_lookup_num_tokens",
                         "remove_invalid_values",
                         "watermarking_config");
         assertThat(
                         ignored(
                                 """
-                        {"num_beams": 4, "num_beam_groups": 1, "num_return_sequences": 1, "guidance_scale": 1.0,
+                        {"num_beams": 4, "num_beam_groups": 1, "guidance_scale": 1.0,
                         "diversity_penalty": 0.0, "encoder_no_repeat_ngram_size": 0, "encoder_repetition_penalty": 1,
                         "remove_invalid_values": false, "force_words_ids": [], "penalty_alpha": 0, "token_healing": false, "top_p": 0.5}
                         """))

@@ -31,7 +31,8 @@ class FuzzTest {
                 PickleTarget.class, 4 << 10,
                 SafetensorsTarget.class, 8 << 10,
                 TokenizerTarget.class, 8 << 10,
-                TorchFileTarget.class, 8 << 10));
+                TorchFileTarget.class, 8 << 10,
+                VocabularyTarget.class, 8 << 10));
     }
 
     @Test

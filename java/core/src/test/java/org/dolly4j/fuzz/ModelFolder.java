@@ -8,9 +8,11 @@ import java.util.stream.Stream;
 import org.dolly4j.CheckpointException;
 import org.dolly4j.checkpoint.Checkpoint;
 import org.dolly4j.model.Family;
+import org.dolly4j.tokenizer.Tokenizer;
 
 /** A model folder of which a fuzz target writes one file. Of one thread; deleted by whoever deletes the parent. */
 final class ModelFolder {
+    private static final String TEXT = "The capital of Peru: \u00e9\ud83c\udf89 ### End\n\n  1234 x'll";
     private static final Path VALID = Path.of("src/test/resources/goldens/hostile/00-valid");
 
     private final Path folder;
@@ -65,6 +67,17 @@ final class ModelFolder {
             Checkpoint checkpoint = Checkpoint.open(folder);
             checkpoint.weightDType();
             Family.planFor(checkpoint);
+        } catch (CheckpointException e) {
+            requireUseful(e);
+        }
+    }
+
+    /** Loads the tokenizer; what can be loaded makes tokens of a text, and text of the tokens. */
+    void useTokenizer() {
+        try {
+            Tokenizer tokenizer = Tokenizer.load(folder);
+            tokenizer.decode(tokenizer.encode(TEXT), false);
+            tokenizer.decode(tokenizer.encodeAsText(TEXT), true);
         } catch (CheckpointException e) {
             requireUseful(e);
         }

@@ -96,7 +96,7 @@ class NativeLoadingTest {
     /** Loads a model with the number of threads in the argument, twice. */
     static final class Threads {
         public static void main(String[] arguments) throws Exception {
-            TinyModel tiny = new TinyModel(Files.createTempDirectory("threads"), Backend.LIBTORCH);
+            TinyModel tiny = TinyModel.temporary(Backend.LIBTORCH);
             for (int i = 0; i < 2; i++) {
                 tiny.load(Integer.parseInt(arguments[0])).close();
             }
@@ -246,7 +246,7 @@ class NativeLoadingTest {
     /** Prints the number of threads that kernels run on, and the CPUs that each of the pool's may use. */
     static final class KernelThreads {
         public static void main(String[] arguments) throws Exception {
-            TinyModel tiny = new TinyModel(Files.createTempDirectory("threads"), Backend.KERNELS);
+            TinyModel tiny = TinyModel.temporary(Backend.KERNELS);
             try (DecoderModel model = tiny.load(0)) {
                 System.out.println("threads " + model.threads());
                 new SequenceDecoder(model).logits(new int[] {1, 2, 3}, 1);
@@ -309,7 +309,7 @@ class NativeLoadingTest {
     static final class Logits {
         public static void main(String[] arguments) throws Exception {
             boolean portable = Boolean.parseBoolean(arguments[0]);
-            List<SlotRows> rows = new TinyModel(Files.createTempDirectory("logits")).rows();
+            List<SlotRows> rows = TinyModel.temporary(Backend.KERNELS).rows();
             ModelOptions options = new ModelOptions(WeightType.BFLOAT16, Backend.KERNELS, "cpu", 1, portable);
             try (DecoderModel model = DecoderModel.load(TinyModel.SPEC, rows, options)) {
                 float[] logits = new SequenceDecoder(model).logits(new int[] {1, 2, 3}, 1);

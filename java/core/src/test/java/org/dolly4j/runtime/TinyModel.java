@@ -37,6 +37,15 @@ final class TinyModel {
         this(folder, backend, true);
     }
 
+    /** In a folder that is deleted when this process ends. */
+    static TinyModel temporary(Backend backend) throws IOException {
+        Path folder = Files.createTempDirectory("dolly4j-tiny");
+        folder.toFile().deleteOnExit();
+        TinyModel made = new TinyModel(folder, backend);
+        made.file.toFile().deleteOnExit(); // before the folder: the last one goes first
+        return made;
+    }
+
     /** What another process has written to a folder. */
     static TinyModel in(Path folder) {
         return new TinyModel(folder, Backend.KERNELS, false);
