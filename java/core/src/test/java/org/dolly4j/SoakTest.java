@@ -43,11 +43,8 @@ class SoakTest {
     /** Memory that may come and go beside what was there after the first quarter of the time. */
     private static final long HEAP_SLACK_BYTES = 48L << 20;
 
-    /**
-     * The same of memory beside the heap; more in the short form, in which Java is still warming up. {@link
-     * DollyLifecycleTest} sees smaller losses at reloads.
-     */
-    private static final long NATIVE_SLACK_BYTES = (TIME.toSeconds() < 120 ? 128L : 48L) << 20;
+    /** The same of memory beside the heap. {@link DollyLifecycleTest} sees smaller losses at reloads. */
+    private static final long NATIVE_SLACK_BYTES = 48L << 20;
 
     /** What users ask, and what each gets alone. */
     private record Question(GenerationRequest.Builder request, GenerationResult alone) {}
