@@ -71,7 +71,7 @@ public record EngineMetrics(Requests requests, KvCache kvCache, Tokens tokens, S
     /**
      * What ran. In a step, one or more tokens of one or more sequences pass through the model together.
      *
-     * @param sequences sequences that have KV cache now, and so a row in the next steps
+     * @param sequences sequences that run now, from their first row on
      * @param count total of steps
      * @param rows total of their rows, each one token of one sequence
      * @param preemptions total of sequences that gave their KV cache up for others, to compute it again later

@@ -156,7 +156,7 @@ public final class EngineCounters {
         lookedUp.setOpaque(scheduler.lookedUpTokens());
         found.setOpaque(scheduler.foundTokens());
         preemptions.setOpaque(scheduler.preemptions());
-        sequences.setOpaque(scheduler.running().size());
+        sequences.setOpaque(scheduler.sequencesWithRows());
         availableBlocks.setOpaque(pool.availableCount());
         keptBlocks.setOpaque(pool.keptCount());
         endWriting();
@@ -206,7 +206,7 @@ public final class EngineCounters {
         return rejected.get();
     }
 
-    /** Sequences that have KV blocks: they have a row in the next steps. */
+    /** Sequences that run, from their first row on. */
     public int sequences() {
         return (int) sequences.getOpaque();
     }

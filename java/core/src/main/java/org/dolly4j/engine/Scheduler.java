@@ -90,103 +90,119 @@ final class Scheduler {
      */
     StepPlan plan(int prefillRows, int mostRows) {
         StepPlan plan = new StepPlan();
-        planDecoding(plan);
-        int decoded = plan.slices().size();
-        int end = Math.min(maxRows, plan.rows() + prefillRows);
-        planPrompts(plan, admit(), end);
+        int decoded = planRows(plan, prefillRows);
         while (plan.rows() == 0 && !running.isEmpty()) {
             // All that run are beams that rest until others of their search are as far: they make room for these.
             preempt(running.get(running.size() - 1));
-            planPrompts(plan, admit(), end);
+            decoded = planRows(plan, prefillRows);
         }
-        addDrafts(plan, decoded, end, Math.min(maxRows, mostRows));
+        addDrafts(plan, decoded, Math.min(maxRows, decoded + prefillRows), Math.min(maxRows, mostRows));
         return plan;
     }
 
-    private void planDecoding(StepPlan plan) {
-        for (int i = 0; i < running.size(); i++) {
-            Sequence sequence = running.get(i);
-            if (sequence.uncached() == 1 && makeRoomForRow(sequence)) {
-                plan.add(sequence, 1);
-            }
-        }
-    }
-
-    /**
-     * Preempts the last sequences until there is room; false if it was this one's turn. None of them is planned yet.
-     */
-    private boolean makeRoomForRow(Sequence sequence) {
-        while (pool.availableCount() < sequence.blocksNeededFor(1)) {
-            Sequence last = running.get(running.size() - 1);
-            preempt(last);
-            if (last == sequence) {
-                return false;
-            }
-        }
-        return true;
-    }
-
-    /**
-     * Shares rows out among the sequences that have more to read than what was drawn last.
-     *
-     * @param admitted those that have just begun
-     */
-    private void planPrompts(StepPlan plan, Set<Sequence> admitted, int end) {
+    /** Plans all but drafts, and says how many of the slices, the first ones, are those of sequences being decoded. */
+    private int planRows(StepPlan plan, int prefillRows) {
+        Set<Sequence> admitted = admit();
+        List<Sequence> decoding = new ArrayList<>();
         List<Sequence> reading = new ArrayList<>();
         for (Sequence sequence : running) {
             if (sequence.uncached() > 1 || admitted.contains(sequence)) {
                 foundTokens += sequence.takeKnownBlocks(); // others may have read the same meanwhile
                 reading.add(sequence);
+            } else if (sequence.uncached() == 1) {
+                decoding.add(sequence);
             }
         }
-        if (reading.isEmpty()) {
+        List<Sequence> shorter = shorterOnes(reading);
+        int prompts = Math.min(prefillRows, maxRows - decoding.size());
+        int spared = Math.min(
+                prompts / 2, shorter.stream().mapToInt(Sequence::uncached).sum());
+        planDecoding(plan, decoding, reading.stream().findFirst(), prompts - spared);
+        int decoded = plan.slices().size();
+        int end = Math.min(maxRows, decoded + prefillRows);
+        if (!reading.isEmpty()) {
+            planPrompt(plan, reading.get(0), end - spared);
+            shorter.forEach(sequence -> planPrompt(plan, sequence, end));
+            reading.forEach(sequence -> planPrompt(plan, sequence, end));
+        }
+        return decoded;
+    }
+
+    /**
+     * A row for each sequence that is being decoded and, when it is the turn of the oldest prompt, blocks for so many of
+     * its rows: whoever came later gives way to it.
+     */
+    private void planDecoding(StepPlan plan, List<Sequence> decoding, Optional<Sequence> oldestPrompt, int promptRows) {
+        boolean isReserved = oldestPrompt.isEmpty();
+        for (Sequence sequence : decoding) {
+            if (!isReserved && comesBefore(oldestPrompt.get(), sequence)) {
+                reserve(plan, oldestPrompt.get(), promptRows);
+                isReserved = true;
+            }
+            if (running.contains(sequence)) {
+                if (makeRoomFor(sequence, 1)) {
+                    plan.add(sequence, 1);
+                } else {
+                    preempt(sequence);
+                }
+            }
+        }
+        if (!isReserved) {
+            reserve(plan, oldestPrompt.get(), promptRows);
+        }
+    }
+
+    private void reserve(StepPlan plan, Sequence prompt, int promptRows) {
+        int rows = Math.min(promptRows, prompt.uncached());
+        if (rows == 0 || !running.contains(prompt)) {
             return;
         }
-        Sequence oldest = reading.get(0);
-        List<Sequence> shorter = shorterOnes(reading);
-        int half = (end - plan.rows()) / 2;
-        int spared =
-                shorter.stream().mapToInt(Sequence::uncached).reduce(0, (rows, more) -> Math.min(half, rows + more));
-        Set<Sequence> planned = new HashSet<>();
-        planPrompt(plan, oldest, planned, end - spared);
-        shorter.forEach(sequence -> planPrompt(plan, sequence, planned, end));
-        reading.forEach(sequence -> planPrompt(plan, sequence, planned, end));
+        makeRoomFor(prompt, rows);
+        int possible = Math.min(rows, prompt.rowsWithin(pool.availableCount()));
+        if (possible > 0) {
+            prompt.reserve(possible, plan);
+        }
+    }
+
+    /** Preempts sequences that came later, the last one first, until there is room; none of them is planned yet. */
+    private boolean makeRoomFor(Sequence sequence, int rows) {
+        while (pool.availableCount() < sequence.blocksNeededFor(rows)) {
+            Sequence last = running.get(running.size() - 1);
+            if (last == sequence) {
+                return false;
+            }
+            preempt(last);
+        }
+        return true;
     }
 
     /**
      * Those that have less left to read than the oldest one, the shortest first; without those that go on as it does or
-     * as another of them, and will find in the cache what that one reads.
+     * as a shorter one, and will find in the cache what that one reads.
      */
     private static List<Sequence> shorterOnes(List<Sequence> reading) {
-        Sequence oldest = reading.get(0);
         List<Sequence> shorter = new ArrayList<>();
-        for (Sequence sequence : reading) {
-            if (sequence.uncached() < oldest.uncached()
-                    && !sequence.follows(oldest)
-                    && shorter.stream().noneMatch(sequence::follows)) {
-                shorter.add(sequence);
-            }
+        if (reading.size() < 2) {
+            return shorter;
         }
-        shorter.sort(Comparator.comparingInt(Sequence::uncached));
+        Sequence oldest = reading.get(0);
+        reading.stream()
+                .filter(sequence -> sequence.uncached() < oldest.uncached() && !sequence.follows(oldest))
+                .sorted(Comparator.comparingInt(Sequence::uncached))
+                .filter(sequence -> shorter.stream().noneMatch(sequence::follows))
+                .forEachOrdered(shorter::add);
         return shorter;
     }
 
-    private void planPrompt(StepPlan plan, Sequence sequence, Set<Sequence> planned, int end) {
-        if (plan.rows() >= end || planned.contains(sequence) || !running.contains(sequence)) {
+    /** Adds the next rows of a prompt, as many as there are blocks for, unless it has rows already. */
+    private void planPrompt(StepPlan plan, Sequence sequence, int end) {
+        if (plan.rows() >= end || plan.has(sequence) || !running.contains(sequence)) {
             return;
         }
         int possible = sequence.rowsWithin(pool.availableCount());
-        for (int last = running.size() - 1; possible <= 0 && running.get(last) != sequence; last--) {
-            if (running.get(last).uncached() == 1 || planned.contains(running.get(last))) {
-                break;
-            }
-            preempt(running.get(last));
-            possible = sequence.rowsWithin(pool.availableCount());
-        }
         int rows = Math.min(possible, Math.min(sequence.uncached(), end - plan.rows()));
         if (rows > 0) {
             plan.add(sequence, rows);
-            planned.add(sequence);
         }
     }
 
@@ -218,7 +234,10 @@ final class Scheduler {
 
     /** Begins a waiting sequence, or says that there is no room. */
     private boolean admit(Sequence sequence) {
-        if (running.size() == maxLogitsRows) {
+        // Of a search that has not begun to branch, one sequence runs.
+        int expected =
+                running.stream().mapToInt(one -> one.group().expectedBeams()).sum();
+        if (running.size() + expected >= maxLogitsRows) {
             return false;
         }
         int found = sequence.takeKnownBlocks();
@@ -409,6 +428,11 @@ final class Scheduler {
                 return true;
             });
         }
+    }
+
+    /** How many of those that run have had a row since they began. */
+    int sequencesWithRows() {
+        return (int) running.stream().filter(Sequence::hasRows).count();
     }
 
     /** Sequences that run, in the order in which they came. */

@@ -28,6 +28,9 @@ final class Sequence {
     /** Whether what follows is known, and waits for that of other beams. */
     private boolean resting;
 
+    /** Whether a step has had rows of it since it began. */
+    private boolean hasRows;
+
     private Sequence(SequenceGroup group, int index, BlockPool pool, int[] tokens, int length) {
         this.group = group;
         this.index = index;
@@ -57,6 +60,7 @@ final class Sequence {
         fork.blocks = blocks;
         fork.identified = identified;
         fork.contents = contents;
+        fork.hasRows = hasRows;
         for (int i = 0; i < blocks; i++) {
             fork.blockTable[i] = blockTable[i];
             pool.retain(blockTable[i]);
@@ -89,6 +93,10 @@ final class Sequence {
     /** Tokens that are in the cache. */
     int cached() {
         return cached;
+    }
+
+    boolean hasRows() {
+        return hasRows;
     }
 
     /** How many of the next uncached rows read a token of the prompt. */
@@ -230,6 +238,7 @@ final class Sequence {
      * last token and each draft.
      */
     void addRows(Batch batch, int rows) {
+        hasRows = true;
         batch.beginSequence(cached, blockTable, blocks);
         for (int i = cached; i < cached + rows; i++) {
             batch.addRow(tokens[i], i >= length - 1);
@@ -252,6 +261,7 @@ final class Sequence {
         cached = 0;
         identified = 0;
         contents = BlockPool.NOTHING;
+        hasRows = false;
     }
 
     /** The block at an index of the block table, for tests. */

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import org.dolly4j.sampling.BeamOptions;
 
 /** The sequences of one request: those that run, those that had to give their blocks up, and those not begun yet. */
 final class SequenceGroup {
@@ -103,6 +104,12 @@ final class SequenceGroup {
     /** A sequence that waits has ended. */
     void endWaiting(Sequence sequence) {
         preempted.remove(sequence);
+    }
+
+    /** Beams of a search that begin when its prompt has been read, which it is by the first one. */
+    int expectedBeams() {
+        int beams = spec.beams().map(BeamOptions::beams).orElse(0);
+        return running == 0 ? 0 : Math.max(0, beams - running - preempted.size());
     }
 
     /** A running sequence has ended. */

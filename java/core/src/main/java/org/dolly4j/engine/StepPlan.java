@@ -52,6 +52,11 @@ final class StepPlan {
         logitsRows += count;
     }
 
+    /** Whether there are rows of a sequence. */
+    boolean has(Sequence sequence) {
+        return slices.stream().anyMatch(slice -> slice.sequence() == sequence);
+    }
+
     List<Copy> copies() {
         return copies;
     }

@@ -145,7 +145,7 @@ public final class DollyMeters implements MeterBinder {
 
     private void bindSteps(MeterRegistry registry) {
         gauge("dolly.sequences.running", "sequences", metrics -> metrics.steps().sequences())
-                .description("Sequences that have KV cache")
+                .description("Sequences that run, from their first row on")
                 .register(registry);
         counter("dolly.rows", "rows", metrics -> metrics.steps().rows())
                 .description("Tokens that passed through the model in all steps")
