@@ -183,7 +183,7 @@ final class Sequence {
     }
 
     /**
-     * Whether another sequence is about to read the tokens of the next block, so that {@link #takeKnownBlocks} will find
+     * Whether another sequence has yet to read the tokens of the next block too, so that {@link #takeKnownBlocks} will find
      * it.
      */
     boolean follows(Sequence other) {
@@ -191,7 +191,7 @@ final class Sequence {
         return cached == blocks * DecoderSession.BLOCK_SIZE
                 && end < length
                 && end <= other.length
-                && other.cached >= cached
+                && other.cached < end
                 && other.group.salt().equals(group.salt())
                 && Arrays.equals(tokens, 0, end, other.tokens, 0, end);
     }

@@ -579,9 +579,9 @@ class SchedulerTest {
         SequenceGroup shorter = simulation.submit(spec(Arrays.copyOf(beginning, 40), 1, 4));
         List<List<Integer>> steps = new ArrayList<>();
         for (int i = 0; i < 3; i++) {
-            steps.add(rowsOf(simulation.step(32), old, longer, shorter));
+            steps.add(rowsOf(simulation.step(50), old, longer, shorter));
         }
-        assertThat(steps).containsExactly(List.of(16, 0, 16), List.of(16, 0, 16), List.of(16, 8, 8));
+        assertThat(steps).containsExactly(List.of(25, 0, 25), List.of(35, 0, 15), List.of(25, 25, 1));
         assertThat(simulation.scheduler.foundTokens()).isEqualTo(32);
     }
 
