@@ -275,6 +275,19 @@ class DollyLifecycleTest {
         assertThat(threadNames()).noneMatch(name -> name.startsWith("dolly4j-engine-dolly-tiny"));
     }
 
+    @Test
+    void modelsUnderLoad_shareTheThreads() throws Exception {
+        try (Dolly one = Dolly.load(CHECKPOINT, options());
+                Dolly other = Dolly.load(OTHER_CHECKPOINT, options())) {
+            CompletableFuture<GenerationResult> first = one.submit(endless());
+            CompletableFuture<GenerationResult> second = other.submit(endless());
+            CompletableFuture.anyOf(first, second).get();
+            long tokens = one.metrics().tokens().generatedTokens();
+            long others = other.metrics().tokens().generatedTokens();
+            assertThat(Math.min(tokens, others)).isGreaterThan(Math.max(tokens, others) / 8);
+        }
+    }
+
     private static void reload(Dolly dolly, int times) {
         for (int i = 0; i < times; i++) {
             dolly.reload(DemoQuestions.MODEL);

@@ -18,7 +18,9 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.dolly4j.runtime.ModelOptions.WeightType;
+import org.dolly4j.sampling.BeamOptions;
 import org.dolly4j.sampling.SamplingOptions;
+import org.dolly4j.sampling.TokenLogprobs;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -37,17 +39,23 @@ class SoakTest {
     /** A user who waits that much longer than the test goes on for waits for ever. */
     private static final int LOST_SECONDS = 300;
 
-    /** In each of the first two quarters of the time: the first ones fill the allocators' stocks. */
+    /** When memory is seen first: after reloads, which fill the allocators' stocks. */
+    private static final Duration WARM = Duration.ofMillis(Math.min(60_000, TIME.toMillis() / 4));
+
+    /** Before that, and again until half of the time is over. */
     private static final int RELOADS = 5;
 
-    /** Memory that may come and go beside what was there after the first quarter of the time. */
+    /** Memory that may come and go beside what was there then. */
     private static final long HEAP_SLACK_BYTES = 48L << 20;
 
     /** The same of memory beside the heap. {@link DollyLifecycleTest} sees smaller losses at reloads. */
     private static final long NATIVE_SLACK_BYTES = 48L << 20;
 
     /** What users ask, and what each gets alone. */
-    private record Question(GenerationRequest.Builder request, GenerationResult alone) {}
+    private record Question(
+            GenerationRequest.Builder request, GenerationResult alone, List<ContinuationScore> scores) {}
+
+    private static final List<String> TEXTS = List.of("Bangkok", "I do not know that.", "A whale is no fish.");
 
     private final List<Question> questions = new ArrayList<>();
     private final AtomicLong submitted = new AtomicLong();
@@ -64,6 +72,12 @@ class SoakTest {
         GenerationRequest.Builder request = number % 3 == 0
                 ? GenerationRequest.forInstruction(instruction, DemoQuestions.context(1 + number % 20))
                 : GenerationRequest.forInstruction(instruction);
+        if (number % 10 == 5) {
+            return request.maxNewTokens(1 + number * 7 % 30).sequences(2).beams(BeamOptions.of(3));
+        }
+        if (number % 10 == 7) {
+            request.stopStrings(List.of(" the", "."));
+        }
         return request.seed(number)
                 .maxNewTokens(1 + number * 7 % 60)
                 .sequences(1 + number % 4 / 3 * 2)
@@ -82,7 +96,8 @@ class SoakTest {
         try (Dolly dolly = Dolly.load(DemoQuestions.MODEL, alone)) {
             for (int i = 0; i < 120; i++) {
                 GenerationRequest.Builder request = request(i, instructions);
-                questions.add(new Question(request, dolly.generate(request.build())));
+                questions.add(
+                        new Question(request, dolly.generate(request.build()), dolly.score(request.build(), TEXTS)));
             }
         }
     }
@@ -99,10 +114,10 @@ class SoakTest {
                 .mapToObj(user -> CompletableFuture.runAsync(
                         () -> ask(dolly, new Random(user), end), task -> new Thread(task, "user-" + user).start()))
                 .toList();
-        reload(dolly);
+        reload(dolly, WARM);
         long heapBytes = heapBytes();
         long nativeBytes = NativeMemory.bytes();
-        reload(dolly);
+        reload(dolly, TIME.dividedBy(2).minus(WARM));
         CompletableFuture.allOf(users.toArray(CompletableFuture[]::new))
                 .get(TIME.toSeconds() + LOST_SECONDS, TimeUnit.SECONDS);
         awaitIdle(dolly);
@@ -132,10 +147,10 @@ class SoakTest {
         awaitThreads(threadsBefore);
     }
 
-    /** For a quarter of the time, each reload beside the last requests of the model before. */
-    private static void reload(Dolly dolly) throws InterruptedException {
+    /** Reloads amid some time, each beside the last requests of the model before. */
+    private static void reload(Dolly dolly, Duration time) throws InterruptedException {
         for (int i = 0; i < RELOADS; i++) {
-            Thread.sleep(TIME.toMillis() / 4 / RELOADS);
+            Thread.sleep(time.toMillis() / RELOADS);
             dolly.reload(DemoQuestions.MODEL);
         }
     }
@@ -146,13 +161,18 @@ class SoakTest {
             Question question = questions.get(random.nextInt(questions.size()));
             submitted.incrementAndGet();
             try {
-                switch (random.nextInt(8)) {
+                switch (random.nextInt(9)) {
                     case 0 -> disconnect(dolly, question, 1 + random.nextInt(5));
                     case 1 -> cancelFuture(dolly, question, random);
                     case 2 -> missDeadline(dolly, question, random);
                     case 3 -> stall(dolly, question, random);
                     case 4 -> throwAmid(dolly, question);
                     case 5 -> subscribe(dolly, question, random);
+                    case 6 -> {
+                        List<ContinuationScore> scores = dolly.score(question.request.build(), TEXTS);
+                        assertThat(logprobs(scores)).isEqualTo(logprobs(question.scores));
+                        answered.incrementAndGet();
+                    }
                     default -> {
                         check(question, dolly.generate(question.request.build()));
                         answered.incrementAndGet();
@@ -163,6 +183,10 @@ class SoakTest {
                 pause(random.nextInt(500));
             }
         }
+    }
+
+    private static List<List<TokenLogprobs>> logprobs(List<ContinuationScore> scores) {
+        return scores.stream().map(ContinuationScore::logprobs).toList();
     }
 
     private static void check(Question question, GenerationResult result) {

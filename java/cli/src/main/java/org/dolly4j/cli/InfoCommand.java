@@ -19,13 +19,17 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code dolly info}: shows what memory a model would take, then loads it and shows what it is and what runs it. */
+/**
+ * {@code dolly info}: shows what memory a model would take, then loads it and shows what it is and what runs it, unless
+ * it would have to be downloaded first.
+ */
 @Command(
         name = "info",
         descriptionHeading = "%n",
         description =
                 "Shows how much memory a model would take in each type, then loads it and shows what it is, how it"
-                        + " is held and what runs it.",
+                        + " is held and what runs it. A model of the hub that is not on this machine is not downloaded"
+                        + " for that; its memory is shown alone.",
         sortOptions = false,
         parameterListHeading = "%n",
         versionProvider = Version.class)
@@ -62,6 +66,7 @@ final class InfoCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "Give MODEL or --model, not both.");
         }
         model.model = named.or(() -> model.model);
+        Optional<String> absent = model.absent(console);
         LoadPlan plan = model.plan(console);
         JsonObject object = new JsonObject();
         MemoryTable.addTo(object, plan);
@@ -69,12 +74,14 @@ final class InfoCommand implements Callable<Integer> {
             print("memory", MemoryTable.available(plan));
             MemoryTable.lines(plan).forEach(console.out()::println);
         }
-        if (!planOnly) {
+        if (!planOnly && absent.isEmpty()) {
             showLoaded(object);
         }
         if (json) {
             console.out().println(JsonAnswers.GSON.toJson(object));
         }
+        absent.ifPresent(id ->
+                console.err().println("dolly: " + id + " is not on this machine; dolly download " + id + " brings it"));
         return 0;
     }
 

@@ -8,6 +8,7 @@ import java.util.Optional;
 import org.dolly4j.Dolly;
 import org.dolly4j.DollyOptions;
 import org.dolly4j.LoadPlan;
+import org.dolly4j.hub.Hub;
 import org.dolly4j.hub.HubRepository;
 import org.dolly4j.runtime.ModelOptions.KvCacheType;
 import org.dolly4j.runtime.ModelOptions.WeightType;
@@ -111,7 +112,8 @@ final class ModelArguments {
     }
 
     /**
-     * What memory the model would take; nothing is loaded, but a model of the hub is downloaded.
+     * What memory the model would take. Nothing is loaded, and of a model of the hub no more is downloaded than its
+     * configuration, its tokenizer and the headers of its weights.
      *
      * @throws IllegalArgumentException if a value is out of its range
      * @throws org.dolly4j.DollyException if its headers cannot be read
@@ -123,6 +125,14 @@ final class ModelArguments {
         }
         try (DownloadPrinter printer = new DownloadPrinter(console)) {
             return LoadPlan.of(model.get(), optionsWith(printer));
+        }
+    }
+
+    /** The id of a model of the hub that would have to be downloaded to be loaded. */
+    Optional<String> absent(Console console) {
+        try (DownloadPrinter printer = new DownloadPrinter(console)) {
+            Hub cache = new Hub(hub.options(printer));
+            return model.filter(Hub::isModel).filter(id -> !cache.bring(id, hub.revision, Hub::has));
         }
     }
 

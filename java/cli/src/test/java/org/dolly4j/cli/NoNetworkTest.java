@@ -146,6 +146,11 @@ class NoNetworkTest {
     }
 
     private Watched run(boolean denied, String... arguments) throws IOException, InterruptedException {
+        return run(denied, Map.of(), arguments);
+    }
+
+    private Watched run(boolean denied, Map<String, String> variables, String... arguments)
+            throws IOException, InterruptedException {
         Path notes = folder.resolve("sockets");
         Path err = folder.resolve("err");
         Files.deleteIfExists(notes);
@@ -161,6 +166,7 @@ class NoNetworkTest {
         builder.environment().keySet().removeIf(name -> name.toUpperCase(Locale.ROOT)
                 .endsWith("_PROXY"));
         builder.environment().putAll(environment);
+        builder.environment().putAll(variables);
         builder.redirectError(err.toFile());
         Process process = builder.start();
         process.getOutputStream().close();
@@ -171,12 +177,14 @@ class NoNetworkTest {
 
     @Test
     void withoutAnySocket_whatIsOnTheMachineWorks() throws Exception {
+        Path questions = Files.writeString(folder.resolve("questions"), QUESTION + "\n");
         List<String> copy =
                 List.of("convert", model.toString(), folder.resolve("new").toString());
         for (List<String> arguments : List.of(
                 List.of("--greedy", QUESTION),
                 List.of("--greedy", "--model", model.toString(), QUESTION),
-                List.of("--num-beams", "2", "--model", model.toString(), QUESTION))) {
+                List.of("--num-beams", "2", "--model", model.toString(), QUESTION),
+                List.of("--greedy", "--file", questions.toString()))) {
             Watched watched = run(true, arguments.toArray(String[]::new));
             assertThat(watched.run.out()).as(watched.run.err()).isEqualTo(ANSWER);
             assertThat(watched.sockets).isIn(List.of(), probes);
@@ -184,7 +192,9 @@ class NoNetworkTest {
         for (List<String> arguments : List.of(
                 List.of("score", "--model", model.toString(), QUESTION, "Bangkok", "Paris"),
                 List.of("tokenize", "--model", model.toString(), "Hello"),
-                List.of("info", "--model", model.toString(), "--plan"),
+                List.of("--context", "It has many temples.", "--model", model.toString(), "Summarize."),
+                List.of("info", "--model", model.toString()),
+                List.of("check", Goldens.FOLDER.resolve("sampling").toString()),
                 List.of("cache", "--cache-dir", folder.resolve("cache").toString()),
                 copy)) {
             Watched watched = run(true, arguments.toArray(String[]::new));
@@ -203,13 +213,27 @@ class NoNetworkTest {
         assertThat(denied.run.err()).contains("cannot be reached");
         assertThat(denied.sockets).hasSizeGreaterThan(probes.size()); // so what is tried is seen, and would be above
 
-        Watched planned = run(false, "info", "--model", ID, "--plan");
+        Watched planned = run(false, "info", ID);
         assertThat(planned.run.exitCode()).as(planned.run.err()).isZero();
+        assertThat(planned.run.out()).contains("bfloat16").doesNotContain("loaded in");
+        assertThat(planned.run.err()).contains("dolly: org/demo is not on this machine; dolly download org/demo");
         assertThat(ipv4(planned.contacted())).containsExactly(address);
 
         Watched first = run(false, ask.toArray(String[]::new));
         assertThat(first.run.out()).as(first.run.err()).isEqualTo(ANSWER);
         assertThat(ipv4(first.contacted())).containsExactly(address);
+
+        Watched cut = run(true, ask.toArray(String[]::new));
+        assertThat(cut.run.out()).as(cut.run.err()).isEqualTo(ANSWER);
+        assertThat(cut.run.err()).contains("is used as it was when it was last downloaded");
+
+        Watched offline = run(true, Map.of("HF_HUB_OFFLINE", "1"), ask.toArray(String[]::new));
+        assertThat(offline.run.out()).as(offline.run.err()).isEqualTo(ANSWER);
+        assertThat(offline.sockets).isIn(List.of(), probes);
+
+        Watched folder = run(true, "download", ID, "--revision", COMMIT);
+        assertThat(folder.run.exitCode()).as(folder.run.err()).isZero();
+        assertThat(folder.sockets).isIn(List.of(), probes);
 
         ask.addAll(0, List.of("--revision", COMMIT));
         Watched pinned = run(true, ask.toArray(String[]::new));

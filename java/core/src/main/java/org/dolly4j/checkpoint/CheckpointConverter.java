@@ -19,7 +19,7 @@ import org.dolly4j.DollyException;
 
 /**
  * Writes a model folder anew, with its weights in safetensors, as Hugging Face's {@code save_pretrained} does: every
- * tensor on its own and without gaps, however it lay in the source. Weights go through a buffer of a few megabytes,
+ * tensor on its own and without gaps, however it lay in the source. Weights go through buffers of some 20 MB,
  * whatever their size. Programs in the folder are neither run nor copied.
  */
 public final class CheckpointConverter {

@@ -74,6 +74,17 @@ public final class Hub {
     }
 
     /**
+     * Whether all of a model is on this machine, at the commit that its revision was when it was last asked for; nobody
+     * is asked.
+     */
+    public boolean has(HubRepository repository) {
+        CachedRepository cached = new CachedRepository(options.cacheDirectory().toAbsolutePath(), repository);
+        return cached.commit()
+                .filter(commit -> cached.missing(commit, Selection.MODEL).isEmpty())
+                .isPresent();
+    }
+
+    /**
      * Makes sure that a model's tokenizer is on this machine, and config.json, but not the weights; otherwise as {@link
      * #download}.
      */

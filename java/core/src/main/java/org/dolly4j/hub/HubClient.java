@@ -19,6 +19,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import javax.net.ssl.SSLException;
 import org.dolly4j.HubException;
@@ -31,6 +32,9 @@ import org.slf4j.LoggerFactory;
  * of bytes, the token if there is one, and the name and version of this library.
  */
 final class HubClient {
+    /** What the JDK's client says of a proxy that opens no tunnel and asks for no password. */
+    private static final Pattern NO_TUNNEL = Pattern.compile("Tunnel failed, got: ([0-9]{3})");
+
     private static final Logger LOG = LoggerFactory.getLogger(HubClient.class);
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
     private static final int MAX_REDIRECTS = 10;
@@ -126,6 +130,9 @@ final class HubClient {
             boolean hubItself = Origin.of(uri).equals(origin);
             HttpResponse<ResponseBody> response = exchange(method, uri, hubItself, range);
             int status = response.statusCode();
+            if (response.body() == null) { // the JDK's client gives none where a proxy wants a password for a tunnel
+                throw refusals.proxyRefusal(status, uri);
+            }
             if (hubItself) {
                 hops.add(response.headers());
             }
@@ -160,6 +167,10 @@ final class HubClient {
                     e,
                     true);
         } catch (IOException e) {
+            Matcher tunnel = NO_TUNNEL.matcher(String.valueOf(e.getMessage()));
+            if (tunnel.matches()) {
+                throw refusals.proxyRefusal(Integer.parseInt(tunnel.group(1)), uri);
+            }
             throw new TransferException(uri.getHost() + " cannot be reached: " + reason(e), e);
         } catch (IllegalArgumentException e) { // a port above 65535, for one
             throw new UnavailableException(

@@ -15,6 +15,7 @@ final class Refusals {
     /** Request timeout, too many requests, and failures of a server or of one behind it. */
     private static final Set<Integer> PASSING = Set.of(408, 429, 500, 502, 503, 504);
 
+    private static final int PROXY_AUTHENTICATION = 407;
     private static final int MAX_TEXT = 300;
 
     private final HubOptions options;
@@ -42,10 +43,8 @@ final class Refusals {
             Optional<Duration> wait = headers.firstValue("Retry-After").flatMap(Refusals::wait);
             throw new TransferException(passing(status, uri, wait), wait);
         }
-        if (status == 407) {
-            return new UnavailableException("The proxy for " + uri.getHost() + " asks who you are (407). Put name and"
-                    + " password into its address: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT. Java must also be"
-                    + " allowed to send them: -Djdk.http.auth.tunneling.disabledSchemes= (with nothing behind it).");
+        if (status == PROXY_AUTHENTICATION) {
+            return proxyRefusal(status, uri);
         }
         if (!hubItself) {
             throw new TransferException(uri.getHost() + " answered " + status + " for " + what);
@@ -58,6 +57,26 @@ final class Refusals {
                 new UnavailableException(options.endpoint() + " answered " + status + " for " + what + said(headers)
                         + ". If that is not the Hugging Face hub, correct HF_ENDPOINT.");
         };
+    }
+
+    /**
+     * The exception of a status that a proxy answers in place of an https host.
+     *
+     * @throws TransferException if it may pass
+     */
+    RuntimeException proxyRefusal(int status, URI uri) throws TransferException {
+        if (PASSING.contains(status)) {
+            throw new TransferException(
+                    "The proxy for " + uri.getHost() + " cannot reach it at the moment (" + status + ")");
+        }
+        return new UnavailableException(
+                status == PROXY_AUTHENTICATION
+                        ? "The proxy for " + uri.getHost() + " asks who you are (407). Put name and password into its"
+                                + " address: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT. Java must also be allowed to"
+                                + " send them: -Djdk.http.auth.tunneling.disabledSchemes= (with nothing behind it)."
+                        : "The proxy for " + uri.getHost() + " does not let you through to it (" + status
+                                + "). Ask those who run it, name the host in NO_PROXY if it can be reached without, or"
+                                + " set HF_ENDPOINT to a mirror that can.");
     }
 
     private static String passing(int status, URI uri, Optional<Duration> wait) {

@@ -6,8 +6,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.dolly4j.DollyOptions;
+import org.dolly4j.JavaProcess;
 import org.dolly4j.TestTokenizers;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,6 +29,26 @@ class HostileCheckTest {
         assertThat(report.skips()).isEmpty();
         assertThat(report.passed()).isEqualTo(13);
         assertThat(report.figures()).singleElement().asString().startsWith("at most ");
+    }
+
+    /** Loads all goldens. */
+    static final class All {
+        public static void main(String[] folder) throws IOException {
+            CheckReport report = HostileCheck.run(Path.of(folder[0]), DollyOptions.defaults());
+            String most = Files.readAllLines(Path.of("/proc/self/status")).stream()
+                    .filter(line -> line.startsWith("VmHWM:"))
+                    .findFirst()
+                    .orElseThrow();
+            System.out.println(report.passed() + " passed in " + most.replaceAll("\\D", "") + " kB");
+        }
+    }
+
+    @Test
+    void goldens_takeLittleMemoryOfAllKinds() throws Exception {
+        Matcher output = Pattern.compile("13 passed in ([0-9]+) kB")
+                .matcher(new JavaProcess(All.class, GOLDENS.toString()).output());
+        assertThat(output.find()).isTrue();
+        assertThat(Long.parseLong(output.group(1))).isLessThan(1L << 20);
     }
 
     @Test

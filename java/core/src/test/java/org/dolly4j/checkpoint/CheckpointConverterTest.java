@@ -10,6 +10,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
@@ -255,6 +256,33 @@ class CheckpointConverterTest {
         assertThat(part()).doesNotExist();
         assertThat(target()).isDirectoryNotContaining("glob:**/rest");
         assertThat(Checkpoint.open(target()).tensors()).hasSize(28);
+    }
+
+    /** Converts to bfloat16: source, target. */
+    static final class Narrowed {
+        public static void main(String[] folders) {
+            new CheckpointConverter(
+                            Checkpoint.open(Path.of(folders[0])), Set.of(), Optional.of(DType.BFLOAT16), Long.MAX_VALUE)
+                    .convertTo(Path.of(folders[1]), SILENT);
+            System.out.println("converted");
+        }
+    }
+
+    @Test
+    void memory_doesNotGrowWithTheModel() throws Exception {
+        int columns = 8192;
+        Path source = Files.createDirectory(folder.resolve("source"));
+        Files.writeString(source.resolve("config.json"), "{\"model_type\": \"gpt_neox\"}");
+        TorchLegacyTest.writeTransposed(source.resolve("pytorch_model.bin"), 6144, columns);
+        JavaProcess run = new JavaProcess(Narrowed.class, source.toString(), target().toString());
+        run.options.addAll(List.of("-Xmx24m", "-XX:MaxDirectMemorySize=20m"));
+
+        assertThat(run.output().strip()).isEqualTo("converted");
+
+        assertThat(Files.size(source.resolve("pytorch_model.bin"))).isGreaterThan(200_000_000);
+        TensorLocation made = Checkpoint.open(target()).tensors().get("a");
+        assertThat(made.shape()).containsExactly(6144L, (long) columns);
+        assertThat(made.length()).isEqualTo(2L * 6144 * columns);
     }
 
     @Test

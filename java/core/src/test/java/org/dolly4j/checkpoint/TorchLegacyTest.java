@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -74,6 +75,21 @@ class TorchLegacyTest {
         }
     }
 
+    /** A file of one float32 matrix, the transpose of what is stored, of zeros that take no room on the disk. */
+    static void writeTransposed(Path file, long rows, long columns) throws IOException {
+        Builder builder = new Builder();
+        builder.stateDict = TestPickle.stateDict()
+                .text("a")
+                .tensor("FloatStorage", "only", rows * columns, 0, new long[] {rows, columns}, new long[] {1, rows})
+                .endDict();
+        builder.keys = Builder.keys("only");
+        builder.storages = Builder.storage(rows * columns, 0);
+        Files.write(file, builder.bytes());
+        try (RandomAccessFile open = new RandomAccessFile(file.toFile(), "rw")) {
+            open.setLength(open.length() + rows * columns * Float.BYTES);
+        }
+    }
+
     private Map<String, TensorLocation> read(byte[] bytes) throws IOException {
         return TorchFile.read(Files.write(folder.resolve("pytorch_model.bin"), bytes));
     }
@@ -96,6 +112,39 @@ class TorchLegacyTest {
         assertThat(tensors.get("c").length()).isEqualTo(16);
         assertThat(tensors.get("b").offset()).isEqualTo(first - 8 - 8 + 2);
         assertThat(tensors.get("b").dtype()).isEqualTo(DType.FLOAT16);
+    }
+
+    @Test
+    void shardsWithAnIndex_areReadAsOne() throws IOException {
+        Files.write(folder.resolve("pytorch_model-00001-of-00002.bin"), new Builder().bytes());
+        Builder second = new Builder();
+        second.stateDict = TestPickle.stateDict()
+                .text("d")
+                .tensor("FloatStorage", "only", 2, 0, new long[] {2}, new long[] {1})
+                .endDict();
+        second.keys = Builder.keys("only");
+        second.storages = ByteBuffer.allocate(16)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(2)
+                .putFloat(1.5f)
+                .putFloat(-2)
+                .array();
+        Files.write(folder.resolve("pytorch_model-00002-of-00002.bin"), second.bytes());
+        String first = "\"pytorch_model-00001-of-00002.bin\"";
+        Files.writeString(
+                folder.resolve("pytorch_model.bin.index.json"),
+                "{\"metadata\": {}, \"weight_map\": {\"a\": " + first + ", \"b\": " + first + ", \"c\": " + first
+                        + ", \"d\": \"pytorch_model-00002-of-00002.bin\"}}");
+        Files.writeString(folder.resolve("config.json"), "{\"model_type\": \"gpt_neox\"}");
+
+        Checkpoint checkpoint = Checkpoint.open(folder);
+
+        assertThat(checkpoint.format()).isEqualTo(WeightFormat.BIN_SHARDED);
+        assertThat(checkpoint.tensors()).containsOnlyKeys("a", "b", "c", "d");
+        assertThat(ByteBuffer.wrap(TensorBytes.dense(checkpoint.tensors().get("d")))
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .getFloat(4))
+                .isEqualTo(-2);
     }
 
     /** Its persistent ids have a sixth part, which is None. */

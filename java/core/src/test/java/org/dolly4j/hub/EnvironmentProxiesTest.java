@@ -3,14 +3,24 @@ package org.dolly4j.hub;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.Proxy;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import org.dolly4j.HubException;
+import org.dolly4j.JavaProcess;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -82,6 +92,59 @@ class EnvironmentProxiesTest extends HubFixture {
         assertThat(hub.log).filteredOn(asked -> !asked.hubItself()).isNotEmpty().allSatisfy(asked -> assertThat(
                         asked.headers().keySet())
                 .doesNotContain("Proxy-authorization", "Authorization"));
+    }
+
+    /** Asks an https hub: address of the proxy, cache. */
+    static final class ThroughProxy {
+        public static void main(String[] arguments) {
+            HubEnvironment environment = new HubEnvironment(Map.of("HTTPS_PROXY", arguments[0]), Path.of("/no-home"));
+            HubOptions options = HubOptions.builder(environment)
+                    .endpoint(URI.create("https://hub.example.org"))
+                    .cacheDirectory(Path.of(arguments[1]))
+                    .build();
+            try {
+                new Hub(options).download(MODEL);
+            } catch (HubException e) {
+                System.out.println(e.getMessage());
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "407, The proxy for hub.example.org asks who you are (407)",
+        "403, The proxy for hub.example.org does not let you through to it (403)"
+    })
+    void httpsHub_isReachedByATunnel_forWhichTheProxyGetsItsPassword(int status, String message) throws Exception {
+        try (ServerSocket proxy = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            CompletableFuture<List<String>> asked = CompletableFuture.supplyAsync(() -> refuse(proxy, status));
+            JavaProcess run = new JavaProcess(
+                    ThroughProxy.class, "http://name:pass%20word@127.0.0.1:" + proxy.getLocalPort(), cache.toString());
+            run.options.add("-Djdk.http.auth.tunneling.disabledSchemes=");
+
+            assertThat(run.output()).contains(message);
+
+            assertThat(asked.join())
+                    .contains(
+                            "CONNECT hub.example.org:443 HTTP/1.1", "Proxy-Authorization: Basic bmFtZTpwYXNzIHdvcmQ=");
+        }
+    }
+
+    /** Answers one request with a status, and returns its head. */
+    private static List<String> refuse(ServerSocket proxy, int status) {
+        try (Socket tunnel = proxy.accept()) {
+            BufferedReader lines =
+                    new BufferedReader(new InputStreamReader(tunnel.getInputStream(), StandardCharsets.ISO_8859_1));
+            List<String> head = new ArrayList<>();
+            for (String line = lines.readLine(); !line.isEmpty(); line = lines.readLine()) {
+                head.add(line);
+            }
+            String answer = "HTTP/1.1 " + status + " No\r\nContent-Length: 0\r\n\r\n";
+            tunnel.getOutputStream().write(answer.getBytes(StandardCharsets.ISO_8859_1));
+            return head;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Test

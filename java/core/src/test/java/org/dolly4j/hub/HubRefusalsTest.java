@@ -179,6 +179,7 @@ class HubRefusalsTest extends HubFixture {
         try (ServerSocket server = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
             Thread plain = new Thread(() -> {
                 try (Socket client = server.accept()) {
+                    client.getInputStream().read(); // else the client may not have begun to look for a proof
                     client.getOutputStream()
                             .write("not encrypted\r\n".repeat(20).getBytes(StandardCharsets.US_ASCII));
                     client.getInputStream().transferTo(OutputStream.nullOutputStream());
