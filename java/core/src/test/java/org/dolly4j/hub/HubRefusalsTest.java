@@ -3,24 +3,28 @@ package org.dolly4j.hub;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.net.InetAddress;
-import java.net.ServerSocket;
-import java.net.Socket;
+import java.net.InetSocketAddress;
 import java.net.URI;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.security.KeyStore;
 import java.time.Duration;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
 import org.dolly4j.HubException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -175,21 +179,14 @@ class HubRefusalsTest extends HubFixture {
     }
 
     @Test
-    void serverThatDoesNotProveWhoItIs_isNotAskedAgain() throws Exception {
-        try (ServerSocket server = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
-            Thread plain = new Thread(() -> {
-                try (Socket client = server.accept()) {
-                    client.getInputStream().read(); // else the client may not have begun to look for a proof
-                    client.getOutputStream()
-                            .write("not encrypted\r\n".repeat(20).getBytes(StandardCharsets.US_ASCII));
-                    client.getInputStream().transferTo(OutputStream.nullOutputStream());
-                } catch (IOException e) {
-                    // The test below sees what comes of it.
-                }
-            });
-            plain.start();
+    void serverThatDoesNotProveWhoItIs_isNotAskedAgain(@TempDir Path folder) throws Exception {
+        HttpsServer server = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        server.setHttpsConfigurator(new HttpsConfigurator(vouchedForByNobody(folder.resolve("keys"))));
+        server.start();
+        try {
             Hub secure = new Hub(options()
-                    .endpoint(URI.create("https://127.0.0.1:" + server.getLocalPort()))
+                    .endpoint(URI.create(
+                            "https://localhost:" + server.getAddress().getPort()))
                     .firstWait(Duration.ofMinutes(2))
                     .build());
 
@@ -197,6 +194,35 @@ class HubRefusalsTest extends HubFixture {
                     .isInstanceOf(HubException.class)
                     .hasMessageContaining("it does not prove who it is")
                     .hasMessageContaining("trustStore");
+        } finally {
+            server.stop(0);
         }
+    }
+
+    /** What a server needs that has made its certificate itself. */
+    private static SSLContext vouchedForByNobody(Path file) throws Exception {
+        String password = "password";
+        List<String> command = List.of(
+                Path.of(System.getProperty("java.home"), "bin", "keytool").toString(),
+                "-genkeypair",
+                "-keyalg",
+                "EC",
+                "-dname",
+                "CN=localhost",
+                "-keystore",
+                file.toString(),
+                "-storepass",
+                password);
+        assertThat(new ProcessBuilder(command)
+                        .redirectErrorStream(true)
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .start()
+                        .waitFor())
+                .isZero();
+        KeyManagerFactory keys = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+        keys.init(KeyStore.getInstance(file.toFile(), password.toCharArray()), password.toCharArray());
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(keys.getKeyManagers(), null, null);
+        return context;
     }
 }
