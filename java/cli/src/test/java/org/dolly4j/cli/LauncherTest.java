@@ -64,7 +64,7 @@ class LauncherTest {
         assertThat(second).isEqualTo(first);
         assertThat(first.code).isZero();
         assertThat(first.out.lines())
-                .startsWith("-XX:+UseSerialGC", "-Xshare:auto")
+                .startsWith("-XX:+UseSerialGC", "-Djdk.http.auth.tunneling.disabledSchemes=", "-Xshare:auto")
                 .anyMatch(line -> line.matches("-XX:SharedArchiveFile=.*/a checkout/.*\\.jsa"))
                 .endsWith(root.resolve("java/cli/target/dolly4j-cli.jar").toString(), "--seed", "two words");
         assertThat(folder.resolve("made")).hasContent("made");
