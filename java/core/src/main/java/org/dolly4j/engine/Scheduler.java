@@ -15,10 +15,10 @@ import org.dolly4j.sampling.BeamSearch;
 /**
  * Decides what runs next, on integers only: which tokens of which sequences, in which KV blocks. Requests begin in the
  * order in which they came, as soon as there is room for their prompts. What a step has room for beside a row for each
- * sequence that is being decoded (continuous batching) goes to prompts, in pieces (chunked prefill): half of it at least
- * to the oldest, the rest to shorter ones first, which so need not wait for a long one; and what is left then to drafts
- * of the next tokens ({@link Speculation}). If blocks run out, the sequence that came last gives its own up and computes
- * them again later: so the one that came first always goes on, and every request that fits by itself ends. Not
+ * sequence that is being decoded (continuous batching) goes to prompts, in pieces (chunked prefill): half of it at
+ * least to the oldest, the rest to shorter ones first, which so need not wait for a long one; and what is left then to
+ * drafts of the next tokens ({@link Speculation}). If blocks run out, the sequence that came last gives its own up and
+ * computes them again later: so the one that came first always goes on, and every request that fits by itself ends. Not
  * thread-safe; knows no clock and no model.
  */
 final class Scheduler {
@@ -129,8 +129,8 @@ final class Scheduler {
     }
 
     /**
-     * A row for each sequence that is being decoded and, when it is the turn of the oldest prompt, blocks for so many of
-     * its rows: whoever came later gives way to it.
+     * A row for each sequence that is being decoded and, when it is the turn of the oldest prompt, blocks for so many
+     * of its rows: whoever came later gives way to it.
      */
     private void planDecoding(StepPlan plan, List<Sequence> decoding, Optional<Sequence> oldestPrompt, int promptRows) {
         boolean isReserved = oldestPrompt.isEmpty();

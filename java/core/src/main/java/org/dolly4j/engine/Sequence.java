@@ -183,8 +183,8 @@ final class Sequence {
     }
 
     /**
-     * Whether another sequence has yet to read the tokens of the next block too, so that {@link #takeKnownBlocks} will find
-     * it.
+     * Whether another sequence has yet to read the tokens of the next block too, so that {@link #takeKnownBlocks} will
+     * find it.
      */
     boolean follows(Sequence other) {
         int end = (blocks + 1) * DecoderSession.BLOCK_SIZE;

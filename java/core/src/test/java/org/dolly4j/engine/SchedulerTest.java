@@ -138,7 +138,7 @@ class SchedulerTest {
             return plan;
         }
 
-        /** The oldest prompt gets half of the rows for prompts, if it has as many, unless those before it have all blocks. */
+        /** The oldest prompt gets half of the rows for prompts, unless it has fewer, or those before it all blocks. */
         private void checkShare(StepPlan plan, int decoding, int prefillRows) {
             Optional<Sequence> oldest = scheduler.running().stream()
                     .filter(sequence -> sequence.uncached() > 1)
@@ -496,6 +496,16 @@ class SchedulerTest {
                 .toList();
     }
 
+    /** The same of several steps, with so many rows for prompts each. */
+    private static List<List<Integer>> rowsOfSteps(
+            Simulation simulation, int steps, int prefillRows, SequenceGroup... groups) {
+        List<List<Integer>> rows = new ArrayList<>();
+        for (int i = 0; i < steps; i++) {
+            rows.add(rowsOf(simulation.step(prefillRows), groups));
+        }
+        return rows;
+    }
+
     @Test
     void shortPromptsBehindALongOne_areReadBesideIt_theShortestFirst() {
         Simulation simulation = new Simulation(100, 64, 8, true);
@@ -504,11 +514,7 @@ class SchedulerTest {
         SequenceGroup middle = simulation.submit(spec(tokens(400, 12), 1, 20));
         SequenceGroup small = simulation.submit(spec(tokens(600, 6), 1, 20));
         SequenceGroup[] all = {first, second, middle, small};
-        List<List<Integer>> steps = new ArrayList<>();
-        for (int i = 0; i < 9; i++) {
-            steps.add(rowsOf(simulation.step(20), all));
-        }
-        assertThat(steps)
+        assertThat(rowsOfSteps(simulation, 9, 20, all))
                 .containsExactly(
                         List.of(10, 0, 4, 6),
                         List.of(12, 0, 8, 1),
@@ -577,11 +583,8 @@ class SchedulerTest {
         int[] beginning = Arrays.copyOf(tokens(500, 32), 100);
         SequenceGroup longer = simulation.submit(spec(beginning, 1, 4));
         SequenceGroup shorter = simulation.submit(spec(Arrays.copyOf(beginning, 40), 1, 4));
-        List<List<Integer>> steps = new ArrayList<>();
-        for (int i = 0; i < 3; i++) {
-            steps.add(rowsOf(simulation.step(50), old, longer, shorter));
-        }
-        assertThat(steps).containsExactly(List.of(25, 0, 25), List.of(35, 0, 15), List.of(25, 25, 1));
+        assertThat(rowsOfSteps(simulation, 3, 50, old, longer, shorter))
+                .containsExactly(List.of(25, 0, 25), List.of(35, 0, 15), List.of(25, 25, 1));
         assertThat(simulation.scheduler.foundTokens()).isEqualTo(32);
     }
 
@@ -600,11 +603,8 @@ class SchedulerTest {
         SequenceGroup large = simulation.submit(spec(tokens(0, 100), 1, 20));
         int[] beginning = Arrays.copyOf(tokens(0, 32), 37);
         SequenceGroup small = simulation.submit(spec(beginning, 1, 20));
-        List<List<Integer>> steps = new ArrayList<>();
-        for (int i = 0; i < 4; i++) {
-            steps.add(rowsOf(simulation.step(16), large, small));
-        }
-        assertThat(steps).containsExactly(List.of(16, 0), List.of(16, 0), List.of(11, 5), List.of(16, 1));
+        assertThat(rowsOfSteps(simulation, 4, 16, large, small))
+                .containsExactly(List.of(16, 0), List.of(16, 0), List.of(11, 5), List.of(16, 1));
         assertThat(simulation.scheduler.foundTokens()).isEqualTo(32);
     }
 
